@@ -1,0 +1,165 @@
+"""The shell of every command: compose the configuration, run it, turn a user's mistake into one line.
+
+A command is a module ``pose_oad/<verb>.py`` with a function ``main(cfg)`` and a file ``conf/<verb>.yaml``. Everything in
+the configuration can be overridden in Hydra's syntax (``key=value``, ``group=choice``). ``main`` imports what is heavy
+itself, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pose_oad.errors import UserError, nearest
+
+#: Where the configuration files live: beside the packages.
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+_USAGE = """\
+usage: python -m pose_oad.{verb} [key=value …] [group=choice …]
+
+{doc}
+
+Choices (conf/<group>/<choice>.yaml):
+{groups}
+
+Keys and their defaults (conf/{verb}.yaml); --cfg prints the whole configuration as it would run:
+
+{keys}"""
+
+
+def compose_config(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose the configuration of a command and resolve every reference in it.
+
+    Args:
+        verb: the command, for which ``conf/<verb>.yaml`` exists
+        overrides: Hydra overrides, as on the command line
+
+    Raises:
+        UserError: for an override that names an unknown key or choice, cannot be parsed or does not resolve.
+    """
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        try:
+            cfg = compose(verb, list(overrides))
+            OmegaConf.resolve(cfg)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(_explain(error, verb)) from error
+    return cfg
+
+
+def build(node: DictConfig, **extra: Any) -> Any:
+    """Instantiate the class that a config node names by ``_target_``, with plain Python values.
+
+    Args:
+        node: the config node
+        extra: further keyword arguments
+
+    Raises:
+        UserError: if the class refuses a value, or one of the node's keys.
+    """
+    try:
+        return instantiate(node, _convert_="all", **extra)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        if isinstance(cause, TypeError) and "unexpected keyword" in str(cause):
+            raise UserError(f"{node.get('_target_')}: {cause}") from error
+        raise
+
+
+def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line to its end: help, configuration, the work, and the exit code.
+
+    Exit codes: 0 done, 2 a mistake of the user (one line on stderr), 130 interrupted; a traceback is a bug of ours.
+
+    Args:
+        verb: the command
+        main: its work
+        argv: command line without the program's name; the process's own by default
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        if any(arg in ("-h", "--help") for arg in argv):
+            sys.stdout.write(help_text(verb, sys.modules[main.__module__].__doc__ or ""))
+            sys.exit(0)
+        flags = [arg for arg in argv if arg.startswith("-")]
+        if set(flags) - {"--cfg"}:
+            raise UserError(f"unknown option {flags[0]}: options are written key=value; see --help")
+        cfg = compose_config(verb, [arg for arg in argv if arg != "--cfg"])
+        if "--cfg" in argv:
+            sys.stdout.write(OmegaConf.to_yaml(cfg))
+            sys.exit(0)
+        main(cfg)
+    except UserError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    sys.exit(0)
+
+
+def help_text(verb: str, doc: str) -> str:
+    """Return the help page of a command: its docstring, the choices of each config group, its commented keys."""
+    keys = (CONF / f"{verb}.yaml").read_text()
+    groups = re.findall(r"^\s*- (?:override )?(/?\w+)\s*:", keys, flags=re.MULTILINE)
+    listed = "\n".join(f"  {group}: {', '.join(_choices(group))}" for group in groups) or "  (none)"
+    return _USAGE.format(verb=verb, doc=doc.strip(), groups=listed, keys=keys)
+
+
+def _choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group.strip("/")).glob("*.yaml"))
+
+
+def _explain(error: Exception, verb: str) -> str:
+    """Say in one line what was wrong with an override, with the nearest name that exists."""
+    text = str(error)
+    if isinstance(error, MissingConfigException):
+        missing = str(error.missing_cfg_file or "")
+        group, _, choice = missing.removesuffix(".yaml").rpartition("/")
+        return f"{group}={choice}: unknown {group or 'config'}{nearest(choice, _choices(group))}"
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        key = unknown.group(1)
+        with_choices = _known_keys(verb)
+        if key in with_choices:
+            return f"{key}: {text.splitlines()[-1]}"
+        return f"unknown config key '{key}'{_nearest_key(key, with_choices)}"
+    if isinstance(error, OverrideParseException):
+        return f"cannot read the override '{error.override}': expected key=value"
+    group_missing = re.search(r"Could not find '([^']+)' in the config", text) or re.search(r"No match in the defaults list for '([^']+)'|'([^']+)'\. No match", text)
+    if group_missing:
+        key = next(group for group in group_missing.groups() if group)
+        return f"unknown config key '{key}'{_nearest_key(key, _known_keys(verb))}"
+    return " ".join(text.split())
+
+
+def _nearest_key(key: str, known: list[str]) -> str:
+    hint = nearest(key, known)
+    return hint if "mean" in hint else f"; see python -m pose_oad.<command> --help for the keys"
+
+
+def _known_keys(verb: str) -> list[str]:
+    with_defaults = compose(verb)
+    return list(_walk(with_defaults))
+
+
+def _walk(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in node:
+        path = f"{prefix}{key}"
+        yield path
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+            yield from _walk(child, f"{path}.")

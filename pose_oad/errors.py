@@ -1,0 +1,47 @@
+"""The one exception a command turns into a single line and exit code 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in the input that its author can mend: a config value, a file, a combination of choices.
+
+    The message is one line that names the config key or the file, the value it had and what would be accepted.
+    Commands print it and exit with code 2; anything else that escapes a command is a bug and keeps its traceback.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Phrase the names closest to a mistyped one, for the end of an error message.
+
+    Args:
+        name: what was asked for
+        known: what exists
+
+    Returns:
+        ``"; did you mean 'x'?"``, or the list of everything known where nothing is close.
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(known)}" if known else ""
+
+
+def check(ok: bool, key: str, value: object, accepted: str) -> None:
+    """Refuse a value with a message that names the key, the value and what is accepted.
+
+    Args:
+        ok: whether the value is accepted
+        key: config key, as a user would write it on the command line
+        value: the value it had
+        accepted: what would be accepted, in a few words
+
+    Raises:
+        UserError: if ``ok`` is false.
+    """
+    if not ok:
+        raise UserError(f"{key}={value}: expected {accepted}")

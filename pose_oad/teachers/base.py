@@ -1,0 +1,70 @@
+"""What a teacher is: frames in, labelled people out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from pose_oad.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class TeacherRequest:
+    """The frames a teacher is asked to label.
+
+    Attributes:
+        ids: frame numbers in the stream, int64, shape (frames,)
+        images: RGB frames at the teacher's own resolution, uint8, shape (frames, height, width, 3); None where the
+            teacher reads no pixels (:attr:`Teacher.image_size` is None)
+        frame_size: width and height of the original frame, px
+        truth: ground-truth people, shape (frames, people, joints, 3) in original px, joint set of the stream; given
+            only to a teacher that declares :attr:`Teacher.uses_truth`, None for everybody else
+    """
+
+    ids: np.ndarray
+    images: np.ndarray | None
+    frame_size: tuple[int, int]
+    truth: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a teacher says about some frames.
+
+    Attributes:
+        keypoints: people of each frame, best first, float32, shape (frames, people, joints, 3): x and y in px of the
+            original frame, confidence (0 = joint not found). ``people`` is the largest number in any frame; missing
+            people are all zero, and may be zero in number
+        confidence_maps: the teacher's own maps where it has them, shape (frames, joints, rows, columns); they cover
+            exactly the original frame (padding removed)
+        part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns), x then y component
+    """
+
+    keypoints: Tensor
+    confidence_maps: Tensor | None = None
+    part_affinity_fields: Tensor | None = None
+
+
+class Teacher(Protocol):
+    """A labeller of frames. Calls are counted, timed and cached by the window that makes them, not by the teacher.
+
+    Attributes:
+        name: how reports call it
+        skeleton: joint set of its labels
+        uses_truth: whether it needs the ground truth (only a simulated teacher does)
+    """
+
+    name: str
+    skeleton: Skeleton
+    uses_truth: bool
+
+    def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int] | None:
+        """Return the width and height (px) at which it wants frames of ``frame_size``; None if it reads no pixels."""
+        ...
+
+    def label(self, request: TeacherRequest) -> Labels:
+        """Label the frames of one request."""
+        ...

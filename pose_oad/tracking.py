@@ -1,0 +1,103 @@
+"""Experiment tracking: the MLflow logger of a run, and where the run came from.
+
+One store serves every command: an SQLite file with the runs, a folder beside it with their artifacts (MLflow refuses a
+plain-folder store since 3.13). Lightning's own MLflow logger does the talking; commands hand it one batch of metrics per
+window or epoch, since a call costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+# MLflow reports its use to its makers and prints advice unless told not to; set before it is imported.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+from lightning.pytorch.loggers import MLFlowLogger
+from omegaconf import DictConfig, OmegaConf
+
+from pose_oad.errors import UserError
+
+_VERSIONED = ("torch", "torchvision", "timm", "lightning", "mlflow", "albumentations", "numpy", "av", "onnxruntime")
+
+
+def make_logger(cfg: DictConfig, run_name: str) -> MLFlowLogger:
+    """Open a run in the tracking store.
+
+    Args:
+        cfg: a command's configuration; its ``tracking`` node has ``uri``, ``artifacts`` (folder) and ``experiment``
+        run_name: name of the run in the MLflow UI
+
+    Returns:
+        Lightning's MLflow logger, its run already created, so that an unusable store is found before any work is done.
+
+    Raises:
+        UserError: if the store cannot be opened.
+    """
+    tracking = cfg.tracking
+    # Alembic announces every step of a new database's set-up.
+    for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.utils.autologging_utils"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        if str(tracking.uri).startswith("sqlite:///"):
+            Path(str(tracking.uri).removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        logger = MLFlowLogger(
+            experiment_name=tracking.experiment,
+            run_name=run_name,
+            tracking_uri=tracking.uri,
+            artifact_location=Path(tracking.artifacts).resolve().as_uri() if tracking.artifacts else None,
+        )
+        _ = logger.run_id  # creates the run
+    except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"tracking.uri={tracking.uri}: cannot open the tracking store ({reason})") from error
+    return logger
+
+
+def log_provenance(logger: MLFlowLogger, cfg: DictConfig) -> None:
+    """Record what made this run: every config value as a parameter; commit, versions and machine as tags.
+
+    Args:
+        logger: the run's logger
+        cfg: the resolved configuration
+    """
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    logger.log_hyperparams(dict(_flatten(resolved)))
+    client, run_id = logger.experiment, logger.run_id
+    tags = {f"version.{name}": _version(name) for name in (*_VERSIONED, "pose_oad")}
+    tags |= {"version.python": platform.python_version(), "machine": platform.platform(), **git_tags()}
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+
+def git_tags() -> dict[str, str]:
+    """Return the commit this code stands at and whether files differ from it; empty outside a git checkout."""
+    root = Path(__file__).resolve().parents[1]
+
+    def git(*args: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.dirty": str(bool(git("status", "--porcelain")))}
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _flatten(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if isinstance(node, dict):
+        return [pair for key, value in node.items() for pair in _flatten(value, f"{prefix}{key}.")]
+    return [(prefix.rstrip("."), node)]
