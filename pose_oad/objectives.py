@@ -1,0 +1,83 @@
+"""The training objective on maps: squared error on confidence maps plus squared error on part affinity fields."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pose_oad.maps.encode import MapTargets
+from pose_oad.skeleton import Skeleton
+
+
+def map_loss(
+    prediction_cmaps: Tensor,
+    prediction_pafs: Tensor,
+    target: MapTargets,
+    skeleton: Skeleton,
+    joint_mask: Tensor | None = None,
+    pixel_mask: Tensor | None = None,
+) -> Tensor:
+    """Compare predicted maps with their targets: the paper's loss, with masks for what the labels do not say.
+
+    The loss is the mean squared error over the unmasked elements of the confidence maps plus that over the unmasked
+    elements of the fields, so neither the number of channels nor the share that is masked changes its scale. A limb is
+    masked as soon as one of its joints is.
+
+    Args:
+        prediction_cmaps: shape (batch, joints, rows, columns)
+        prediction_pafs: shape (batch, limbs, 2, rows, columns), x then y component
+        target: maps of the same shapes
+        skeleton: joint set of the maps; its limbs say which joints a field connects
+        joint_mask: true where a joint's map is to be learnt, bool, shape (batch, joints); all where None
+        pixel_mask: true where the maps are to be learnt, bool, shape (batch, rows, columns); everywhere where None
+
+    Returns:
+        the loss, a scalar; zero (with zero gradient) where everything is masked.
+    """
+    limb_mask = None if joint_mask is None else limbs_of(joint_mask, skeleton)
+    fields = prediction_pafs.flatten(1, 2), target.part_affinity_fields.flatten(1, 2)
+    field_mask = None if limb_mask is None else limb_mask.repeat_interleave(2, dim=1)
+    return masked_mse(prediction_cmaps, target.confidence_maps, joint_mask, pixel_mask) + masked_mse(
+        *fields, field_mask, pixel_mask
+    )
+
+
+def masked_mse(
+    prediction: Tensor, target: Tensor, channel_mask: Tensor | None = None, pixel_mask: Tensor | None = None
+) -> Tensor:
+    """Average the squared error over the elements that no mask excludes.
+
+    Args:
+        prediction: shape (batch, channels, rows, columns)
+        target: likewise
+        channel_mask: true where a channel counts, bool, shape (batch, channels); all where None
+        pixel_mask: true where a cell counts, bool, shape (batch, rows, columns); all where None
+
+    Returns:
+        a scalar; zero where nothing counts.
+    """
+    error = (prediction - target).square()
+    if channel_mask is None and pixel_mask is None:
+        return error.mean()
+    weight = torch.ones((), dtype=error.dtype, device=error.device)
+    if channel_mask is not None:
+        weight = weight * channel_mask[:, :, None, None]
+    if pixel_mask is not None:
+        weight = weight * pixel_mask[:, None]
+    # The count is that of the broadcast mask, which need not be as large as the maps.
+    count = weight.sum() * (error.numel() / weight.numel())
+    return (error * weight).sum() / count.clamp(min=1)
+
+
+def limbs_of(joint_mask: Tensor, skeleton: Skeleton) -> Tensor:
+    """Derive which limbs are known from which joints are.
+
+    Args:
+        joint_mask: bool, shape (batch, joints)
+        skeleton: joint set of the mask
+
+    Returns:
+        true where both ends of a limb are, bool, shape (batch, limbs).
+    """
+    ends = torch.tensor(skeleton.limbs, dtype=torch.long, device=joint_mask.device).view(-1, 2)
+    return joint_mask[:, ends[:, 0]] & joint_mask[:, ends[:, 1]]

@@ -1,0 +1,16 @@
+"""The networks that are adapted: a timm backbone, a head, and maps at a quarter of the input's resolution.
+
+- ``config``: :class:`StudentConfig`, the plain values that describe a network and travel in its checkpoints
+- ``heads``: what turns backbone features into confidence maps and part affinity fields
+- ``network``: :class:`PoseStudent` and :func:`build_student`
+- ``checkpoint``: :func:`load_student`, the way back from a file
+
+Adding a student is adding a file to ``conf/student``: any timm model that works with ``features_only`` will do.
+Adding a head is adding a module to ``heads`` and a line to its table.
+"""
+
+from pose_oad.students.checkpoint import load_student
+from pose_oad.students.config import StudentConfig
+from pose_oad.students.network import PoseStudent, build_student
+
+__all__ = ["PoseStudent", "StudentConfig", "build_student", "load_student"]

@@ -1,0 +1,94 @@
+"""What describes a student network, in plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from pose_oad.errors import UserError, check, nearest
+from pose_oad.skeleton import get_skeleton
+
+#: Input px per map cell, of every student.
+STRIDE = 4
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """A student network in plain values: what ``conf/student`` holds and what a checkpoint carries.
+
+    Attributes:
+        name: how reports and checkpoint folders call it
+        backbone: name of a timm model that supports ``features_only``
+        skeleton: joint set it predicts
+        input_size: width and height of its input, px
+        head: kind of head (see ``heads``)
+        head_channels: width of the head, channels
+        pretrained: start from timm's published backbone weights (downloads them)
+    """
+
+    name: str
+    backbone: str
+    skeleton: str = "body-12"
+    input_size: tuple[int, int] = (128, 128)
+    head: str = "light"
+    head_channels: int = 48
+    pretrained: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that no network can have.
+
+        Raises:
+            UserError: if a value has the wrong type or range, or names an unknown joint set.
+        """
+        for key in ("name", "backbone", "skeleton", "head"):
+            value = getattr(self, key)
+            check(isinstance(value, str) and bool(value), f"student.{key}", value, "a name")
+        size = self.input_size
+        pair = isinstance(size, (tuple, list)) and len(size) == 2 and all(_whole(side) for side in size)
+        check(pair, "student.input_size", size, "[width, height] in px")
+        check(_whole(self.head_channels), "student.head_channels", self.head_channels, "a count of channels")
+        check(isinstance(self.pretrained, bool), "student.pretrained", self.pretrained, "true or false")
+        limbs = get_skeleton(self.skeleton).limbs
+        check(bool(limbs), "student.skeleton", self.skeleton, "a joint set with limbs to predict")
+        object.__setattr__(self, "input_size", tuple(size))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StudentConfig:
+        """Read a description back from plain values.
+
+        Args:
+            values: the fields by name
+
+        Raises:
+            UserError: if a field is unknown or missing, or has a value that no network can have.
+        """
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise UserError(f"student.{key}: unknown key{nearest(str(key), known)}")
+        for key in ("name", "backbone"):
+            if key not in values:
+                raise UserError(f"student.{key}: missing, a student needs one")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values that a weights-only checkpoint may hold."""
+        return asdict(self) | {"input_size": list(self.input_size)}
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Width and height of the predicted maps, cells."""
+        return self.input_size[0] // STRIDE, self.input_size[1] // STRIDE
+
+    def differences(self, other: StudentConfig) -> list[str]:
+        """Name the fields in which two networks differ so that weights of one do not serve the other."""
+        return [
+            field.name
+            for field in fields(self)
+            if field.name not in ("name", "pretrained") and getattr(self, field.name) != getattr(other, field.name)
+        ]
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -1,0 +1,138 @@
+"""The student network: uint8 frames in, maps out."""
+
+from __future__ import annotations
+
+import timm
+import torch
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor, nn
+
+from pose_oad.errors import UserError, check, nearest
+from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.students.config import STRIDE, StudentConfig
+from pose_oad.students.heads import get_head
+
+
+class PoseStudent(nn.Module):
+    """A timm backbone with a head that predicts confidence maps and part affinity fields at stride 4.
+
+    Frames go through :meth:`normalise` first: it is the one place where colours are scaled, on whatever device the
+    network is on.
+
+    Attributes:
+        config: what the network is, in plain values
+        skeleton: joint set of the maps
+    """
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, config: StudentConfig) -> None:
+        """Build the network of a description; :func:`build_student` says what it refuses."""
+        super().__init__()
+        self.config = config
+        self.skeleton: Skeleton = get_skeleton(config.skeleton)
+        head = get_head(config.head)
+        offered = _feature_strides(config.backbone)
+        largest = max(offered)
+        check(
+            all(side % largest == 0 for side in config.input_size),
+            "student.input_size",
+            list(config.input_size),
+            f"multiples of {largest} px, the largest stride of {config.backbone}",
+        )
+        strides = head.reads(offered)
+        levels = tuple(offered.index(stride) for stride in strides)
+        self.backbone = _create(config.backbone, out_indices=levels, pretrained=config.pretrained)
+        self.head = head(strides, self.backbone.feature_info.channels(), config.head_channels, self.skeleton)
+        mean, std = torch.tensor(IMAGENET_DEFAULT_MEAN), torch.tensor(IMAGENET_DEFAULT_STD)
+        self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1), persistent=False)
+        self.register_buffer("offset", (-mean / std).view(3, 1, 1), persistent=False)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of the input, px."""
+        return self.config.input_size
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Width and height of the predicted maps, cells."""
+        return self.config.map_size
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Turn RGB frames into network input: ImageNet mean and deviation, channels first.
+
+        Args:
+            frames: uint8, shape (batch, height, width, 3), on any device
+
+        Returns:
+            shape (batch, 3, height, width), the network's floating type and device, channels-last in memory.
+
+        Raises:
+            ValueError: if ``frames`` are not uint8 RGB of the network's input size.
+        """
+        width, height = self.input_size
+        if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1:] != (height, width, 3):
+            raise ValueError(
+                f"frames {frames.dtype} {tuple(frames.shape)}: expected uint8 (batch, {height}, {width}, 3)"
+            )
+        # A permuted view of interleaved RGB is the channels-last layout already: no copy beyond the conversion.
+        planes = frames.to(self.scale.device, non_blocking=True).permute(0, 3, 1, 2)
+        return planes.to(self.scale.dtype).mul_(self.scale).add_(self.offset)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict maps.
+
+        Args:
+            images: normalised frames, shape (batch, 3, height, width)
+
+        Returns:
+            confidence maps, shape (batch, joints, height / 4, width / 4), and part affinity fields, shape (batch,
+            limbs, 2, height / 4, width / 4), x then y component.
+        """
+        return self.head(self.backbone(images))
+
+
+def build_student(config: StudentConfig) -> PoseStudent:
+    """Build a student network from its description.
+
+    Args:
+        config: what the network is
+
+    Raises:
+        UserError: if the backbone or the head does not exist, the backbone gives no feature maps that the head can use,
+            or the input size is not a multiple of the backbone's largest stride.
+    """
+    return PoseStudent(config)
+
+
+def _create(backbone: str, **options: object) -> nn.Module:
+    """Create a timm feature extractor, or say why there is none."""
+    if not timm.is_model(backbone):
+        raise UserError(f"student.backbone={backbone}: no timm model{nearest(backbone, timm.list_models())}")
+    try:
+        model = timm.create_model(backbone, features_only=True, **options)
+    except (RuntimeError, ValueError, AssertionError, AttributeError, OSError) as error:
+        # timm has no common exception for "no features_only" or "no published weights".
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"student.backbone={backbone}: cannot be used as a feature extractor ({reason[:160]})"
+        ) from error
+    if backbone.startswith("densenet") and hasattr(model, "features_norm5"):
+        # timm joins a ReLU to the last norm; torchvision's and trt_pose's features end before it.
+        model.features_norm5.act = nn.Identity()
+    return model
+
+
+def _feature_strides(backbone: str) -> list[int]:
+    """Strides at which a backbone offers features, px of the input, smallest first."""
+    with torch.device("meta"):
+        strides = _create(backbone, pretrained=False).feature_info.reduction()
+    deep = [stride for stride in strides if stride >= STRIDE and stride & (stride - 1) == 0]
+    if not deep or sorted(set(strides)) != strides:
+        raise UserError(
+            f"student.backbone={backbone}: its features stand at strides {strides}; expected increasing powers of two "
+            f"with at least one of {STRIDE} or more"
+        )
+    return strides
