@@ -1,0 +1,38 @@
+"""Confidence maps to the keypoints of one person."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pose_oad.maps.refine import refine_peaks
+
+
+def decode_single(confidence_maps: Tensor) -> Tensor:
+    """Take each joint at the global maximum of its confidence map, refined between the cells.
+
+    For frames that hold one person: every joint gets a location, however weak its maximum, so that the caller decides
+    which confidence counts as found.
+
+    Args:
+        confidence_maps: shape (batch, joints, rows, columns), at least 3 rows and columns
+
+    Returns:
+        shape (batch, joints, 3): x and y in continuous cell coordinates (a cell's centre is at +0.5), and the maximum
+        clipped to [0, 1] as confidence. A map that holds a NaN has no maximum: its joint is all zero.
+
+    Raises:
+        ValueError: if the maps have another shape.
+    """
+    if confidence_maps.ndim != 4 or min(confidence_maps.shape[2:]) < 3:
+        raise ValueError(f"confidence maps {tuple(confidence_maps.shape)}: expected (batch, joints, >= 3, >= 3)")
+    batch, joints, rows, columns = confidence_maps.shape
+    maps = confidence_maps.float().reshape(batch * joints, rows, columns)
+    # Row maxima first: a plain maximum is several times faster than one that also reports where.
+    peak, row = maps.amax(-1).max(-1)
+    channel = torch.arange(len(maps), device=maps.device)
+    column = maps[channel, row].argmax(-1)
+    x, y = refine_peaks(maps, channel, row, column)
+    keypoints = torch.stack([x, y, peak.clamp(0, 1)], -1)
+    keypoints = torch.where(peak.isnan().unsqueeze(-1), 0.0, keypoints)
+    return keypoints.view(batch, joints, 3)
