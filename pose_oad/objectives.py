@@ -16,6 +16,7 @@ def map_loss(
     skeleton: Skeleton,
     joint_mask: Tensor | None = None,
     pixel_mask: Tensor | None = None,
+    limb_mask: Tensor | None = None,
 ) -> Tensor:
     """Compare predicted maps with their targets: the paper's loss, with masks for what the labels do not say.
 
@@ -30,13 +31,16 @@ def map_loss(
         skeleton: joint set of the maps; its limbs say which joints a field connects
         joint_mask: true where a joint's map is to be learnt, bool, shape (batch, joints); all where None
         pixel_mask: true where the maps are to be learnt, bool, shape (batch, rows, columns); everywhere where None
+        limb_mask: true where the target has a field for a limb at all, bool, shape (limbs,); all where None
 
     Returns:
         the loss, a scalar; zero (with zero gradient) where everything is masked.
     """
-    limb_mask = None if joint_mask is None else limbs_of(joint_mask, skeleton)
+    known = None if joint_mask is None else limbs_of(joint_mask, skeleton)
+    if limb_mask is not None:
+        known = limb_mask.expand(len(prediction_pafs), -1) if known is None else known & limb_mask
     fields = prediction_pafs.flatten(1, 2), target.part_affinity_fields.flatten(1, 2)
-    field_mask = None if limb_mask is None else limb_mask.repeat_interleave(2, dim=1)
+    field_mask = None if known is None else known.repeat_interleave(2, dim=1)
     return masked_mse(prediction_cmaps, target.confidence_maps, joint_mask, pixel_mask) + masked_mse(
         *fields, field_mask, pixel_mask
     )

@@ -1,0 +1,17 @@
+"""Query strategies: which frames of a window are worth labelling?
+
+- ``base``: :class:`QueryStrategy`, the budget and everything else a strategy need not care about
+- ``sampling``: uniform, random
+- ``error``: largest student-teacher distance
+- ``confidence``: least confident student
+- ``references``: every frame, no frame
+
+Adding one: (1) a class here with ``score(view)``, or with ``select(view)`` where no score exists; set
+``needs_predictions`` if it reads ``view.predictions``. (2) ``conf/strategy/<name>.yaml`` with its ``_target_`` and
+``rate: ${rate}``, ``seed: ${seed.selection}``; without ``rate`` it silently keeps the class's default. (3) a test on a
+hand-made window. It then runs as ``make online STRATEGY=<name>``.
+"""
+
+from callbacks.strategies.base import QueryStrategy
+
+__all__ = ["QueryStrategy"]

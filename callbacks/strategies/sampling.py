@@ -1,0 +1,24 @@
+"""Strategies that do not look at the frames: uniform and random sampling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from callbacks.strategies.base import QueryStrategy
+from pose_oad.window import SelectionView
+
+
+class Uniform(QueryStrategy):
+    """Choose frames at a fixed stride through the window, from its first candidate on."""
+
+    def select(self, view: SelectionView) -> np.ndarray:
+        """Choose every (candidates / budget)-th candidate."""
+        return view.candidates[np.arange(view.budget) * len(view.candidates) // view.budget]
+
+
+class Random(QueryStrategy):
+    """Choose frames at random, without replacement."""
+
+    def score(self, view: SelectionView) -> np.ndarray:
+        """Return a random number for each frame."""
+        return view.rng.random(len(view))

@@ -1,0 +1,216 @@
+"""Online distillation: what happens to a student between two windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from pose_oad.errors import check
+from pose_oad.maps import MapTargets, encode
+from pose_oad.objectives import map_loss
+from pose_oad.skeleton import Skeleton, joint_map, map_keypoints
+from pose_oad.students import PoseStudent
+from pose_oad.teachers.base import Teacher
+from pose_oad.teachers.desk import LabelDesk, WindowLabels
+from pose_oad.window import FrameWindow
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How the student trains on the frames chosen from one window.
+
+    Attributes:
+        epochs: passes over the chosen frames
+        steps: optimiser steps per window instead of epochs (equal compute whatever the budget); None counts epochs
+        batch_size: frames per optimiser step
+        learning_rate: Adam's
+        optimizer_state: ``fresh`` in every window (the paper's) or ``kept``
+        batch_norm: ``train`` uses and updates batch statistics (the paper's), ``frozen`` keeps the stored ones
+        labels: ``keypoints`` renders the teacher's people to maps, ``maps`` uses the teacher's own maps
+        seed: ``seed.model``, order of the frames
+    """
+
+    epochs: int = 10
+    steps: int | None = None
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    optimizer_state: Literal["fresh", "kept"] = "fresh"
+    batch_norm: Literal["train", "frozen"] = "train"
+    labels: Literal["keypoints", "maps"] = "keypoints"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse unusable values.
+
+        Raises:
+            UserError: naming the config key.
+        """
+        for key in ("epochs", "batch_size"):
+            value = getattr(self, key)
+            check(isinstance(value, int) and value >= 1, f"training.{key}", value, "a whole number, 1 or more")
+        steps_ok = self.steps is None or (isinstance(self.steps, int) and self.steps >= 1)
+        check(steps_ok, "training.steps", self.steps, "a whole number, 1 or more, or null")
+        rate = self.learning_rate
+        check(isinstance(rate, int | float) and rate > 0, "training.learning_rate", rate, "a number above 0")
+        check(self.optimizer_state in ("fresh", "kept"), "training.optimizer_state", self.optimizer_state, "fresh or kept")
+        check(self.batch_norm in ("train", "frozen"), "training.batch_norm", self.batch_norm, "train or frozen")
+        check(self.labels in ("keypoints", "maps"), "training.labels", self.labels, "keypoints or maps")
+
+
+class OnlineDistillation(LightningModule):
+    """Label the chosen frames of each window and train the student on them.
+
+    One batch is one window. Callbacks predict it and choose frames before :meth:`training_step` runs; weights carry over
+    to the next window.
+
+    Args:
+        student: the network to adapt, pre-trained
+        teacher: who labels the chosen frames
+        options: how it trains on a window
+
+    Attributes:
+        student: the network as it is now
+        desk: asks the teacher, and counts
+        optimizer_steps: optimiser steps so far
+    """
+
+    def __init__(self, student: PoseStudent, teacher: Teacher, options: TrainingOptions) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.student, self.options = student, options
+        # Refuses a teacher without a joint in common.
+        self._supplied = joint_map(teacher.skeleton, student.skeleton).any(1)
+        self.desk = LabelDesk(teacher, student.map_size if options.labels == "maps" else None)
+        self.optimizer_steps = 0
+        self.save_hyperparameters({"student": student.config.to_dict()})
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam over all layers."""
+        return torch.optim.Adam(self.student.parameters(), lr=self.options.learning_rate)
+
+    def on_after_batch_transfer(self, batch: FrameWindow, dataloader_idx: int) -> FrameWindow:
+        """Give the window access to the teacher, before any callback sees it."""
+        batch.desk = self.desk
+        return batch
+
+    def training_step(self, batch: FrameWindow, batch_idx: int) -> None:
+        """Label the chosen frames of a window, then train on them."""
+        window, chosen = batch, batch.selected
+        if not len(chosen):
+            return
+        labels = window.label(chosen)
+        window.counts["frames_without_person"] += int((~(labels.keypoints[..., 2] > 0).any(-1).any(-1)).sum())
+        with window.phase("train"):
+            self._fit(window, labels)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)  # once a window, so that its time is training's
+
+    def _fit(self, window: FrameWindow, labels: WindowLabels) -> None:
+        """Run the epochs, or the fixed number of steps, over the chosen frames."""
+        optimizer = self.optimizers()
+        if self.options.optimizer_state == "fresh":
+            optimizer.state.clear()
+        frames = window.frames[torch.from_numpy(window.selected)]
+        targets = _Targets(self.student, labels, window, self._supplied)
+        self.student.train()
+        if self.options.batch_norm == "frozen":
+            freeze_batch_norm(self.student)
+        for rows in self._batches(len(frames), window.index):
+            images = self.student.normalise(frames[rows])
+            maps, fields = self.student(images)
+            target, joints = targets.of(rows)
+            loss = map_loss(maps, fields, target, self.student.skeleton, joints, limb_mask=targets.known_limbs)
+            optimizer.zero_grad(set_to_none=True)
+            self.manual_backward(loss)
+            optimizer.step()
+            self.optimizer_steps += 1
+        self.student.eval()
+        window.counts["optimizer_steps"] = self.optimizer_steps
+
+    def _batches(self, frames: int, window_index: int) -> Iterator[Tensor]:
+        """Yield rows of the chosen frames, shuffled anew in every epoch."""
+        generator = torch.Generator().manual_seed(hash((self.options.seed, window_index)) & 0x7FFF_FFFF)
+        per_epoch = -(-frames // self.options.batch_size)
+        steps = self.options.steps or self.options.epochs * per_epoch
+        while steps > 0:
+            for rows in torch.randperm(frames, generator=generator).split(self.options.batch_size)[:steps]:
+                steps -= 1
+                yield rows
+
+
+class _Targets:
+    """Maps to train towards, made batch by batch so that they never fill the memory.
+
+    Attributes:
+        known_limbs: which limbs the labels have a field for, shape (limbs,); None: all
+    """
+
+    def __init__(self, student: PoseStudent, labels: WindowLabels, window: FrameWindow, supplied: Tensor) -> None:
+        self._student = student
+        self._device = student.scale.device
+        self._keypoints = self._maps = self.known_limbs = None
+        if labels.confidence_maps is not None and labels.part_affinity_fields is not None:
+            self._maps, known, limbs = match_maps(labels, student.skeleton)
+            self._known = known.expand(len(labels.keypoints), -1)
+            self.known_limbs = limbs.to(self._device)
+            return
+        keypoints = map_keypoints(labels.keypoints, labels.skeleton, student.skeleton)
+        self._keypoints = window.to_input(keypoints, window.selected)
+        # A joint missing in one person of a frame is unknown there, not absent: its maps do not count.
+        person = (keypoints[..., 2] > 0).any(-1, keepdim=True)
+        self._known = ~(person & (keypoints[..., 2] == 0)).any(1) & supplied
+
+    def of(self, rows: Tensor) -> tuple[MapTargets, Tensor]:
+        """Return targets and known joints, shape (rows, joints), of some rows, on the student's device."""
+        known = self._known[rows].to(self._device)
+        if self._maps is not None:
+            return MapTargets(*(part[rows].to(self._device) for part in self._maps)), known
+        student = self._student
+        keypoints = self._keypoints[rows].to(self._device)
+        return encode(keypoints, student.skeleton, input_size=student.input_size, map_size=student.map_size), known
+
+
+def match_maps(labels: WindowLabels, skeleton: Skeleton) -> tuple[MapTargets, Tensor, Tensor]:
+    """Pick from a teacher's maps the channels that a student has, by joint and limb name.
+
+    A limb that the teacher directs the other way has its field's sign turned.
+
+    Args:
+        labels: labels with maps
+        skeleton: the student's joint set
+
+    Returns:
+        the maps; which joints the teacher has a map for, bool, shape (joints,); which limbs it has a field for, bool,
+        shape (limbs,). Channels it has not are zero.
+
+    Raises:
+        ValueError: if the labels come without maps.
+    """
+    maps, fields = labels.confidence_maps, labels.part_affinity_fields
+    if maps is None or fields is None:
+        raise ValueError("labels without maps")
+    joints = torch.tensor([joint in labels.skeleton.joints for joint in skeleton.joints])
+    sources = [labels.skeleton.index(joint) for joint, known in zip(skeleton.joints, joints, strict=True) if known]
+    picked = maps.new_zeros(len(maps), len(skeleton), *maps.shape[2:])
+    picked[:, joints] = maps[:, sources]
+    own = {limb: (channel, 1.0) for channel, limb in enumerate(labels.skeleton.limb_names)}
+    own |= {(end, start): (channel, -1.0) for (start, end), (channel, _) in list(own.items())}
+    limbs = torch.tensor([limb in own for limb in skeleton.limb_names])
+    directed = fields.new_zeros(len(fields), len(skeleton.limbs), *fields.shape[2:])
+    for channel, limb in enumerate(skeleton.limb_names):
+        if limb in own:
+            source, sign = own[limb]
+            directed[:, channel] = sign * fields[:, source]
+    return MapTargets(picked, directed), joints, limbs
+
+
+def freeze_batch_norm(module: nn.Module) -> None:
+    """Put every batch-norm layer into evaluation mode, so that its stored statistics are used and kept."""
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.eval()

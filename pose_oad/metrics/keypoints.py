@@ -1,0 +1,201 @@
+"""Keypoint errors with an explicit rule for joints that are not found: MPJPE, PCK and detection rate.
+
+All distances are two-dimensional, in px, without any alignment; the caller says of which image (``scale``). A joint counts
+as *found* when its confidence reaches a threshold. What happens to a joint that is not found is the ``missing`` policy:
+
+- ``argmax``: its most likely location is used all the same; every labelled joint counts (default)
+- ``drop``: it is left out; read the detection rate beside the error
+- ``penalty``: it counts as a stated distance
+- ``zero``: it counts as error 0, and a frame in which nothing is found is left out. This is the rule of the paper; it
+  rewards not detecting, and is here to be compared with
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from pose_oad.errors import check
+from pose_oad.skeleton import Skeleton
+
+MissingPolicy = Literal["argmax", "drop", "penalty", "zero"]
+MISSING_POLICIES = ("argmax", "drop", "penalty", "zero")
+
+
+class JointErrors(NamedTuple):
+    """Distances of predicted joints to labelled ones.
+
+    Attributes:
+        distance: px, shape (frames, joints), under the missing-joint policy
+        counted: which of them count, shape (frames, joints)
+        labelled: which joints have a label, shape (frames, joints)
+        found: which labelled joints the student found, shape (frames, joints)
+        located: which labelled joints have a location under the policy, shape (frames, joints)
+    """
+
+    distance: Tensor
+    counted: Tensor
+    labelled: Tensor
+    found: Tensor
+    located: Tensor
+
+    def per_frame(self) -> Tensor:
+        """Return the mean distance of each frame's counted joints, px, shape (frames,); NaN where none counts."""
+        return (self.distance * self.counted).sum(1) / self.counted.sum(1)
+
+
+class MissingRule(NamedTuple):
+    """What becomes of joints that are not found.
+
+    Attributes:
+        policy: ``argmax``, ``drop``, ``penalty`` or ``zero``
+        threshold: confidence from which a joint counts as found
+        penalty: distance of a joint not found under ``penalty``, px
+    """
+
+    policy: MissingPolicy = "argmax"
+    threshold: float = 0.1
+    penalty: float = 100.0
+
+    def validate(self) -> MissingRule:
+        """Refuse unusable values.
+
+        Raises:
+            UserError: naming the config key.
+        """
+        check(self.policy in MISSING_POLICIES, "metric.missing", self.policy, " | ".join(MISSING_POLICIES))
+        number = isinstance(self.threshold, int | float)
+        check(number and 0 <= self.threshold < 1, "metric.threshold", self.threshold, "a confidence in [0, 1)")
+        check(isinstance(self.penalty, int | float) and self.penalty >= 0, "metric.penalty", self.penalty, "px, 0 or more")
+        return self
+
+
+def joint_errors(predicted: Tensor, labelled: Tensor, rule: MissingRule, scale: float = 1.0) -> JointErrors:
+    """Measure predicted keypoints against labels.
+
+    Args:
+        predicted: shape (frames, joints, 3), px of the original frame
+        labelled: shape (frames, joints, 3), likewise; confidence 0 = no label
+        rule: what becomes of joints that are not found
+        scale: px of the reported image per px of the original frame
+    """
+    has_label = labelled[..., 2] > 0
+    found = has_label & (predicted[..., 2] >= rule.threshold)
+    distance = torch.linalg.vector_norm(predicted[..., :2] - labelled[..., :2], dim=-1) * scale
+    located, counted = found, has_label
+    if rule.policy == "argmax":
+        located = has_label
+    elif rule.policy == "drop":
+        counted = found
+    elif rule.policy == "penalty":
+        distance = torch.where(found, distance, rule.penalty)
+    else:
+        distance = torch.where(found, distance, 0.0)
+        counted = has_label & found.any(1, keepdim=True)
+    return JointErrors(distance * has_label, counted, has_label, found, located)
+
+
+def torso_length(labelled: Tensor, skeleton: Skeleton, scale: float = 1.0) -> Tensor:
+    """Return the distance from left shoulder to right hip, the usual reference length of PCK.
+
+    Args:
+        labelled: shape (frames, joints, 3), px
+        skeleton: joint set of ``labelled``
+        scale: as in :func:`joint_errors`
+
+    Returns:
+        px, shape (frames,); NaN where either joint has no label.
+    """
+    shoulder, hip = labelled[:, skeleton.index("left_shoulder")], labelled[:, skeleton.index("right_hip")]
+    length = torch.linalg.vector_norm(shoulder[:, :2] - hip[:, :2], dim=-1) * scale
+    return length.where((shoulder[:, 2] > 0) & (hip[:, 2] > 0), torch.nan)
+
+
+class Mpjpe(Metric):
+    """Mean per-joint position error over frames and joints, px.
+
+    ``compute`` returns the mean of every joint followed by the mean of all, shape (joints + 1,); NaN where nothing
+    counted.
+    """
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, joints: int) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(joints, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(joints, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, errors: JointErrors) -> None:
+        """Take in the errors of some frames."""
+        self.total += (errors.distance.double() * errors.counted).sum(0)
+        self.count += errors.counted.sum(0)
+
+    def compute(self) -> Tensor:
+        """Return the mean error of each joint, and of all joints, px."""
+        total, count = (torch.cat([state, state.sum(0, keepdim=True)]) for state in (self.total, self.count))
+        return total / count
+
+
+class Pck(Metric):
+    """Share of labelled joints within a distance, in [0, 1]; NaN where nothing is labelled.
+
+    A joint without a location (not found, under any policy but ``argmax``) is never within.
+
+    Args:
+        threshold: the distance, px, or a fraction of a reference length given with each update
+    """
+
+    full_state_update = False
+    hits: Tensor
+    count: Tensor
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__()
+        self.threshold = threshold
+        self.add_state("hits", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, errors: JointErrors, reference: Tensor | None = None) -> None:
+        """Take in the errors of some frames.
+
+        Args:
+            errors: their distances
+            reference: length of which the threshold is a fraction, px, shape (frames,); frames where it is NaN are left
+                out; None takes the threshold in px
+        """
+        limit = torch.ones(len(errors.distance)) if reference is None else reference.cpu()
+        limit = limit.unsqueeze(1).to(errors.distance)
+        counted = errors.labelled & limit.isfinite()
+        self.hits += (counted & errors.located & (errors.distance <= self.threshold * limit)).sum()
+        self.count += counted.sum()
+
+    def compute(self) -> Tensor:
+        """Return the share of joints within the distance."""
+        return self.hits / self.count
+
+
+class DetectionRate(Metric):
+    """Share of labelled joints that the student found, in [0, 1]; NaN where nothing is labelled."""
+
+    full_state_update = False
+    found: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("found", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, errors: JointErrors) -> None:
+        """Take in the errors of some frames."""
+        self.found += errors.found.sum()
+        self.count += errors.labelled.sum()
+
+    def compute(self) -> Tensor:
+        """Return the share of labelled joints found."""
+        return self.found / self.count

@@ -1,0 +1,128 @@
+"""The desk between a window and its teacher: every frame is labelled once, counted and kept for the window's life."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_oad.maps.resample import resample_to_input
+from pose_oad.skeleton import Skeleton, map_keypoints
+from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.window import FrameWindow, Segment, reveal
+
+
+@dataclass(frozen=True)
+class WindowLabels:
+    """Labels of some frames of a window, in the teacher's joint set.
+
+    Attributes:
+        skeleton: the teacher's joint set
+        keypoints: people of each frame, best first, original px, shape (frames, people, joints, 3)
+        confidence_maps: the teacher's maps on the student's map grid, shape (frames, joints, rows, columns), where kept
+        part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns)
+    """
+
+    skeleton: Skeleton
+    keypoints: Tensor
+    confidence_maps: Tensor | None = None
+    part_affinity_fields: Tensor | None = None
+
+    def person(self, skeleton: Skeleton) -> Tensor:
+        """Return the best person of each frame in another joint set.
+
+        Returns:
+            Shape (frames, joints, 3), original px; all zero where there is nobody.
+        """
+        if self.keypoints.shape[1] == 0:
+            return self.keypoints.new_zeros(len(self.keypoints), len(skeleton), 3)
+        return map_keypoints(self.keypoints[:, 0], self.skeleton, skeleton)
+
+    def take(self, rows: np.ndarray) -> WindowLabels:
+        """Return the labels of some of the frames, by row."""
+        index = torch.from_numpy(rows)
+        maps = (part if part is None else part[index] for part in (self.confidence_maps, self.part_affinity_fields))
+        return WindowLabels(self.skeleton, self.keypoints[index], *maps)
+
+
+class LabelDesk:
+    """Ask a teacher for a window's frames, once each.
+
+    Args:
+        teacher: who labels
+        map_size: width and height of the student's maps in cells, to which the teacher's maps are resampled as they
+            arrive; None drops the maps
+
+    Attributes:
+        calls: frames the teacher has labelled so far in this run
+    """
+
+    def __init__(self, teacher: Teacher, map_size: tuple[int, int] | None = None) -> None:
+        self.teacher = teacher
+        self.map_size = map_size
+        self.calls = 0
+        # Rows of the labels already given, by window; they die with their window.
+        self._known: weakref.WeakKeyDictionary[FrameWindow, tuple[np.ndarray, WindowLabels]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def label(self, window: FrameWindow, positions: np.ndarray) -> WindowLabels:
+        """Return the labels of some frames, asking the teacher only for those it has not labelled yet.
+
+        Args:
+            window: the window
+            positions: ascending positions in it; candidates only
+        """
+        rows, known = self._known.get(window, (np.full(len(window), -1), self._nothing()))
+        new = positions[rows[positions] < 0]
+        if len(new):
+            offset = len(known.keypoints)
+            known = _stack([known, *(self._ask(window, segment, new) for segment in window.segments)])
+            rows[new] = np.arange(offset, offset + len(new))
+            self.calls += len(new)
+            window.counts["teacher_calls"] += len(new)
+            self._known[window] = (rows, known)
+        return known.take(rows[positions])
+
+    def _nothing(self) -> WindowLabels:
+        return WindowLabels(self.teacher.skeleton, torch.zeros(0, 0, len(self.teacher.skeleton), 3))
+
+    def _ask(self, window: FrameWindow, segment: Segment, positions: np.ndarray) -> WindowLabels:
+        inside = positions[(positions >= segment.start) & (positions < segment.stop)]
+        if not len(inside):
+            return self._nothing()
+        images = None
+        if segment.teacher_images is not None:
+            first = np.searchsorted(window.candidates, segment.start)
+            images = segment.teacher_images[np.searchsorted(window.candidates, inside) - first]
+        truth = reveal(window) if self.teacher.uses_truth else None
+        if truth is not None:
+            truth = truth[torch.from_numpy(inside)]
+        labels = self.teacher.label(TeacherRequest(window.ids[inside], images, segment.fit.frame_size, truth))
+        return self._keep(labels, segment)
+
+    def _keep(self, labels: Labels, segment: Segment) -> WindowLabels:
+        if self.map_size is None or labels.confidence_maps is None or labels.part_affinity_fields is None:
+            return WindowLabels(self.teacher.skeleton, labels.keypoints)
+        maps = resample_to_input(labels.confidence_maps, segment.fit, self.map_size)
+        fields = resample_to_input(labels.part_affinity_fields.flatten(1, 2), segment.fit, self.map_size)
+        return WindowLabels(
+            self.teacher.skeleton, labels.keypoints, maps, fields.unflatten(1, labels.part_affinity_fields.shape[1:3])
+        )
+
+
+def _stack(parts: list[WindowLabels]) -> WindowLabels:
+    """Concatenate labels of several frames, padding them to the largest number of people."""
+    parts = [part for part in parts if len(part.keypoints)]
+    people = max(part.keypoints.shape[1] for part in parts)
+    keypoints = torch.cat(
+        [torch.nn.functional.pad(p.keypoints, (0, 0, 0, 0, 0, people - p.keypoints.shape[1])) for p in parts]
+    )
+    maps = [part.confidence_maps for part in parts if part.confidence_maps is not None]
+    fields = [part.part_affinity_fields for part in parts if part.part_affinity_fields is not None]
+    return WindowLabels(
+        parts[0].skeleton, keypoints, torch.cat(maps) if maps else None, torch.cat(fields) if fields else None
+    )

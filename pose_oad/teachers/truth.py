@@ -1,0 +1,72 @@
+"""A simulated teacher: the ground truth with adjustable faults."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from pose_oad.errors import UserError, check
+from pose_oad.skeleton import Skeleton
+from pose_oad.teachers.base import Labels, TeacherRequest
+
+
+class TruthTeacher:
+    """Label frames with the ground truth, displaced, thinned and mixed up as asked.
+
+    A frame's faults depend on ``seed`` and the frame's number only, so that every strategy meets the same teacher.
+
+    Args:
+        skeleton: joint set of the ground truth; None where the stream has none
+        noise: standard deviation of the displacement along each axis, fraction of the frame's longer side
+        misses: probability that a joint is not found
+        swaps: probability that a left/right pair of joints is exchanged
+        seed: seed of all faults
+
+    Raises:
+        UserError: if the stream has no ground truth, or a value is out of range.
+    """
+
+    name = "truth"
+    uses_truth = True
+
+    def __init__(
+        self, skeleton: Skeleton | None, noise: float = 0.0, misses: float = 0.0, swaps: float = 0.0, seed: int = 0
+    ) -> None:
+        if skeleton is None:
+            raise UserError("teacher=truth: this stream has no ground truth; choose another teacher, as teacher=onnx")
+        check(isinstance(noise, int | float) and noise >= 0, "teacher.noise", noise, "a fraction of the frame, 0 or more")
+        for key, value in (("misses", misses), ("swaps", swaps)):
+            check(isinstance(value, int | float) and 0 <= value <= 1, f"teacher.{key}", value, "a probability in [0, 1]")
+        self.skeleton = skeleton
+        self.noise, self.misses, self.swaps, self.seed = float(noise), float(misses), float(swaps), seed
+        self._pairs = np.array([(a, b) for a, b in enumerate(skeleton.flip) if a < b])
+
+    def image_size(self, frame_size: tuple[int, int]) -> None:
+        """Return None: it reads no pixels."""
+        return
+
+    def label(self, request: TeacherRequest) -> Labels:
+        """Label frames with their truth and this teacher's faults.
+
+        Raises:
+            UserError: if the frames come without ground truth.
+        """
+        if request.truth is None:
+            raise UserError("teacher=truth: these frames have no ground truth")
+        keypoints = request.truth.numpy().copy()
+        sigma = self.noise * max(request.frame_size)
+        for row, number in enumerate(request.ids):
+            self._spoil(keypoints[row], np.random.Generator(np.random.Philox(key=[self.seed, int(number)])), sigma)
+        return Labels(torch.from_numpy(keypoints))
+
+    def _spoil(self, people: np.ndarray, rng: np.random.Generator, sigma: float) -> None:
+        """Apply the faults to one frame in place, shape (people, joints, 3)."""
+        # All numbers are drawn whatever the settings, so that one setting does not change another's faults.
+        shift = rng.standard_normal((*people.shape[:2], 2), dtype=np.float32)
+        missed = rng.random(people.shape[:2]) < self.misses
+        swapped = rng.random((len(people), len(self._pairs))) < self.swaps
+        people[..., :2] += sigma * shift
+        for person, pairs in zip(people, swapped, strict=True):
+            chosen = self._pairs[pairs]
+            person[chosen] = person[chosen[:, ::-1]]
+        people[missed] = 0.0

@@ -1,0 +1,200 @@
+"""A window of the stream: the frames that have just arrived, and who may see what of them.
+
+One window is one Lightning batch. Evaluation reads everything; a query strategy gets a :class:`SelectionView` only; the
+ground truth is sealed and opens for :func:`reveal` alone; the teacher is reached through :meth:`FrameWindow.label`, which
+counts, times and caches every call, whoever makes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_oad.geometry import FrameFit
+from pose_oad.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from pose_oad.teachers.desk import LabelDesk, WindowLabels
+
+
+class GroundTruthAccessError(RuntimeError):
+    """Somebody other than evaluation asked for the ground truth of a window."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of frames of one clip inside a window.
+
+    Attributes:
+        clip: name of the clip the frames come from
+        start: position of its first frame in the window
+        stop: position after its last frame in the window
+        fit: how its frames lie in the student's input
+        teacher_images: RGB frames at the teacher's resolution, one for each candidate frame of the segment, uint8,
+            shape (candidates, height, width, 3); None where the teacher reads no pixels
+    """
+
+    clip: str
+    start: int
+    stop: int
+    fit: FrameFit
+    teacher_images: np.ndarray | None = None
+
+
+@dataclass(eq=False)
+class FrameWindow:
+    """The frames of one window with everything that is known about them.
+
+    Attributes:
+        index: number of the window in the stream, from 0
+        frames: what the student sees, RGB uint8, shape (frames, height, width, 3)
+        ids: frame numbers in the stream, int64, shape (frames,)
+        candidates: positions in the window of the frames the teacher has seen, the only ones that may be selected
+        segments: the clips the frames come from, in order
+        metric_scale: px of the reported metric per px of the original frame (1 unless the source says otherwise)
+        selected: positions the query strategy chose, ascending; empty until it has chosen
+        predictions: the student's keypoints before any training on this window, original px, shape
+            (frames, joints, 3); None until predicted
+        seconds: wall-clock time spent on this window by phase, s
+        counts: what strategies and labels count by the way (non-finite scores, frames without a person, …)
+    """
+
+    index: int
+    frames: Tensor
+    ids: np.ndarray
+    candidates: np.ndarray
+    segments: tuple[Segment, ...]
+    metric_scale: float = 1.0
+    selected: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    predictions: Tensor | None = None
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    desk: LabelDesk | None = None
+    _sealed_truth: Tensor | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def truth(self) -> Tensor:
+        """Refuse: only evaluation reads the ground truth, with :func:`reveal`.
+
+        Raises:
+            GroundTruthAccessError: always.
+        """
+        raise GroundTruthAccessError("the ground truth of a window is for evaluation only")
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether ground truth exists for this window."""
+        return self._sealed_truth is not None
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time spent inside the block to ``seconds[name]``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - start
+
+    def to_frame(self, keypoints: Tensor) -> Tensor:
+        """Convert keypoints of all frames from input px to original px.
+
+        Args:
+            keypoints: shape (frames, ..., 3), input px
+
+        Returns:
+            The same shape, px of each frame's original.
+        """
+        return torch.cat([s.fit.to_frame(keypoints[s.start : s.stop]) for s in self.segments])
+
+    def to_input(self, keypoints: Tensor, positions: np.ndarray) -> Tensor:
+        """Convert keypoints of some frames from original px to input px.
+
+        Args:
+            keypoints: shape (positions, ..., 3), original px
+            positions: ascending positions of those frames in the window
+        """
+        bounds = np.searchsorted(positions, [s.stop for s in self.segments[:-1]])
+        parts = torch.tensor_split(keypoints, bounds.tolist())
+        return torch.cat([s.fit.to_input(part) for s, part in zip(self.segments, parts, strict=True)])
+
+    def label(self, positions: np.ndarray) -> WindowLabels:
+        """Ask the teacher about some frames; frames asked before are answered from memory.
+
+        Args:
+            positions: ascending positions in the window
+
+        Raises:
+            RuntimeError: if no teacher has been attached to the window.
+        """
+        if self.desk is None:
+            raise RuntimeError(f"window {self.index} has no teacher attached")
+        with self.phase("label"):
+            return self.desk.label(self, positions)
+
+
+def reveal(window: FrameWindow) -> Tensor | None:
+    """Open the ground truth of a window. For evaluation and simulated teachers only.
+
+    Returns:
+        Shape (frames, people, joints, 3), original px, in the stream's joint set; None where there is none.
+    """
+    return window._sealed_truth
+
+
+class SelectionView:
+    """What a query strategy may see of a window: frames, predictions of its scorer, and the teacher.
+
+    Attributes:
+        index: number of the window
+        ids: frame numbers in the stream, shape (frames,)
+        frames: RGB uint8, shape (frames, height, width, 3)
+        candidates: positions that may be chosen, ascending
+        budget: how many must be chosen
+        skeleton: joint set of predictions and labels
+        rng: random numbers of this window, seeded by ``seed.selection`` and the window's number
+        predictions: the scorer's keypoints, original px, shape (frames, joints, 3)
+    """
+
+    def __init__(
+        self, window: FrameWindow, budget: int, skeleton: Skeleton, rng: np.random.Generator, predictions: Tensor | None
+    ) -> None:
+        self.index, self.ids, self.frames, self.candidates = window.index, window.ids, window.frames, window.candidates
+        self.budget, self.skeleton, self.rng = budget, skeleton, rng
+        self.predictions = predictions
+        self.frame_diagonal = float(max(np.hypot(*s.fit.frame_size) for s in window.segments))
+        self._label = window.label
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def truth(self) -> Tensor:
+        """Refuse: a strategy never sees the ground truth.
+
+        Raises:
+            GroundTruthAccessError: always.
+        """
+        raise GroundTruthAccessError("a query strategy cannot see the ground truth")
+
+    def teacher_keypoints(self, positions: np.ndarray) -> Tensor:
+        """Ask the teacher about some frames; every frame asked counts as a teacher call.
+
+        Args:
+            positions: ascending positions in the window
+
+        Returns:
+            The best person of each frame, original px, shape (positions, joints, 3), joint set of :attr:`skeleton`;
+            all zero where the teacher finds nobody.
+        """
+        return self._label(positions).person(self.skeleton)
