@@ -1,8 +1,8 @@
 """Heads: backbone features in, confidence maps and part affinity fields at stride 4 out.
 
 A head declares which strides of the backbone it reads (:meth:`reads`) and is built with their channel counts. Its
-output is the pair (confidence maps, shape (batch, joints, rows, columns); part affinity fields, shape (batch, limbs, 2, rows,
-columns), x then y component), without a final activation.
+output is the pair (confidence maps, shape (batch, joints, rows, columns); part affinity fields, shape (batch, limbs, 2,
+rows, columns), x then y component), without a final activation.
 """
 
 from __future__ import annotations

@@ -1,0 +1,172 @@
+"""COCO keypoint sets as training and validation batches.
+
+The official tree is expected (``annotations/person_keypoints_<split>.json`` beside a folder ``<split>`` of images), and
+any set in the same format, with whatever joints its person category names.
+
+Training images fill the input (no bars), randomly seen through :mod:`datamodules.augmentation`. Validation images are
+letterboxed, so that :class:`~pose_oad.geometry.FrameFit` brings predictions back to the original px exactly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from pycocotools.coco import COCO
+from torch import Tensor
+from torch.utils.data import DataLoader, get_worker_info
+
+from datamodules.augmentation import AugmentationConfig
+from datamodules.coco_index import CocoIndex
+from datamodules.coco_views import Sample, TrainingPoses, ValidationPoses
+from pose_oad.errors import UserError, check
+from pose_oad.skeleton import Skeleton
+
+
+class PoseBatch(NamedTuple):
+    """Images and what is known of the people in them.
+
+    Attributes:
+        images: RGB uint8, shape (batch, height, width, 3)
+        keypoints: shape (batch, people, joints, 3): px of the input, 1 where labelled; missing people are all zero
+        joint_mask: joints that the data set can supply, bool, shape (batch, joints)
+        pixel_mask: map cells outside crowds and unlabelled people, bool, shape (batch, rows, columns)
+        image_ids: COCO's ids, int64, shape (batch,)
+        frame_sizes: width and height of the original images, px, int64, shape (batch, 2)
+    """
+
+    images: Tensor
+    keypoints: Tensor
+    joint_mask: Tensor
+    pixel_mask: Tensor
+    image_ids: Tensor
+    frame_sizes: Tensor
+
+
+class CocoDataModule(LightningDataModule):
+    """A COCO tree's two splits as loaders of :class:`PoseBatch`.
+
+    Attributes:
+        training: the training split
+        validation: the validation split
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        skeleton: Skeleton,
+        input_size: tuple[int, int],
+        map_size: tuple[int, int],
+        *,
+        augmentation: AugmentationConfig,
+        train: str = "train2017",
+        val: str = "val2017",
+        batch_size: int = 32,
+        workers: int = 1,
+        cache_mib: int = 1024,
+        seed: int = 0,
+    ) -> None:
+        """Name the data; nothing is read before :meth:`setup`.
+
+        Args:
+            root: folder that holds ``annotations`` and the image folders
+            skeleton: joint set wanted
+            input_size: width and height of the network input, px
+            map_size: width and height of the predicted maps, cells
+            augmentation: ranges of the random training views
+            train: name of the training split
+            val: name of the validation split
+            batch_size: images per batch
+            workers: loader processes that make training views; 0 makes them in the training process
+            cache_mib: memory for decoded images, MiB, shared by the loader processes
+            seed: seed of the order and of the views
+
+        Raises:
+            UserError: if a number is out of range.
+        """
+        super().__init__()
+        check(batch_size >= 1, "data.batch_size", batch_size, "1 or more")
+        check(workers >= 0, "data.workers", workers, "0 or more")
+        check(cache_mib >= 0, "data.cache_mib", cache_mib, "0 or more")
+        self.root, self.skeleton, self.input_size, self.map_size = Path(root), skeleton, input_size, map_size
+        self.augmentation, self.splits = augmentation, {"train": train, "val": val}
+        self.batch_size, self.workers, self.cache_mib, self.seed = batch_size, workers, cache_mib, seed
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the annotations and decode as many images as memory is granted, validation first.
+
+        Raises:
+            UserError: if the tree, an annotation file or an image is missing or not what it should be.
+        """
+        if hasattr(self, "training"):
+            return
+        if not self.root.is_dir():
+            raise UserError(f"data.root={self.root}: no such folder; expected a COCO tree (make data writes one)")
+        self.validation = ValidationPoses(self._index("val"), self.input_size, self.map_size)
+        self.training = TrainingPoses(
+            self._index("train"), self.input_size, self.map_size, self.augmentation, self.seed
+        )
+        for split in (self.validation, self.training):
+            split.keep(self.cache_mib // 2)
+
+    @property
+    def ground_truth(self) -> COCO:
+        """The validation people for pycocotools, with COCO's 17 joints; after :meth:`setup`."""
+        return self.validation.index.ground_truth
+
+    @property
+    def category_id(self) -> int:
+        """COCO's id of the category "person" in the validation split; after :meth:`setup`."""
+        return self.validation.index.category_id
+
+    def train_dataloader(self) -> DataLoader:
+        """Return shuffled batches of random views."""
+        return DataLoader(
+            self.training,
+            batch_size=self.batch_size,
+            shuffle=True,
+            # A last batch of one image would unsettle the batch statistics.
+            drop_last=len(self.training) >= self.batch_size,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            worker_init_fn=_start_worker,
+            collate_fn=_collate,
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the validation images in order."""
+        return DataLoader(self.validation, batch_size=self.batch_size, collate_fn=_collate)
+
+    def _index(self, split: str) -> CocoIndex:
+        name = self.splits[split]
+        annotations = self.root / "annotations" / f"person_keypoints_{name}.json"
+        return CocoIndex(annotations, self.root / name, self.skeleton)
+
+
+def _start_worker(worker: int) -> None:
+    """Give a loader process its own random views, reproducible for a given number of processes."""
+    info = get_worker_info()
+    if info is not None:
+        cv2.setNumThreads(0)
+        info.dataset.augmentation.reseed(info.seed % 2**32)
+
+
+def _collate(samples: list[Sample]) -> PoseBatch:
+    """Stack samples, padding to the largest number of people."""
+    people = max(len(sample.keypoints) for sample in samples)
+    keypoints = np.zeros((len(samples), people, *samples[0].keypoints.shape[1:]), np.float32)
+    for row, sample in zip(keypoints, samples, strict=True):
+        row[: len(sample.keypoints)] = sample.keypoints
+    return PoseBatch(
+        images=torch.from_numpy(np.stack([sample.image for sample in samples])),
+        keypoints=torch.from_numpy(keypoints),
+        joint_mask=torch.from_numpy(np.stack([sample.joint_mask for sample in samples])),
+        pixel_mask=torch.from_numpy(np.stack([sample.pixel_mask for sample in samples])),
+        image_ids=torch.tensor([sample.image_id for sample in samples]),
+        frame_sizes=torch.tensor([sample.frame_size for sample in samples]),
+    )

@@ -1,0 +1,202 @@
+"""COCO images as a network sees them: random views to train on, letterboxed images to validate on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from datamodules.augmentation import Augmentation, AugmentationConfig, unlabel_outside
+from datamodules.coco_index import CocoImage, CocoIndex
+from pose_oad.errors import UserError
+from pose_oad.geometry import FrameFit
+
+# Training images are kept this much larger than the input, so that magnified views stay sharp.
+_OVERSAMPLING = 1.5
+_MIB = 2**20
+
+
+class Sample(NamedTuple):
+    """One image as a network sees it, and what is known of the people in it: a row of a batch, in NumPy."""
+
+    image: np.ndarray
+    keypoints: np.ndarray
+    joint_mask: np.ndarray
+    pixel_mask: np.ndarray
+    image_id: int
+    frame_size: tuple[int, int]
+
+
+class _Prepared(NamedTuple):
+    """A decoded image at working resolution, and its ignored area at the same."""
+
+    image: np.ndarray
+    ignored: np.ndarray | None
+
+
+class CocoPoses(Dataset):
+    """One split of a COCO set; what the two kinds of split share: decoding, once, as far as memory is granted.
+
+    Attributes:
+        images: the images it yields, in order
+    """
+
+    def __init__(
+        self, index: CocoIndex, images: Sequence[CocoImage], input_size: tuple[int, int], map_size: tuple[int, int]
+    ) -> None:
+        """Wrap some of an index's images.
+
+        Args:
+            index: the annotations
+            images: those of its images to yield
+            input_size: width and height of the network input, px
+            map_size: width and height of the predicted maps, cells
+        """
+        self.index, self.images, self.input_size, self.map_size = index, list(images), input_size, map_size
+        self._joints = index.joints
+        self._kept: list[_Prepared] = []
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def keep(self, budget_mib: int, threads: int = 2) -> None:
+        """Decode images into memory, first to last, until the budget is spent; the others are decoded when needed.
+
+        Done before loader processes start, which then share the memory.
+
+        Args:
+            budget_mib: memory granted, MiB
+            threads: decoding threads
+        """
+        spent, block = 0, 64
+        with ThreadPoolExecutor(threads) as pool:
+            while len(self._kept) < len(self) and spent < budget_mib * _MIB:
+                chunk = self.images[len(self._kept) : len(self._kept) + block]
+                self._kept += pool.map(self._prepare, chunk)
+                spent += sum(prepared.image.nbytes for prepared in self._kept[-len(chunk) :])
+
+    def _prepared(self, at: int) -> _Prepared:
+        return self._kept[at] if at < len(self._kept) else self._prepare(self.images[at])
+
+    def _prepare(self, image: CocoImage) -> _Prepared:
+        raise NotImplementedError
+
+    def _sample(
+        self, image: CocoImage, pixels: np.ndarray, keypoints: np.ndarray, ignored: np.ndarray | None
+    ) -> Sample:
+        if ignored is None:
+            learnt = np.ones(self.map_size[::-1], bool)
+        else:
+            learnt = cv2.resize(ignored * np.uint8(255), self.map_size, interpolation=cv2.INTER_AREA) < 128
+        return Sample(pixels, keypoints, self._joints, learnt, image.id, image.size)
+
+
+class TrainingPoses(CocoPoses):
+    """Random views of the images that show a labelled person."""
+
+    def __init__(
+        self,
+        index: CocoIndex,
+        input_size: tuple[int, int],
+        map_size: tuple[int, int],
+        augmentation: AugmentationConfig,
+        seed: int,
+    ) -> None:
+        """Prepare the views.
+
+        Args:
+            index: the annotations
+            input_size: width and height of the network input, px
+            map_size: width and height of the predicted maps, cells
+            augmentation: ranges of the views
+            seed: seed of the views where there are no loader processes
+        """
+        super().__init__(index, [image for image in index.images if len(image.keypoints)], input_size, map_size)
+        if not self.images:
+            raise UserError(f"{index.annotations}: no labelled person to train on")
+        self._canvas = round(input_size[0] * _OVERSAMPLING), round(input_size[1] * _OVERSAMPLING)
+        self.augmentation = Augmentation(augmentation, index.skeleton, self._canvas, seed)
+
+    def __getitem__(self, at: int) -> Sample:
+        """Draw a view of an image."""
+        image, prepared = self.images[at], self._prepared(at)
+        keypoints = _scaled(image.keypoints, image.size, _size(prepared.image))
+        pixels, keypoints, ignored = self.augmentation(prepared.image, keypoints, prepared.ignored)
+        pixels = _resized(pixels, self.input_size)
+        return self._sample(image, pixels, _scaled(keypoints, self._canvas, self.input_size), ignored)
+
+    def _prepare(self, image: CocoImage) -> _Prepared:
+        """Scale an image, keeping its shape, to the smallest size that covers the canvas."""
+        scale = max(self._canvas[0] / image.size[0], self._canvas[1] / image.size[1])
+        width, height = (max(side, round(was * scale)) for side, was in zip(self._canvas, image.size, strict=True))
+        ignored = self.index.ignored(image)
+        if ignored is not None:
+            ignored = cv2.resize(ignored, (width, height), interpolation=cv2.INTER_NEAREST)
+        return _Prepared(_resized(read_image(image), (width, height)), ignored)
+
+
+class ValidationPoses(CocoPoses):
+    """Every image as it is, letterboxed into the input."""
+
+    def __init__(self, index: CocoIndex, input_size: tuple[int, int], map_size: tuple[int, int]) -> None:
+        """Wrap all images of an index; the arguments are those of :class:`CocoPoses`."""
+        super().__init__(index, index.images, input_size, map_size)
+
+    def __getitem__(self, at: int) -> Sample:
+        """Return an image."""
+        image, prepared = self.images[at], self._prepared(at)
+        fit = FrameFit.of(image.size, self.input_size, "letterbox")
+        keypoints = torch.from_numpy(unlabel_outside(image.keypoints, image.size))
+        labelled = keypoints[..., 2:] > 0
+        return self._sample(image, prepared.image, (fit.to_input(keypoints) * labelled).numpy(), prepared.ignored)
+
+    def _prepare(self, image: CocoImage) -> _Prepared:
+        left, top, width, height = FrameFit.of(image.size, self.input_size, "letterbox").content
+        inside = np.s_[top : top + height, left : left + width]
+        canvas = np.zeros((self.input_size[1], self.input_size[0], 3), np.uint8)
+        canvas[inside] = _resized(read_image(image), (width, height))
+        ignored = self.index.ignored(image)
+        if ignored is None:
+            return _Prepared(canvas, None)
+        area = np.zeros(canvas.shape[:2], np.uint8)
+        area[inside] = cv2.resize(ignored, (width, height), interpolation=cv2.INTER_NEAREST)
+        return _Prepared(canvas, area)
+
+
+def read_image(image: CocoImage) -> np.ndarray:
+    """Decode an image file.
+
+    Returns:
+        RGB, uint8, shape (height, width, 3).
+
+    Raises:
+        UserError: if it cannot be decoded or has another size than its annotations say.
+    """
+    data = np.fromfile(image.path, np.uint8)
+    # Annotations are made on the stored pixels, whatever orientation a camera noted beside them.
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(data, flags) if len(data) else None
+    if pixels is None:
+        raise UserError(f"{image.path}: cannot be decoded as an image ({len(data)} bytes)")
+    if _size(pixels) != image.size:
+        raise UserError(f"{image.path}: {_size(pixels)} px; expected {image.size} as its annotations say")
+    return pixels
+
+
+def _size(image: np.ndarray) -> tuple[int, int]:
+    return image.shape[1], image.shape[0]
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize without aliasing."""
+    smaller = size[0] < image.shape[1]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+
+
+def _scaled(keypoints: np.ndarray, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
+    return keypoints * np.array([new[0] / old[0], new[1] / old[1], 1], np.float32)

@@ -1,0 +1,184 @@
+"""Pre-train a student on annotated images, and leave its best and last weights in a folder.
+
+``best.ckpt`` appears (or is replaced) only when training is complete, so a file of that name is always a finished
+student; ``last.ckpt`` is written after every epoch, for ``resume=true``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from pose_oad.cli import run_command
+from pose_oad.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback, Trainer
+    from lightning.pytorch.loggers import Logger
+
+    from datamodules.coco import CocoDataModule
+    from pose_oad.pretraining import PretrainModule
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """The files of a checkpoint folder.
+
+    Attributes:
+        best: weights of the best validation, of a finished training
+        last: the whole state after the last epoch
+        candidate: best weights so far of a training that is not finished
+    """
+
+    best: Path
+    last: Path
+    candidate: Path
+
+    @classmethod
+    def within(cls, folder: str | Path) -> CheckpointFiles:
+        """Name the files of a folder."""
+        folder = Path(folder)
+        return cls(folder / "best.ckpt", folder / "last.ckpt", folder / "unfinished.ckpt")
+
+    def publish(self) -> None:
+        """Give the best weights so far their final name, in one step."""
+        # Absent after resuming a training that had already finished and found nothing better.
+        if self.candidate.exists():
+            os.replace(self.candidate, self.best)
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """What a pre-training leaves.
+
+    Attributes:
+        checkpoint: the best weights
+        metrics: figures of the last validation by name
+    """
+
+    checkpoint: Path
+    metrics: dict[str, float]
+
+
+def main(cfg: DictConfig) -> PretrainResult:
+    """Pre-train.
+
+    Args:
+        cfg: the configuration of ``conf/pretrain.yaml``
+
+    Raises:
+        UserError: if a value, the data or a checkpoint to resume from is refused; before anything is written.
+    """
+    import lightning
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    files = CheckpointFiles.within(cfg.checkpoint.folder)
+    if cfg.resume and not files.last.is_file():
+        raise UserError(f"resume=true: no {files.last} to continue from; expected one of an earlier pre-training")
+    lightning.seed_everything(cfg.seed.model, verbose=False)
+    module, data = _build(cfg)
+    data.setup()
+    if cfg.resume:
+        _check_same_student(files.last, module)
+    trainer = _trainer(cfg, files)
+    trainer.logger = _logger(cfg)
+    if not cfg.resume:
+        # Left-overs of an earlier, interrupted training must not be taken for this one's.
+        files.last.unlink(missing_ok=True)
+        files.candidate.unlink(missing_ok=True)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=files.last if cfg.resume else None, weights_only=True)
+    except UserError as error:
+        raise UserError(_said_in_worker(error)) from error
+    if not (files.candidate.exists() or files.best.exists()):
+        # Stopped by max_time before the first validation.
+        trainer.save_checkpoint(files.candidate, weights_only=True)
+    files.publish()
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    _LOG.info("%s: %s", files.best, ", ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items())))
+    return PretrainResult(files.best, metrics)
+
+
+def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
+    from datamodules.augmentation import AugmentationConfig
+    from datamodules.coco import CocoDataModule
+    from pose_oad.pretraining import PretrainModule
+
+    plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    module = PretrainModule(plain["student"], **plain["optimiser"], **plain["objective"])
+    student = module.student
+    data = CocoDataModule(
+        skeleton=student.skeleton,
+        input_size=student.input_size,
+        map_size=student.map_size,
+        augmentation=AugmentationConfig(**plain["augmentation"]),
+        seed=cfg.seed.model,
+        **plain["data"],
+    )
+    return module, data
+
+
+def _trainer(cfg: DictConfig, files: CheckpointFiles) -> Trainer:
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch import Trainer
+
+    plain: Any = OmegaConf.to_container(cfg.trainer, resolve=True)
+    try:
+        return Trainer(
+            logger=False,
+            callbacks=_callbacks(files),
+            enable_model_summary=False,
+            enable_progress_bar=sys.stderr.isatty(),
+            **plain,
+        )
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise UserError(f"trainer={plain}: refused by Lightning: {error}") from error
+
+
+def _callbacks(files: CheckpointFiles) -> list[Callback]:
+    from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+
+    folder = files.best.parent
+    best = ModelCheckpoint(
+        folder,
+        filename=files.candidate.stem,
+        monitor="val/AP",
+        mode="max",
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    last = ModelCheckpoint(folder, filename=files.last.stem, enable_version_counter=False)
+    # Progress belongs to a person who watches; a log file gets the figures at the end.
+    return [best, last, *([RichProgressBar()] if sys.stderr.isatty() else [])]
+
+
+def _logger(cfg: DictConfig) -> Logger:
+    from pose_oad.tracking import log_provenance, make_logger
+
+    logger = make_logger(cfg, f"pretrain {cfg.student.name}")
+    log_provenance(logger, cfg)
+    return logger
+
+
+def _check_same_student(path: Path, module: PretrainModule) -> None:
+    """Refuse to continue the training of another network."""
+    from pose_oad.students import load_student
+
+    load_student(path, module.student.config)
+
+
+def _said_in_worker(error: UserError) -> str:
+    """Recover the message of an error that a loader process wraps into its whole traceback."""
+    return str(error).strip().rpartition("UserError: ")[2]
+
+
+if __name__ == "__main__":
+    run_command("pretrain", main)
