@@ -263,3 +263,9 @@ class StreamDataModule(LightningDataModule):
     def transfer_batch_to_device(self, batch: FrameWindow, device: torch.device, dataloader_idx: int) -> FrameWindow:
         """Leave the window in host memory; its frames travel to the device in batches as they are used."""
         return batch
+
+    def on_after_batch_transfer(self, batch: FrameWindow, dataloader_idx: int) -> FrameWindow:
+        """Give the window access to the run's teacher, before any callback sees it."""
+        if self.trainer is not None:
+            batch.desk = self.trainer.lightning_module.desk
+        return batch

@@ -7,6 +7,7 @@ itself, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 import sys
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
-from hydra.utils import instantiate
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -57,25 +58,28 @@ def compose_config(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     return cfg
 
 
-def build(node: DictConfig, **extra: Any) -> Any:
-    """Instantiate the class that a config node names by ``_target_``, with plain Python values.
+def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any:
+    """Make the object that a config node names by ``_target_``, with plain Python values as arguments.
 
     Args:
         node: the config node
+        without: keys of the node that are not for the object
         extra: further keyword arguments
 
     Raises:
-        UserError: if the class refuses a value, or one of the node's keys.
+        UserError: if the class does not exist, does not take one of the keys, or refuses a value.
     """
+    values = {key: value for key, value in OmegaConf.to_container(node).items() if key not in without}
+    target = values.pop("_target_", None)
     try:
-        return instantiate(node, _convert_="all", **extra)
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, UserError):
-            raise cause from None
-        if isinstance(cause, TypeError) and "unexpected keyword" in str(cause):
-            raise UserError(f"{node.get('_target_')}: {cause}") from error
-        raise
+        factory = get_object(str(target))
+    except Exception as error:  # whatever importing it raised, the name in the config is what led there
+        raise UserError(f"_target_={target}: cannot be imported ({error})") from error
+    try:
+        inspect.signature(factory).bind(**values, **extra)
+    except TypeError as error:
+        raise UserError(f"{target}: {error}") from None
+    return factory(**values, **extra)
 
 
 def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[str] | None = None) -> NoReturn:

@@ -65,7 +65,7 @@ class TrainingOptions:
 class OnlineDistillation(LightningModule):
     """Label the chosen frames of each window and train the student on them.
 
-    One batch is one window. Callbacks predict it and choose frames before :meth:`training_step` runs; weights carry over
+    One batch is one window, to which the data module has given :attr:`desk`. Callbacks predict it and choose frames before :meth:`training_step` runs; weights carry over
     to the next window.
 
     Args:
@@ -82,7 +82,7 @@ class OnlineDistillation(LightningModule):
     def __init__(self, student: PoseStudent, teacher: Teacher, options: TrainingOptions) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.student, self.options = student, options
+        self.student, self.options = student.train(), options
         # Refuses a teacher without a joint in common.
         self._supplied = joint_map(teacher.skeleton, student.skeleton).any(1)
         self.desk = LabelDesk(teacher, student.map_size if options.labels == "maps" else None)
@@ -92,11 +92,6 @@ class OnlineDistillation(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam over all layers."""
         return torch.optim.Adam(self.student.parameters(), lr=self.options.learning_rate)
-
-    def on_after_batch_transfer(self, batch: FrameWindow, dataloader_idx: int) -> FrameWindow:
-        """Give the window access to the teacher, before any callback sees it."""
-        batch.desk = self.desk
-        return batch
 
     def training_step(self, batch: FrameWindow, batch_idx: int) -> None:
         """Label the chosen frames of a window, then train on them."""
@@ -129,8 +124,6 @@ class OnlineDistillation(LightningModule):
             self.manual_backward(loss)
             optimizer.step()
             self.optimizer_steps += 1
-        self.student.eval()
-        window.counts["optimizer_steps"] = self.optimizer_steps
 
     def _batches(self, frames: int, window_index: int) -> Iterator[Tensor]:
         """Yield rows of the chosen frames, shuffled anew in every epoch."""
@@ -198,8 +191,8 @@ def match_maps(labels: WindowLabels, skeleton: Skeleton) -> tuple[MapTargets, Te
     sources = [labels.skeleton.index(joint) for joint, known in zip(skeleton.joints, joints, strict=True) if known]
     picked = maps.new_zeros(len(maps), len(skeleton), *maps.shape[2:])
     picked[:, joints] = maps[:, sources]
-    own = {limb: (channel, 1.0) for channel, limb in enumerate(labels.skeleton.limb_names)}
-    own |= {(end, start): (channel, -1.0) for (start, end), (channel, _) in list(own.items())}
+    forward = {limb: (channel, 1.0) for channel, limb in enumerate(labels.skeleton.limb_names)}
+    own = {(end, start): (channel, -1.0) for (start, end), (channel, _) in forward.items()} | forward
     limbs = torch.tensor([limb in own for limb in skeleton.limb_names])
     directed = fields.new_zeros(len(fields), len(skeleton.limbs), *fields.shape[2:])
     for channel, limb in enumerate(skeleton.limb_names):

@@ -12,11 +12,13 @@ import logging
 import os
 import platform
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
 # MLflow reports its use to its makers and prints advice unless told not to; set before it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 from lightning.pytorch.loggers import MLFlowLogger
@@ -41,9 +43,6 @@ def make_logger(cfg: DictConfig, run_name: str) -> MLFlowLogger:
         UserError: if the store cannot be opened.
     """
     tracking = cfg.tracking
-    # Alembic announces every step of a new database's set-up.
-    for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.utils.autologging_utils"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         if str(tracking.uri).startswith("sqlite:///"):
             Path(str(tracking.uri).removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -58,6 +57,14 @@ def make_logger(cfg: DictConfig, run_name: str) -> MLFlowLogger:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"tracking.uri={tracking.uri}: cannot open the tracking store ({reason})") from error
     return logger
+
+
+def quiet_libraries() -> None:
+    """Silence what libraries say about themselves, so that what a command says can be seen."""
+    for noisy in ("alembic", "mlflow", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    for message in (".*LeafSpec.*", ".*does not have many workers.*", ".*`isinstance\\(treespec.*"):
+        warnings.filterwarnings("ignore", message=message)
 
 
 def log_provenance(logger: MLFlowLogger, cfg: DictConfig) -> None:

@@ -64,7 +64,9 @@ class FrameWindow:
         predictions: the student's keypoints before any training on this window, original px, shape
             (frames, joints, 3); None until predicted
         seconds: wall-clock time spent on this window by phase, s
-        counts: what strategies and labels count by the way (non-finite scores, frames without a person, …)
+        counts: what happened to this window, in whole numbers (teacher calls, optimiser steps, …)
+        metrics: what is logged for this window, by name
+        desk: where the window's labels come from; attached by the distillation module
     """
 
     index: int
@@ -77,8 +79,10 @@ class FrameWindow:
     predictions: Tensor | None = None
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    metrics: dict[str, float] = field(default_factory=dict)
     desk: LabelDesk | None = None
     _sealed_truth: Tensor | None = field(default=None, repr=False)
+    _inner_seconds: float = field(default=0.0, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -99,12 +103,15 @@ class FrameWindow:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the time spent inside the block to ``seconds[name]``."""
+        """Add the time spent inside the block to ``seconds[name]``, less that of phases inside it."""
         start = time.perf_counter()
+        outer, self._inner_seconds = self._inner_seconds, 0.0
         try:
             yield
         finally:
-            self.seconds[name] += time.perf_counter() - start
+            elapsed = time.perf_counter() - start
+            self.seconds[name] += elapsed - self._inner_seconds
+            self._inner_seconds = outer + elapsed
 
     def to_frame(self, keypoints: Tensor) -> Tensor:
         """Convert keypoints of all frames from input px to original px.

@@ -1,0 +1,60 @@
+# Every target is one command, `python -m pose_oad.<verb>`; anything in conf/ can be overridden through ARGS.
+STRATEGY ?= random
+RATE ?= 0.10
+SEED ?= 0
+STUDENT ?= small
+ARGS ?=
+PORT ?= 5000
+
+PYTHON := .venv/bin/python
+SETUP := .venv/.complete
+DATA := data/synthetic/contact_sheet.png
+PRETRAINED := checkpoints/$(STUDENT)/best.ckpt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data pretrain online ui lint test test-fast bench clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\n  Options: STRATEGY=%s RATE=%s SEED=%s STUDENT=%s ARGS="key=value …"; see `%s -m pose_oad.online --help`\n' \
+	  '$(STRATEGY)' '$(RATE)' '$(SEED)' '$(STUDENT)' '$(PYTHON)'
+
+setup: $(SETUP)  ## make .venv and install the pinned packages
+$(SETUP): requirements.txt pyproject.toml
+	test -x $(PYTHON) || python3 -m venv .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+data: $(SETUP)  ## make the embedded data set (synthetic, in the formats of COCO and Human3.6M)
+	$(PYTHON) -m pose_oad.data $(ARGS)
+$(DATA): | $(SETUP)
+	$(PYTHON) -m pose_oad.data
+
+pretrain: $(DATA)  ## pre-train a student on COCO keypoints (STUDENT)
+	$(PYTHON) -m pose_oad.pretrain student=$(STUDENT) $(ARGS)
+$(PRETRAINED): | $(DATA)
+	$(PYTHON) -m pose_oad.pretrain student=$(STUDENT)
+
+online: $(SETUP) $(DATA) $(PRETRAINED)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT)
+	$(PYTHON) -m pose_oad.online strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(ARGS)
+
+ui: $(SETUP)  ## compare runs in the browser: MLflow on 127.0.0.1 (PORT)
+	.venv/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port $(PORT)
+
+lint: $(SETUP)  ## check style and types
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy pose_oad datamodules callbacks
+
+test: $(SETUP)  ## run every test
+	$(PYTHON) -m pytest $(ARGS)
+
+test-fast: $(SETUP)  ## run the tests that take seconds
+	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+bench: $(SETUP) $(DATA) $(PRETRAINED)  ## measure speed side by side with bare loops
+	$(PYTHON) -m pose_oad.bench $(ARGS)
+
+clean:  ## remove everything generated but .venv (data, checkpoints, runs, tracking store)
+	rm -rf data checkpoints runs mlruns/mlflow.db mlruns/artifacts
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	rm -rf .pytest_cache .ruff_cache .mypy_cache build *.egg-info

@@ -1,0 +1,68 @@
+"""The ledger: one row per window, enough to check a run, and to do it again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from lightning import Callback, LightningModule, Trainer
+
+from pose_oad.window import FrameWindow
+
+
+class Ledger(Callback):
+    """Write a row per window: its frames, clips, chosen frames, and every number that is logged.
+
+    Rows are appended to ``ledger.jsonl`` as they come, so that an interrupted run keeps those of its finished windows;
+    at the end they are also written as one Parquet table.
+
+    Args:
+        folder: the run's folder
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "ledger.jsonl"
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Append one window's row."""
+        window: FrameWindow = batch
+        with window.phase("log"), self.path.open("a") as file:
+            file.write(json.dumps(row_of(window)) + "\n")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the table."""
+        rows = read_ledger(self.path)
+        if rows:
+            pq.write_table(pa.Table.from_pylist(rows), self.folder / "ledger.parquet")
+
+
+def row_of(window: FrameWindow) -> dict[str, Any]:
+    """Describe a window in plain values.
+
+    Returns:
+        window number, first and last frame number, its clips with the frame each starts at, the chosen frames' numbers, and
+        the window's metrics; a NaN becomes None.
+    """
+    return {
+        "window": window.index,
+        "first_frame": int(window.ids[0]),
+        "last_frame": int(window.ids[-1]),
+        "clips": [{"name": segment.clip, "first_frame": int(window.ids[segment.start])} for segment in window.segments],
+        "selected_frames": window.ids[window.selected].tolist(),
+        **{key: None if np.isnan(value) else value for key, value in window.metrics.items()},
+    }
+
+
+def read_ledger(path: Path) -> list[dict[str, Any]]:
+    """Read the rows of a ledger; a last line cut off by a crash is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")
+    return [json.loads(line) for line in lines[:-1]]

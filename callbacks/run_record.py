@@ -1,0 +1,106 @@
+"""What stays of a run: its folder, its artifacts in the tracking store, and the table at the end."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import MLFlowLogger
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from callbacks.ledger import Ledger, read_ledger
+from callbacks.prequential import PrequentialEvaluation
+from callbacks.sampler import FrameSampler
+from callbacks.timing import PHASES, Timing
+
+_QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
+
+
+class RunRecord(Callback):
+    """Keep a folder per run, and log it to the tracking store when the stream ends. Must be the last callback.
+
+    The folder holds ``config.yaml``, ``ledger.jsonl`` and ``.parquet``, ``error.png``, ``frames.png`` and ``student.ckpt``.
+
+    Args:
+        cfg: the resolved configuration
+        logger: the run's logger
+        evaluation: the errors
+        timing: the times
+        sampler: the frames to show
+
+    Attributes:
+        folder: the run's folder
+        ledger: the callback that writes the ledger into it
+        summary: means, counts and seconds of the finished run, by logged name
+    """
+
+    def __init__(
+        self,
+        cfg: DictConfig,
+        logger: MLFlowLogger,
+        evaluation: PrequentialEvaluation,
+        timing: Timing,
+        sampler: FrameSampler,
+    ) -> None:
+        self.logger, self.evaluation, self.timing, self.sampler = logger, evaluation, timing, sampler
+        self.folder = Path(cfg.output.folder) / str(logger.run_id)
+        self.folder.mkdir(parents=True)
+        OmegaConf.save(cfg, self.folder / "config.yaml")
+        self.ledger = Ledger(self.folder)
+        self.summary: dict[str, float] = {}
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what can be written only now, and log all of it."""
+        self.summary = {
+            **self.evaluation.summary(),
+            "frames": self.timing.frames,
+            "selected": self.timing.selected,
+            "teacher_calls": pl_module.desk.calls,
+            "optimizer_steps": pl_module.optimizer_steps,
+            "wall_clock_s": self.timing.wall_clock,
+            **{f"seconds/{phase}": self.timing.totals[phase] for phase in PHASES},
+        }
+        self._draw(pl_module)
+        trainer.save_checkpoint(self.folder / "student.ckpt", weights_only=True)
+        self.logger.log_metrics({f"final/{key}": value for key, value in self.summary.items() if value == value})
+        self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
+
+    def _draw(self, pl_module: LightningModule) -> None:
+        from pose_oad.figures import error_curve, frame_sheet
+
+        rows = read_ledger(self.ledger.path)
+        if rows:
+            title = f"{self.logger._run_name}: error before training on each window"
+            figure = error_curve(*self.evaluation.curve(), rows, _QUANTITY[self.evaluation.against], title)
+            figure.savefig(self.folder / "error.png", dpi=150)
+        if self.sampler.samples:
+            frame_sheet(self.sampler.samples, pl_module.student.skeleton).savefig(self.folder / "frames.png", dpi=150)
+
+    def discard(self) -> None:
+        """Remove the folder of a run that never finished a window."""
+        if not self.ledger.path.exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def report(self) -> None:
+        """Print the summary as a table."""
+        values = self.summary
+        table = Table(title=self.logger._run_name, show_header=False)
+        against = "MPJPE" if self.evaluation.against == "truth" else "distance to the teacher"
+        prefix = "mpjpe" if self.evaluation.against == "truth" else "teacher_distance"
+        table.add_row(f"{against}, whole stream", f"{values[f'{prefix}_px']:.1f} px")
+        table.add_row(f"{against}, second half", f"{values[f'{prefix}_second_half_px']:.1f} px")
+        table.add_row(f"{against}, last third", f"{values[f'{prefix}_last_third_px']:.1f} px")
+        table.add_row("PCK @ 3 px / @ 0.2 torso", f"{values['pck_3px']:.1%} / {values['pck_02_torso']:.1%}")
+        table.add_row("joints found", f"{values['detection_rate']:.1%} (missing joints: {self.evaluation.rule.policy})")
+        share = values["selected"] / max(1, values["frames"])
+        table.add_row("frames labelled", f"{values['selected']:,} of {values['frames']:,} ({share:.1%})")
+        table.add_row("teacher calls", f"{values['teacher_calls']:,}")
+        table.add_row("optimiser steps", f"{values['optimizer_steps']:,}")
+        speed = values["frames"] / max(1e-9, values["wall_clock_s"])
+        table.add_row("wall clock", f"{values['wall_clock_s']:.1f} s ({speed:.0f} frames/s)")
+        table.add_row("seconds by phase", ", ".join(f"{phase} {self.timing.totals[phase]:.1f}" for phase in PHASES))
+        table.add_row("kept in", str(self.folder))
+        Console().print(table)

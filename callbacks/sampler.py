@@ -1,0 +1,84 @@
+"""A few frames of a run to look at: truth, student and teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from pose_oad.skeleton import Skeleton, map_keypoints
+from pose_oad.window import FrameWindow, reveal
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One frame with everything that was said about it.
+
+    Attributes:
+        frame_id: its number in the stream
+        clip: the clip it is from
+        image: what the student saw, RGB uint8, shape (height, width, 3)
+        student: keypoints before training on its window, input px, shape (joints, 3)
+        truth: likewise, None where there is none
+        teacher: likewise, None unless the frame was labelled
+    """
+
+    frame_id: int
+    clip: str
+    image: np.ndarray
+    student: Tensor
+    truth: Tensor | None
+    teacher: Tensor | None
+
+
+class FrameSampler(Callback):
+    """Keep frames spread evenly over the stream, never more than twice ``count``.
+
+    Args:
+        truth_skeleton: joint set of the ground truth; None where there is none
+        count: how many to keep at least, once the stream has as many windows
+
+    Attributes:
+        samples: the frames kept so far
+    """
+
+    def __init__(self, truth_skeleton: Skeleton | None, count: int = 8) -> None:
+        self.truth_skeleton, self.count = truth_skeleton, count
+        self.samples: list[Sample] = []
+        self._stride = 1
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep a frame of this window, if it is its turn."""
+        window: FrameWindow = batch
+        if window.index % self._stride:
+            return
+        self.samples.append(self._sample(window, pl_module.student.skeleton))
+        if len(self.samples) >= 2 * self.count:
+            self.samples = self.samples[::2]
+            self._stride *= 2
+
+    def _sample(self, window: FrameWindow, skeleton: Skeleton) -> Sample:
+        """Take the middle one of the chosen frames, whose label is known; the middle frame where none was chosen."""
+        chosen = window.selected if len(window.selected) else np.arange(len(window))
+        position = chosen[len(chosen) // 2 : len(chosen) // 2 + 1]
+        segment = next(s for s in window.segments if s.start <= position[0] < s.stop)
+        index = torch.from_numpy(position)
+        truth, teacher = reveal(window), None
+        if truth is not None and self.truth_skeleton is not None:
+            truth = window.to_input(map_keypoints(truth[index, 0], self.truth_skeleton, skeleton), position)[0]
+        if len(window.selected):
+            teacher = window.to_input(window.label(position).person(skeleton), position)[0]
+        return Sample(
+            frame_id=int(window.ids[position[0]]),
+            clip=segment.clip,
+            image=window.frames[index[0]].numpy().copy(),
+            student=window.to_input(window.predictions[index], position)[0],
+            truth=truth,
+            teacher=teacher,
+        )

@@ -1,0 +1,53 @@
+"""Small media files in the real formats, written by tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import cdflib
+import numpy as np
+
+
+def write_video(path: Path, frames: np.ndarray, rate: int = 50) -> None:
+    """Write RGB frames, uint8, shape (frames, height, width, 3), as an mp4 whose frames can be told apart."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "12", "preset": "ultrafast"})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for image in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def counting_frames(count: int, size: int = 64, first: int = 0) -> np.ndarray:
+    """Return frames whose grey level is (first + number) * 2, shape (count, size, size, 3)."""
+    levels = ((first + np.arange(count)) * 2 % 250).astype(np.uint8)
+    return np.broadcast_to(levels[:, None, None, None], (count, size, size, 3)).copy()
+
+
+def write_cdf(path: Path, pose: np.ndarray) -> None:
+    """Write one pose array, shape (frames, 32 * dimensions), as the released files do."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spec = {
+        "Variable": "Pose", "Data_Type": 45, "Num_Elements": 1, "Rec_Vary": True,
+        "Dim_Sizes": list(pose.shape), "Dim_Vary": [True, True],
+    }  # fmt: skip
+    cdf = cdflib.cdfwrite.CDF(path, delete=True)
+    cdf.write_var(spec, var_data=pose[None].astype(np.float64))
+    cdf.close()
+
+
+def walking_pose(count: int, size: int = 64, first: int = 0) -> np.ndarray:
+    """Return 32 joints on a grid that moves one px to the right every 10 frames, shape (count, 32, 2), px."""
+    grid = np.stack(np.meshgrid(np.linspace(8, size - 16, 4), np.linspace(8, size - 8, 8)), -1).reshape(32, 2)
+    shift = (first + np.arange(count)) / 10
+    return grid[None] + np.stack([shift % 8, np.zeros(count)], -1)[:, None]
+
+
+def write_sequence(root: Path, subject: str, name: str, camera: str, count: int, size: int = 64) -> None:
+    """Write one sequence of a Human3.6M tree: a counting video and a walking pose."""
+    write_video(root / subject / "Videos" / f"{name}.{camera}.mp4", counting_frames(count, size))
+    folder = root / subject / "MyPoseFeatures"
+    write_cdf(folder / "D2_Positions" / f"{name}.{camera}.cdf", walking_pose(count, size).reshape(count, 64))
