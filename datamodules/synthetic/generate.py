@@ -1,0 +1,219 @@
+"""Make the whole synthetic world: plan, split over processes, write both trees, put them in place in one step.
+
+An interrupted run never looks complete: everything is written into ``<root>.partial`` and renamed at the end, together
+with ``world.json``, which records the parameters. A lock beside the root keeps two runs apart.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from datamodules.synthetic.camera import HUMAN36M_INTRINSICS
+from datamodules.synthetic.coco_writer import Photograph, take_photograph
+from datamodules.synthetic.contact_sheet import write_contact_sheet
+from datamodules.synthetic.human36m_writer import Sequence, write_sequence
+from datamodules.synthetic.plan import human36m_sequences, photographs
+from pose_oad.errors import UserError, check
+from pose_oad.skeleton import get_skeleton
+
+#: Raised whenever the same parameters would give other files.
+VERSION = 1
+MARKER = "world.json"
+SPLITS = ("train2017", "val2017")
+_PHOTOGRAPHS_PER_TASK = 20
+
+#: Called with the number of finished tasks and the number of all tasks.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class World:
+    """Parameters of the synthetic world; the same parameters give the same annotations, byte for byte.
+
+    Attributes:
+        seed: everything random follows from it
+        train_images: photographs of ``train2017``
+        val_images: photographs of ``val2017``
+        image_size: longer side of the largest photographs, px
+        stream_sequences: recordings of S1, the subject that is streamed
+        stream_frames: frames of each of them, per camera
+        other_sequences: recordings of each other subject
+        other_frames: frames of each of them, per camera
+        frame_size: width of the videos, px
+        cameras: camera numbers to record with
+    """
+
+    seed: int = 0
+    train_images: int = 1600
+    val_images: int = 120
+    image_size: int = 320
+    stream_sequences: int = 6
+    stream_frames: int = 800
+    other_sequences: int = 3
+    other_frames: int = 250
+    frame_size: int = 256
+    cameras: tuple[str, ...] = tuple(HUMAN36M_INTRINSICS)
+
+    def __post_init__(self) -> None:
+        check(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
+        for key in ("train_images", "val_images", "stream_sequences", "other_sequences"):
+            value = getattr(self, key)
+            check(isinstance(value, int) and value >= 1, key, value, "a whole number of at least 1")
+        for key in ("stream_frames", "other_frames"):
+            check(getattr(self, key) >= 2, key, getattr(self, key), "a whole number of at least 2 frames")
+        check(64 <= self.image_size <= 4000, "image_size", self.image_size, "a length from 64 to 4000 px")
+        even = 64 <= self.frame_size <= 4000 and self.frame_size % 2 == 0
+        check(even, "frame_size", self.frame_size, "an even width from 64 to 4000 px")
+        for key, most in (("stream_sequences", 30), ("other_sequences", 30)):
+            check(getattr(self, key) <= most, key, getattr(self, key), f"at most {most} (15 actions, each twice)")
+        known = set(self.cameras) <= set(HUMAN36M_INTRINSICS) and len(self.cameras) > 0
+        check(known, "cameras", list(self.cameras), f"some of {', '.join(HUMAN36M_INTRINSICS)}")
+
+
+def generate(
+    world: World, root: Path, workers: int = 2, overwrite: bool = False, progress: Progress | None = None
+) -> bool:
+    """Make the world at ``root`` unless it is there already.
+
+    Args:
+        world: its parameters
+        root: the folder that will hold ``coco``, ``human36m``, ``contact_sheet.png`` and the record of the parameters
+        workers: processes; 0 works in this one. The result does not depend on it
+        overwrite: whether a world of other parameters may be replaced
+        progress: told how far the work is
+
+    Returns:
+        whether anything was made; false if the same world was there.
+
+    Raises:
+        UserError: if the root holds something else, or a world of other parameters and ``overwrite`` is false.
+    """
+    check(workers >= 0, "workers", workers, "0 or a number of processes")
+    root = root.absolute()
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(root):
+        if _is_made(world, root, overwrite):
+            return False
+        partial = root.with_name(root.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        _make(world, partial, workers, progress or (lambda done, total: None))
+        write_contact_sheet(partial)
+        (partial / MARKER).write_text(json.dumps(_record(world), indent=1) + "\n")
+        old = root.with_name(root.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if root.exists():
+            root.rename(old)
+        partial.rename(root)
+        shutil.rmtree(old, ignore_errors=True)
+    return True
+
+
+def _record(world: World) -> dict[str, Any]:
+    return {"version": VERSION, **asdict(world), "cameras": list(world.cameras)}
+
+
+def _is_made(world: World, root: Path, overwrite: bool) -> bool:
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    marker = root / MARKER
+    if not marker.is_file():
+        raise UserError(f"root={root}: expected a folder that does not exist yet, is empty, or holds {MARKER}")
+    found, wanted = json.loads(marker.read_text()), _record(world)
+    if found == wanted:
+        return True
+    changed = [f"{key}={found.get(key)}" for key in wanted if found.get(key) != wanted[key]]
+    if not overwrite:
+        raise UserError(
+            f"root={root}: holds a world made with {', '.join(changed)}; "
+            "expected the same parameters, another root, or overwrite=true"
+        )
+    return False
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Wait until no other process makes a world at the same root."""
+    with root.with_name(root.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(world: World, root: Path, workers: int, progress: Progress) -> None:
+    """Run all tasks, in this process or in others, and collect the annotations."""
+    tasks: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+    for sequence in human36m_sequences(world):
+        tasks += [(_record_sequence, (root / "human36m", sequence, camera)) for camera in world.cameras]
+    for split, count in zip(SPLITS, (world.train_images, world.val_images), strict=True):
+        pictures = photographs(world.seed, split, count, world.image_size)
+        for first in range(0, count, _PHOTOGRAPHS_PER_TASK):
+            tasks.append((_photograph, (root / "coco" / split, pictures[first : first + _PHOTOGRAPHS_PER_TASK])))
+    results: list[Any] = [None] * len(tasks)
+    if workers == 0:
+        for index, (function, arguments) in enumerate(tasks):
+            results[index] = function(*arguments)
+            progress(index + 1, len(tasks))
+    else:
+        # Fresh processes: a fork would copy the threads' locks of libraries that this process may have loaded.
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _single_threaded) as pool:
+            futures: dict[Future[Any], int] = {pool.submit(f, *a): index for index, (f, a) in enumerate(tasks)}
+            try:
+                for done, future in enumerate(as_completed(futures), 1):
+                    results[futures[future]] = future.result()
+                    progress(done, len(tasks))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    for split in SPLITS:
+        entries = [pair for result in results if result and result[0] == split for pair in result[1]]
+        _write_annotations(root / "coco" / "annotations" / f"person_keypoints_{split}.json", entries)
+
+
+def _single_threaded() -> None:
+    cv2.setNumThreads(1)  # the processes share the cores already
+
+
+def _record_sequence(root: Path, sequence: Sequence, camera: str) -> None:
+    write_sequence(root, sequence, camera)
+
+
+def _photograph(
+    folder: Path, pictures: list[Photograph]
+) -> tuple[str, list[tuple[dict[str, Any], list[dict[str, Any]]]]]:
+    return folder.name, [take_photograph(folder, picture) for picture in pictures]
+
+
+def _write_annotations(path: Path, entries: list[tuple[dict[str, Any], list[dict[str, Any]]]]) -> None:
+    """Write a COCO keypoint file; annotations are numbered in the order of the pictures."""
+    skeleton = get_skeleton("coco-17")
+    category = {
+        "id": 1,
+        "name": "person",
+        "supercategory": "person",
+        "keypoints": list(skeleton.joints),
+        "skeleton": [[a + 1, b + 1] for a, b in skeleton.limbs],
+    }
+    annotations = [annotation for _, found in entries for annotation in found]
+    content = {
+        "info": {"description": "synthetic people", "version": str(VERSION)},
+        "licenses": [],
+        "images": [image for image, _ in entries],
+        "annotations": [{"id": number, **annotation} for number, annotation in enumerate(annotations, 1)],
+        "categories": [category],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps(content, separators=(",", ":")))
+    partial.replace(path)
