@@ -1,0 +1,278 @@
+"""The loaders on a tree of two images: one person with a known pose, a crowd, and somebody without labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from datamodules.augmentation import AugmentationConfig
+from datamodules.coco import CocoDataModule, PoseBatch
+from datamodules.coco_index import CocoIndex
+from pose_oad.errors import UserError
+from pose_oad.geometry import FrameFit
+from pose_oad.metrics.coco_ap import average_precision, to_results
+from pose_oad.skeleton import Skeleton, get_skeleton
+
+COCO17 = get_skeleton("coco-17")
+BODY = get_skeleton("body-12")
+STILL = AugmentationConfig(rotation=0, scale=(1, 1), shift=0, flip=0, colour="none")
+LEFT_SHOULDER, RIGHT_HIP = (40, 30), (60, 70)  # pixel indices, as COCO writes them
+
+
+def _person(image: int, number: int, joints: dict[str, tuple[int, int]], **more: Any) -> dict[str, Any]:
+    keypoints = [0] * 51
+    for name, (x, y) in joints.items():
+        at = 3 * COCO17.index(name)
+        keypoints[at : at + 3] = [x, y, 2]
+    person = {"id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "area": 2000.0, "bbox": [30, 20, 40, 60]}
+    return {**person, "keypoints": keypoints, "num_keypoints": len(joints), "segmentation": [], **more}
+
+
+def _dataset() -> dict[str, Any]:
+    rows, columns = 100, 160
+    crowd = np.zeros((rows, columns), np.uint8)
+    crowd[:50, 80:] = 1
+    runs = np.diff(np.flatnonzero(np.diff(np.concatenate([[2], crowd.flatten(order="F"), [2]]))))
+    return {
+        "images": [{"id": n, "file_name": f"{n}.jpg", "width": columns, "height": rows} for n in (7, 9)],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}],
+        "annotations": [
+            _person(7, 1, {"left_shoulder": LEFT_SHOULDER, "right_hip": RIGHT_HIP, "nose": (50, 10)}),
+            _person(9, 2, {"left_knee": (20, 80)}),
+            _person(9, 3, {}, iscrowd=1, segmentation={"size": [rows, columns], "counts": runs.tolist()}),
+            _person(9, 4, {}, segmentation=[[0, 0, 20, 0, 20, 20, 0, 20]], bbox=[0, 0, 20, 20]),
+        ],
+    }  # fmt: skip
+
+
+def _write(root: Path, data: object) -> Path:
+    for split in ("train2017", "val2017"):
+        (root / split).mkdir(parents=True, exist_ok=True)
+        for number in (7, 9):
+            picture = np.full((100, 160, 3), 40, np.uint8)
+            cv2.circle(picture, LEFT_SHOULDER, 3, (0, 0, 255), -1)  # red, in OpenCV's order of colours
+            cv2.imwrite(str(root / split / f"{number}.jpg"), picture)
+        annotations = root / "annotations" / f"person_keypoints_{split}.json"
+        annotations.parent.mkdir(exist_ok=True)
+        annotations.write_text(data if isinstance(data, str) else json.dumps(data))
+    return root
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return _write(tmp_path / "coco", _dataset())
+
+
+def _data(root: Path, skeleton: Skeleton = BODY, **options: Any) -> CocoDataModule:
+    settings: dict[str, Any] = {"augmentation": STILL, "workers": 0, "batch_size": 2, "cache_mib": 16, **options}
+    data = CocoDataModule(root, skeleton, (64, 64), (16, 16), **settings)
+    data.setup()
+    return data
+
+
+def _only(loader: Any) -> PoseBatch:
+    batches = list(loader)
+    assert len(batches) == 1
+    return batches[0]
+
+
+def test_validation_maps_back_to_the_original_px(tree: Path) -> None:
+    batch = _only(_data(tree).val_dataloader())
+    assert batch.images.shape == (2, 64, 64, 3)
+    assert batch.images.dtype == torch.uint8
+    assert batch.image_ids.tolist() == [7, 9]
+    fit = FrameFit.of((160, 100), (64, 64), "letterbox")
+    assert batch.frame_sizes.tolist() == [[160, 100], [160, 100]]
+    back = fit.to_frame(batch.keypoints[0, 0])
+    # COCO writes the index of a pixel; its centre lies half a pixel further.
+    torch.testing.assert_close(back[BODY.index("left_shoulder")], torch.tensor([40.5, 30.5, 1.0]))
+    torch.testing.assert_close(back[BODY.index("right_hip")], torch.tensor([60.5, 70.5, 1.0]))
+    assert not batch.keypoints[0, 0, BODY.index("left_hip")].any()
+
+
+def test_the_picture_is_where_the_keypoints_say(tree: Path) -> None:
+    for batch in (_only(_data(tree).val_dataloader()), _only(_data(tree).train_dataloader())):
+        at = batch.image_ids.tolist().index(7)
+        x, y, labelled = batch.keypoints[at, 0, BODY.index("left_shoulder")].tolist()
+        assert labelled == 1
+        red, green, blue = batch.images[at, int(y), int(x)].tolist()
+        assert red > 120
+        assert max(green, blue) < 100
+
+
+def test_crowds_and_unlabelled_people_are_masked(tree: Path) -> None:
+    batch = _only(_data(tree).val_dataloader())
+    assert batch.pixel_mask[0].all()
+    # The picture covers rows 3 to 12 of 16 (40 px of 64, from px 12); the crowd its upper right quarter.
+    learnt = batch.pixel_mask[1]
+    assert not learnt[3:8, 8:].any()
+    assert learnt[8:, 8:].all()
+    assert learnt[:3].all()
+    assert not learnt[3:5, 0:2].any()  # the unlabelled person, 20 px of 160 wide
+    assert learnt[3:8, 3:8].all()
+
+
+def test_a_labelled_person_within_a_crowd_is_learnt(tmp_path: Path) -> None:
+    data = _dataset()
+    data["annotations"][1]["segmentation"] = [[100, 0, 140, 0, 140, 40, 100, 40]]
+    learnt = _only(_data(_write(tmp_path, data)).val_dataloader()).pixel_mask[1]
+    assert learnt[4:6, 11:13].all()
+    assert not learnt[4:6, 8].any()
+
+
+def test_training_yields_only_images_with_labelled_people(tmp_path: Path) -> None:
+    data = _dataset()
+    del data["annotations"][1]
+    split = _data(_write(tmp_path, data))
+    assert [image.id for image in split.training.images] == [7]
+    assert [image.id for image in split.validation.images] == [7, 9]
+
+
+def test_joints_a_set_cannot_supply_are_masked(tree: Path) -> None:
+    skeleton = get_skeleton("coco-18")  # has a neck, the mid-point of both shoulders
+    assert _only(_data(tree, skeleton).val_dataloader()).joint_mask.all()
+    with_toe = Skeleton("with toe", (*BODY.joints, "left_big_toe", "right_big_toe"), BODY.limbs)
+    mask = _only(_data(tree, with_toe).val_dataloader()).joint_mask
+    assert mask.tolist() == [[True] * 12 + [False] * 2] * 2
+
+
+def test_other_joint_sets_are_matched_by_name(tmp_path: Path) -> None:
+    data = _dataset()
+    data["categories"][0]["keypoints"] = ["head", "right_hip", "left_shoulder"]
+    for annotation in data["annotations"]:
+        annotation["keypoints"] = [1, 2, 2, 60, 70, 1, 40, 30, 2] if annotation["id"] == 1 else [0] * 9
+        annotation["num_keypoints"] = 3 if annotation["id"] == 1 else 0
+    split = _data(_write(tmp_path, data))
+    keypoints = split.validation.images[0].keypoints
+    assert keypoints[0, BODY.index("left_shoulder")].tolist() == [40.5, 30.5, 1]
+    assert keypoints[0, BODY.index("right_hip")].tolist() == [60.5, 70.5, 1]
+    assert keypoints[0, :, 2].sum() == 2
+    people = torch.from_numpy(keypoints)
+    results = to_results(people, torch.ones(1), BODY, 7)
+    assert average_precision(split.ground_truth, results, BODY)["AP"] == pytest.approx(1.0)
+
+
+def test_true_keypoints_score_full_precision(tree: Path) -> None:
+    split = _data(tree)
+    results = [
+        result
+        for image in split.validation.images
+        for result in to_results(torch.from_numpy(image.keypoints), torch.ones(len(image.keypoints)), BODY, image.id)
+    ]
+    assert average_precision(split.ground_truth, results, BODY)["AP"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_same_seed_same_epochs(tree: Path, workers: int) -> None:
+    def epochs(seed: int) -> list[torch.Tensor]:
+        loader = _data(
+            tree, workers=workers, seed=seed, augmentation=AugmentationConfig(colour="strong")
+        ).train_dataloader()
+        return [batch.images for _ in range(3) for batch in loader]
+
+    first, again, other = epochs(1), epochs(1), epochs(2)
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    assert not all(torch.equal(one, two) for one, two in zip(first, other, strict=True))
+    assert not torch.equal(first[0], first[1])
+
+
+def test_what_is_kept_in_memory_is_bounded_and_changes_nothing(tree: Path) -> None:
+    kept, fresh = _data(tree, cache_mib=16), _data(tree, cache_mib=0)
+    assert len(kept.training._kept) == 2
+    assert len(fresh.training._kept) == 0
+    assert torch.equal(_only(kept.val_dataloader()).images, _only(fresh.val_dataloader()).images)
+    assert torch.equal(_only(kept.train_dataloader()).images, _only(fresh.train_dataloader()).images)
+
+
+def test_people_are_padded(tmp_path: Path) -> None:
+    data = _dataset()
+    data["annotations"].append(_person(7, 5, {"nose": (1, 1), "left_ankle": (90, 90)}))
+    batch = _only(_data(_write(tmp_path, data)).val_dataloader())
+    assert batch.keypoints.shape == (2, 2, 12, 3)
+    assert not batch.keypoints[1, 1].any()
+
+
+def test_real_photographs(real_data: Path) -> None:
+    index = CocoIndex(real_data / "coco" / "person_keypoints.json", real_data / "coco" / "images", BODY)
+    assert len(index.images) == 37
+    assert sum(len(image.keypoints) for image in index.images) == 95
+    crowded = [image for image in index.images if index.ignored(image) is not None]
+    assert crowded
+    for image in crowded:
+        area = index.ignored(image)
+        assert area is not None
+        assert area.shape == image.size[::-1]
+
+
+def _broken(change: str, tree: Path) -> None:
+    """Damage the training split of a tree."""
+    annotations = tree / "annotations" / "person_keypoints_train2017.json"
+    data = _dataset()
+    if change == "no json":
+        annotations.unlink()
+    elif change == "no folder":
+        for image in (tree / "train2017").iterdir():
+            image.unlink()
+        (tree / "train2017").rmdir()
+    elif change == "not json":
+        annotations.write_text('{"images": [')
+    elif change == "not coco":
+        annotations.write_text('{"frames": []}')
+    elif change == "no keypoints":
+        data["categories"] = [{"id": 1, "name": "person"}]
+    elif change == "missing image":
+        (tree / "train2017" / "9.jpg").unlink()
+    elif change == "wrong count":
+        data["annotations"][1]["keypoints"] = [0] * 48
+    elif change == "unreadable":
+        (tree / "train2017" / "9.jpg").write_bytes(b"not a picture")
+    elif change == "empty":
+        (tree / "train2017" / "9.jpg").write_bytes(b"")
+    elif change == "other size":
+        cv2.imwrite(str(tree / "train2017" / "9.jpg"), np.zeros((50, 50, 3), np.uint8))
+    elif change == "nobody":
+        data["annotations"] = []
+    elif change == "no common joint":
+        data["categories"][0]["keypoints"] = [f"whisker_{n}" for n in range(17)]
+    if data != _dataset():
+        annotations.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("no json", "person_keypoints_train2017.json: no such file"),
+        ("no folder", "train2017: no such folder"),
+        ("not json", "person_keypoints_train2017.json: not JSON"),
+        ("not coco", "train2017.json: not COCO annotations; expected lists of objects under images, ann"),
+        ("no keypoints", "expected one with keypoints"),
+        ("missing image", "9.jpg: no such image, but .*train2017.json lists it"),
+        ("wrong count", "annotation 2 holds 48 numbers; expected 51"),
+        ("unreadable", "9.jpg: cannot be decoded as an image"),
+        ("empty", r"9.jpg: cannot be decoded as an image \(0 bytes\)"),
+        ("other size", r"9.jpg: \(50, 50\) px; expected \(160, 100\)"),
+        ("nobody", "train2017.json: no labelled person to train on"),
+        ("no common joint", "no joint in common"),
+    ],
+)  # fmt: skip
+def test_a_damaged_tree_is_refused_by_name(tree: Path, change: str, said: str) -> None:
+    _broken(change, tree)
+    with pytest.raises(UserError, match=said):
+        _data(tree)
+
+
+def test_a_missing_root_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.root=.*nowhere: no such folder"):
+        _data(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("option", ["batch_size", "workers", "cache_mib"])
+def test_numbers_out_of_range_are_refused(tree: Path, option: str) -> None:
+    with pytest.raises(UserError, match=f"data.{option}=-1"):
+        _data(tree, **{option: -1})

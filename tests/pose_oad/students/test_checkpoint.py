@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pose_oad.errors import UserError
+from pose_oad.students import PoseStudent, StudentConfig, build_student, load_student
+
+CONFIG = StudentConfig("tiny", "mobilenetv4_conv_small_050", head_channels=16, input_size=(64, 64))
+
+
+@pytest.fixture
+def student() -> PoseStudent:
+    torch.manual_seed(0)
+    return build_student(CONFIG).eval()
+
+
+def _saved(student: PoseStudent, path: Path, **changes: Any) -> Path:
+    state = {f"student.{name}": value for name, value in student.state_dict().items()}
+    torch.save({"hyper_parameters": {"student": CONFIG.to_dict()}, "state_dict": state, **changes}, path)
+    return path
+
+
+def test_a_saved_student_predicts_the_same(student: PoseStudent, tmp_path: Path) -> None:
+    loaded = load_student(_saved(student, tmp_path / "a.ckpt"), CONFIG)
+    images = torch.randn(1, 3, 64, 64)
+    assert loaded.config == CONFIG
+    assert not loaded.training
+    for one, two in zip(student(images), loaded(images), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_name_and_origin_of_the_weights_do_not_matter(student: PoseStudent, tmp_path: Path) -> None:
+    wanted = StudentConfig.from_dict(CONFIG.to_dict() | {"name": "other", "pretrained": True})
+    assert load_student(_saved(student, tmp_path / "a.ckpt"), wanted).config == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("backbone", "resnet18", "holds backbone=mobilenetv4_conv_small_050; expected backbone=resnet18"),
+        ("head_channels", 32, "holds head_channels=16; expected head_channels=32"),
+        ("input_size", [96, 96], r"holds input_size=\(64, 64\); expected input_size=\(96, 96\)"),
+        ("skeleton", "coco-17", "holds skeleton=body-12; expected skeleton=coco-17"),
+    ],
+)
+def test_another_architecture_is_refused(
+    student: PoseStudent, tmp_path: Path, key: str, value: object, said: str
+) -> None:
+    path = _saved(student, tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match=f"a.ckpt: {said}"):
+        load_student(path, StudentConfig.from_dict(CONFIG.to_dict() | {key: value}))
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.ckpt: no such file"):
+        load_student(tmp_path / "none.ckpt")
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 half a zip"])
+def test_what_is_not_a_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"bad\.ckpt: damaged"):
+        load_student(path)
+
+
+def test_a_truncated_file_is_refused(student: PoseStudent, tmp_path: Path) -> None:
+    path = _saved(student, tmp_path / "cut.ckpt")
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(UserError, match=r"cut\.ckpt: damaged"):
+        load_student(path)
+
+
+class _Payload:
+    """Anything beyond tensors and plain values."""
+
+
+def test_nothing_but_plain_values_is_unpickled(student: PoseStudent, tmp_path: Path) -> None:
+    path = _saved(student, tmp_path / "evil.ckpt", extra=_Payload())
+    with pytest.raises(UserError, match=r"evil\.ckpt: damaged, or no weights-only torch file"):
+        load_student(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"state_dict": None}, "no state_dict"),
+        ({"hyper_parameters": {}}, "no description of a student"),
+        ({"hyper_parameters": {"student": {"name": "x"}}}, "student.backbone: missing"),
+        ({"state_dict": {"student.out": torch.zeros(1)}}, "its 1 tensors are not those of"),
+    ],
+)
+def test_files_of_others_are_refused(student: PoseStudent, tmp_path: Path, changes: dict, said: str) -> None:
+    with pytest.raises(UserError, match=f"foreign.ckpt: .*{said}"):
+        load_student(_saved(student, tmp_path / "foreign.ckpt", **changes))

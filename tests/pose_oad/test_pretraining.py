@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pose_oad.errors import UserError
+from pose_oad.pretraining import PretrainModule, one_cycle
+
+STUDENT = {"name": "tiny", "backbone": "mobilenetv4_conv_small_050", "head_channels": 16, "input_size": [64, 64]}
+
+
+def test_one_cycle_rises_and_falls_to_nothing() -> None:
+    assert one_cycle(0) == pytest.approx(0.04)
+    assert one_cycle(0.075) == pytest.approx(0.52)
+    assert one_cycle(0.15) == pytest.approx(1.0)
+    assert one_cycle(0.575) == pytest.approx(0.5)
+    assert one_cycle(1.0) == pytest.approx(0.0, abs=1e-12)
+    assert one_cycle(1.7) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_papers_schedule_divides_by_ten_at_its_milestones() -> None:
+    module = PretrainModule(STUDENT, 1e-3, schedule="steps", milestones=(2, 4))
+    configured = module.configure_optimizers()
+    assert isinstance(configured, dict)
+    optimiser, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    assert isinstance(optimiser, torch.optim.Adam)
+    assert configured["lr_scheduler"]["interval"] == "epoch"
+    rates = []
+    for _ in range(5):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
+
+
+def test_hyper_parameters_are_plain_values() -> None:
+    module = PretrainModule(STUDENT, milestones=(1, 2))
+    assert dict(module.hparams) == {
+        "student": STUDENT,
+        "learning_rate": 1e-3,
+        "schedule": "one_cycle",
+        "milestones": [1, 2],
+        "sigma": 0.025,
+    }
+    assert type(module.hparams["student"]) is dict
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"learning_rate": 0.0}, r"optimiser\.learning_rate=0\.0"),
+        ({"schedule": "one_cyle"}, "did you mean 'one_cycle'"),
+        ({"sigma": 2.0}, r"objective\.sigma=2\.0"),
+    ],
+)
+def test_impossible_values_are_refused(values: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        PretrainModule(STUDENT, **values)
