@@ -39,7 +39,7 @@ class FrameFit:
         Raises:
             UserError: for another ``fit``.
         """
-        check(fit in ("letterbox", "squash"), "stream.fit", fit, "letterbox or squash")
+        check(fit in ("letterbox", "squash"), "window.fit", fit, "letterbox or squash")
         if fit == "squash":
             return cls(frame_size, input_size, (0, 0, *input_size))
         scale = min(input_size[0] / frame_size[0], input_size[1] / frame_size[1])

@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+from pose_oad.students import StudentConfig, build_student
+from tests.media import write_sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,3 +21,23 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real sample files: POSE_OAD_TEST_DATA={folder} is not a folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def human36m_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Human3.6M tree: S1 with three sequences of one camera, 60, 45 and 30 frames of 64x64 px."""
+    root = tmp_path_factory.mktemp("human36m")
+    for name, frames in (("Walking 1", 60), ("Eating 2", 45), ("TakingPhoto", 30)):
+        write_sequence(root, "S1", name, "55011271", frames)
+    return root
+
+
+@pytest.fixture(scope="session")
+def student_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a small student at 64x64 px with random weights."""
+    torch.manual_seed(0)
+    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(64, 64)))
+    weights = {f"student.{key}": value for key, value in student.state_dict().items()}
+    path = tmp_path_factory.mktemp("checkpoint") / "best.ckpt"
+    torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, path)
+    return path

@@ -13,7 +13,7 @@ def write_video(path: Path, frames: np.ndarray, rate: int = 50) -> None:
     """Write RGB frames, uint8, shape (frames, height, width, 3), as an mp4 whose frames can be told apart."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "12", "preset": "ultrafast"})
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "1", "preset": "ultrafast"})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         for image in frames:
@@ -22,8 +22,8 @@ def write_video(path: Path, frames: np.ndarray, rate: int = 50) -> None:
 
 
 def counting_frames(count: int, size: int = 64, first: int = 0) -> np.ndarray:
-    """Return frames whose grey level is (first + number) * 2, shape (count, size, size, 3)."""
-    levels = ((first + np.arange(count)) * 2 % 250).astype(np.uint8)
+    """Return frames whose grey level is (first + number) * 4, shape (count, size, size, 3)."""
+    levels = ((first + np.arange(count)) * 4 % 240).astype(np.uint8)
     return np.broadcast_to(levels[:, None, None, None], (count, size, size, 3)).copy()
 
 

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from callbacks.strategies.base import QueryStrategy, top_k
+from callbacks.strategies.references import Everything, Nothing
+from callbacks.strategies.sampling import Random, Uniform
+from pose_oad.errors import UserError
+from pose_oad.skeleton import get_skeleton
+from pose_oad.window import GroundTruthAccessError, SelectionView
+from tests.windows import make_window
+
+
+class StubStudent:
+    """All a strategy asks of a student that is not scored."""
+
+    skeleton = get_skeleton("body-12")
+
+
+class ByScore(QueryStrategy):
+    """Choose by scores given beforehand."""
+
+    def __init__(self, scores: list[float], **options) -> None:
+        super().__init__(**options)
+        self.scores = scores
+
+    def score(self, view: SelectionView) -> np.ndarray:
+        return np.array(self.scores)
+
+
+def choose(strategy: QueryStrategy, window=None) -> list[int]:
+    return strategy.choose(window or make_window(10), StubStudent()).tolist()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("rate", "frames", "budget"), [(0.01, 1500, 15), (0.05, 1500, 75), (0.4, 1500, 600), (0.29, 100, 29), (0.1, 9, 0), (1.0, 7, 7)])  # fmt: skip
+def test_budgets_are_exact(rate: float, frames: int, budget: int) -> None:
+    for strategy in (Random(rate), Uniform(rate)):
+        window = make_window(frames)
+        assert len(choose(strategy, window)) == budget
+
+
+def test_uniform_has_a_fixed_stride() -> None:
+    assert choose(Uniform(0.01), make_window(1500)) == list(range(0, 1500, 100))
+    assert choose(Uniform(0.3)) == [0, 3, 6]
+
+
+def test_random_depends_on_seed_and_window_and_on_nothing_else() -> None:
+    windows = [make_window(200, index=index) for index in range(2)]
+    first, again = (choose(Random(0.1, seed=3), windows[0]) for _ in range(2))
+    assert first == again
+    assert first != choose(Random(0.1, seed=4), windows[0])
+    assert first != choose(Random(0.1, seed=3), windows[1])
+
+
+def test_random_has_no_favourites() -> None:
+    counts = np.zeros(50)
+    for seed in range(400):
+        counts[choose(Random(0.1, seed=seed), make_window(50))] += 1
+    assert counts.sum() == 2000
+    assert 15 < counts.min() and counts.max() < 75  # binomial: mean 40, deviation 6
+
+
+def test_the_highest_scores_are_chosen() -> None:
+    assert choose(ByScore([0, 9, 1, 8, 2, 7, 3, 6, 4, 5], rate=0.3)) == [1, 3, 5]
+
+
+def test_nan_ranks_last_and_infinity_first() -> None:
+    scores = [np.nan, 1, np.inf, np.nan, 0, -np.inf, np.nan, np.nan, np.nan, np.nan]
+    assert choose(ByScore(scores, rate=0.3)) == [1, 2, 4]
+
+
+def test_ties_are_broken_at_random_but_repeatably() -> None:
+    chosen = [choose(ByScore([1.0] * 10, rate=0.3, seed=seed)) for seed in range(20)]
+    assert len({tuple(c) for c in chosen}) > 5
+    assert chosen[0] == choose(ByScore([1.0] * 10, rate=0.3, seed=0))
+
+
+def test_a_gap_spaces_the_chosen_frames_and_yields_to_the_budget() -> None:
+    scores = [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
+    assert choose(ByScore(scores, rate=0.3, min_gap=3)) == [0, 3, 6]
+    assert choose(ByScore(scores, rate=0.5, min_gap=6)) == [0, 1, 2, 3, 6]
+
+
+def test_only_frames_the_teacher_has_seen_are_chosen() -> None:
+    window = make_window(30, every=7)
+    assert choose(Random(0.1), window) != []
+    assert set(choose(Everything(), window)) == {0, 7, 14, 21, 28}
+    assert set(choose(Random(0.9), window)) == {0, 7, 14, 21, 28}
+    assert choose(Uniform(0.1), window) == [0, 7, 21]
+
+
+def test_references_ignore_the_rate() -> None:
+    assert choose(Everything(rate=0.1)) == list(range(10))
+    assert choose(Nothing(rate=0.9)) == []
+
+
+@pytest.mark.parametrize("chosen", [[0, 0, 1], [0, 1], [0, 1, 99]])
+def test_a_strategy_that_breaks_its_budget_is_told_so(chosen: list[int]) -> None:
+    class Broken(QueryStrategy):
+        def select(self, view: SelectionView) -> np.ndarray:
+            return np.array(chosen)
+
+    with pytest.raises(UserError, match="strategy broken: window 0: chose .* expected 3 different candidates"):
+        choose(Broken(rate=0.3))
+
+
+def test_scores_of_the_wrong_shape_are_refused() -> None:
+    with pytest.raises(UserError, match=r"score\(\) returned shape \(4,\), expected \(10,\)"):
+        choose(ByScore([1, 2, 3, 4], rate=0.3))
+
+
+def test_a_strategy_that_looks_at_the_truth_fails_loudly() -> None:
+    class Cheat(QueryStrategy):
+        def score(self, view: SelectionView) -> np.ndarray:
+            return view.truth.numpy()
+
+    with pytest.raises(GroundTruthAccessError):
+        choose(Cheat(rate=0.3))
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [({"rate": 0}, "rate=0"), ({"rate": 1.5}, "rate=1.5"), ({"rate": "x"}, "rate=x"), ({"scorer": "warm"}, "strategy.scorer=warm"),
+     ({"min_gap": 0}, "strategy.min_gap=0")],
+)  # fmt: skip
+def test_unusable_options_are_refused(options: dict, key: str) -> None:
+    with pytest.raises(UserError, match=key):
+        Random(**options)
+
+
+def test_top_k_of_everything_is_everything() -> None:
+    positions = np.array([2, 5, 9])
+    assert sorted(top_k(np.zeros(3), positions, 3, 1, np.random.default_rng(0))) == [2, 5, 9]
+
+
+def test_live_scores_read_the_predictions_of_evaluation() -> None:
+    seen = []
+
+    class Peek(QueryStrategy):
+        needs_predictions = True
+
+        def score(self, view: SelectionView) -> np.ndarray:
+            seen.append(view.predictions)
+            return np.zeros(len(view))
+
+    window = make_window(10, predictions=torch.ones(10, 12, 3))
+    choose(Peek(rate=0.3, scorer="live"), window)
+    assert seen[0] is window.predictions

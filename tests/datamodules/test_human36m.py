@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datamodules.human36m import Human36mSource, count_poses, read_poses
+from pose_oad.errors import UserError
+from tests.media import counting_frames, walking_pose, write_cdf, write_sequence, write_video
+
+
+def names(source: Human36mSource) -> list[str]:
+    return [clip.name for clip in source.clips]
+
+
+def test_sequences_are_listed_by_canonical_action(human36m_tree: Path) -> None:
+    source = Human36mSource(str(human36m_tree))
+    assert names(source) == ["S1/Eating 2.55011271", "S1/TakingPhoto.55011271", "S1/Walking 1.55011271"]
+    assert [(clip.start, clip.stop) for clip in source.clips] == [(0, 36), (0, 24), (0, 48)]
+
+
+def test_actions_are_asked_for_by_canonical_name_and_in_any_order(human36m_tree: Path) -> None:
+    source = Human36mSource(str(human36m_tree), actions=["Walking", "Photo"], cameras=[55011271])  # type: ignore[list-item]
+    assert names(source) == ["S1/Walking 1.55011271", "S1/TakingPhoto.55011271"]
+
+
+def test_repeats_of_an_action_play_by_number(tmp_path: Path) -> None:
+    for name in ("Eating 2", "Eating", "Eating 1"):
+        write_sequence(tmp_path, "S5", name, "54138969", 12)
+    write_sequence(tmp_path, "S5", "_ALL", "54138969", 12)
+    source = Human36mSource(str(tmp_path), subjects=["S5"], cameras=["54138969"])
+    assert names(source) == ["S5/Eating.54138969", "S5/Eating 1.54138969", "S5/Eating 2.54138969"]
+
+
+def test_the_skip_list_takes_wild_cards(human36m_tree: Path) -> None:
+    source = Human36mSource(str(human36m_tree), skip=["S1/Eating*", "S9/*"])
+    assert names(source) == ["S1/TakingPhoto.55011271", "S1/Walking 1.55011271"]
+    with pytest.raises(UserError, match=r"stream.skip=\['S1/\*'\]: expected patterns that leave at least one"):
+        Human36mSource(str(human36m_tree), skip=["S1/*"])
+
+
+def test_shuffling_is_seeded(tmp_path: Path) -> None:
+    for number in range(6):
+        write_sequence(tmp_path, "S1", f"Walking {number}", "55011271", 12)
+    orders = [names(Human36mSource(str(tmp_path), shuffle=True, seed=seed)) for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0]) == sorted(orders[2])
+
+
+def test_truth_is_read_in_px_with_32_joints(human36m_tree: Path) -> None:
+    clip = Human36mSource(str(human36m_tree), actions=["Walking"]).clips[0]
+    assert clip.truth is not None
+    truth = clip.truth()
+    assert truth.shape == (60, 1, 32, 3)
+    np.testing.assert_allclose(truth[:, 0, :, :2], walking_pose(60), rtol=1e-6)
+    assert (truth[..., 2] == 1).all()
+
+
+def test_a_few_frames_more_or_less_are_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("Walking", "Eating"):
+        write_video(tmp_path / "S1/Videos" / f"{name}.55011271.mp4", counting_frames(30, 32))
+        poses = walking_pose(27).reshape(27, 64)
+        write_cdf(tmp_path / "S1/MyPoseFeatures/D2_Positions" / f"{name}.55011271.cdf", poses)
+    with caplog.at_level(logging.WARNING):
+        source = Human36mSource(str(tmp_path), end=1.0)
+    assert [clip.stop for clip in source.clips] == [27, 27]
+    assert len(caplog.records) == 1
+    assert "27 poses for 30 frames" in caplog.text
+
+
+def test_poses_of_another_video_are_refused(tmp_path: Path) -> None:
+    write_sequence(tmp_path, "S1", "Walking", "55011271", 30)
+    cdf = tmp_path / "S1/MyPoseFeatures/D2_Positions/Walking.55011271.cdf"
+    write_cdf(cdf, walking_pose(90).reshape(90, 64))
+    with pytest.raises(UserError, match=r"Walking.55011271.cdf: 90 poses do not match Walking.55011271.mp4 with 30"):
+        Human36mSource(str(tmp_path))
+
+
+def test_three_dimensional_poses_are_refused(tmp_path: Path) -> None:
+    write_cdf(tmp_path / "pose.cdf", np.zeros((5, 96)))
+    with pytest.raises(UserError, match=r"Pose has shape \[1, 5, 96\], expected \[1, frames, 64\]"):
+        count_poses(tmp_path / "pose.cdf")
+
+
+def test_a_file_that_is_no_cdf_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pose.cdf").write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match="pose.cdf: cannot be read as a CDF"):
+        read_poses(tmp_path / "pose.cdf")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"root": "nowhere"}, "stream.root=nowhere: expected the folder of a Human3.6M tree"),
+        ({"subjects": ["S2"]}, "stream.subjects=S2: .* does not exist"),
+        ({"cameras": ["55011272"]}, "stream.cameras=55011272: .* has no video of it; did you mean '55011271'"),
+        ({"actions": ["Walkin"]}, "stream.actions=Walkin: S1 has no such action; did you mean 'Walking'"),
+    ],
+)
+def test_what_is_not_there_is_named(human36m_tree: Path, options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Human36mSource(**{"root": str(human36m_tree), **options})
+
+
+def test_missing_poses_are_named(human36m_tree: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(human36m_tree, root)
+    (root / "S1/MyPoseFeatures/D2_Positions/Walking 1.55011271.cdf").unlink()
+    with pytest.raises(UserError, match=r"Walking 1.55011271.cdf: expected the 2-D poses of that video"):
+        Human36mSource(str(root))

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from datamodules.human36m import Human36mSource
+from datamodules.stream import StreamOptions, WindowLoader, window_length
+from pose_oad.errors import UserError
+from pose_oad.window import FrameWindow, reveal
+from tests.media import walking_pose
+
+
+def loader_of(root: Path, **options) -> WindowLoader:
+    return WindowLoader(Human36mSource(str(root)), StreamOptions(**{"window_frames": 25, "input_size": (32, 32), **options}))
+
+
+def levels(window: FrameWindow) -> list[int]:
+    return (window.frames.float().mean((1, 2, 3)) / 4).round().int().tolist()
+
+
+def test_windows_run_across_sequences_and_the_last_is_short(human36m_tree: Path) -> None:
+    loader = loader_of(human36m_tree)
+    windows = list(loader)
+    assert len(loader) == len(windows) == 5  # 36 + 24 + 48 frames in windows of 25
+    assert [len(window) for window in windows] == [25, 25, 25, 25, 8]
+    assert np.concatenate([window.ids for window in windows]).tolist() == list(range(108))
+    assert [(s.clip, s.start, s.stop) for s in windows[1].segments] == [
+        ("S1/Eating 2.55011271", 0, 11), ("S1/TakingPhoto.55011271", 11, 25)
+    ]  # fmt: skip
+    assert levels(windows[1]) == [*range(25, 36), *range(14)]
+
+
+def test_truth_belongs_to_its_frame(human36m_tree: Path) -> None:
+    window = list(loader_of(human36m_tree))[1]
+    truth = reveal(window)
+    assert truth is not None
+    expected = np.concatenate([walking_pose(36)[25:36], walking_pose(14)])
+    np.testing.assert_allclose(truth[:, 0, :, :2].numpy(), expected, rtol=1e-5)
+
+
+def test_state_restored_in_mid_stream_gives_the_same_windows(human36m_tree: Path) -> None:
+    whole = list(loader_of(human36m_tree, rate=25.0))
+    for done in range(1, len(whole)):
+        first, second = loader_of(human36m_tree, rate=25.0), loader_of(human36m_tree, rate=25.0)
+        windows = iter(first)
+        for _ in range(done):
+            next(windows)
+        second.load_state_dict(first.state_dict())
+        rest = list(second)
+        assert [window.index for window in rest] == list(range(done, len(whole)))
+        for restored, expected in zip(rest, whole[done:], strict=True):
+            assert torch.equal(restored.frames, expected.frames)
+            assert restored.ids.tolist() == expected.ids.tolist()
+            assert [s.clip for s in restored.segments] == [s.clip for s in expected.segments]
+        windows.close()  # type: ignore[attr-defined]
+
+
+def test_a_second_pass_starts_at_the_beginning(human36m_tree: Path) -> None:
+    loader = loader_of(human36m_tree)
+    assert [w.index for w in loader] == [w.index for w in loader]
+
+
+def test_the_teacher_sees_its_own_size_and_rate(human36m_tree: Path) -> None:
+    window = next(iter(loader_of(human36m_tree, teacher_image_size=lambda size: (48, 40), teacher_every=4)))
+    assert window.candidates.tolist() == [0, 4, 8, 12, 16, 20, 24]
+    images = window.segments[0].teacher_images
+    assert images is not None
+    assert images.shape == (7, 40, 48, 3)
+    assert (images.mean((1, 2, 3)) / 4).round().astype(int).tolist() == window.candidates.tolist()
+
+
+def test_decoding_is_one_window_ahead_and_no_more(human36m_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[int] = []
+    finish = WindowLoader._finish
+    monkeypatch.setattr(
+        WindowLoader, "_finish", lambda self, builder, start: built.append(0) or finish(self, builder, start)
+    )
+    windows = iter(loader_of(human36m_tree))
+    next(windows)
+    deadline = time.monotonic() + 5
+    while len(built) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    assert len(built) == 2
+    windows.close()  # type: ignore[attr-defined]
+
+
+def test_leaving_early_ends_the_decoding_thread(human36m_tree: Path) -> None:
+    windows = iter(loader_of(human36m_tree))
+    next(windows)
+    windows.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name == "decode"]
+
+
+def test_an_error_while_decoding_reaches_the_loop(human36m_tree: Path, tmp_path: Path) -> None:
+    loader = loader_of(human36m_tree)
+    (broken := tmp_path / "broken.mp4").write_bytes(b"no video")
+    loader.source.clips[1] = loader.source.clips[1].__class__(
+        **{**loader.source.clips[1].__dict__, "path": broken}
+    )
+    with pytest.raises(UserError, match="broken.mp4"):
+        list(loader)
+
+
+def test_px_are_reported_at_the_sources_width(human36m_tree: Path) -> None:
+    assert next(iter(loader_of(human36m_tree))).metric_scale == pytest.approx(1000 / 64)
+
+
+@pytest.mark.parametrize(("seconds", "frames", "length"), [(6, None, 300), (0.02, None, 1), (None, 7, 7)])
+def test_window_length(seconds: float | None, frames: int | None, length: int) -> None:
+    assert window_length(seconds, frames, 50.0) == length
+
+
+@pytest.mark.parametrize(
+    ("seconds", "frames", "key"),
+    [(0.001, None, "window.seconds=0.001: expected a window of at least one frame"), (None, 0, "window.frames=0"),
+     (None, 2.5, "window.frames=2.5"), (1, 1, "window.seconds=1: expected either"), (None, None, "window.seconds=None"),
+     ("long", None, "window.seconds=long: expected a number")],
+)  # fmt: skip
+def test_unusable_window_lengths_are_refused(seconds, frames, key: str) -> None:
+    with pytest.raises(UserError, match=key):
+        window_length(seconds, frames, 50.0)

@@ -1,0 +1,47 @@
+"""Hand-made windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from pose_oad.geometry import FrameFit
+from pose_oad.window import FrameWindow, Segment
+
+
+def make_window(
+    frames: int,
+    *,
+    index: int = 0,
+    size: int = 32,
+    sizes: tuple[tuple[int, int], ...] = ((64, 64),),
+    every: int = 1,
+    truth: torch.Tensor | None = None,
+    predictions: torch.Tensor | None = None,
+) -> FrameWindow:
+    """Return a window of noise with one segment of equal length per frame size.
+
+    Args:
+        frames: its length
+        index: its number in the stream; frame numbers begin at index * frames
+        size: side of the student's square input, px
+        sizes: width and height of the original frames of each segment, px
+        every: one frame in this many is a candidate
+        truth: shape (frames, people, 12, 3), original px; random where None
+        predictions: shape (frames, 12, 3), original px
+    """
+    ids = np.arange(index * frames, (index + 1) * frames)
+    bounds = np.linspace(0, frames, len(sizes) + 1).astype(int)
+    generator = torch.Generator().manual_seed(index)
+    return FrameWindow(
+        index=index,
+        frames=torch.randint(0, 256, (frames, size, size, 3), dtype=torch.uint8, generator=generator),
+        ids=ids,
+        candidates=np.flatnonzero(ids % every == 0),
+        segments=tuple(
+            Segment(f"clip {n}", int(a), int(b), FrameFit.of(s, (size, size), "letterbox"))
+            for n, (s, a, b) in enumerate(zip(sizes, bounds[:-1], bounds[1:], strict=True))
+        ),
+        predictions=predictions,
+        _sealed_truth=torch.rand(frames, 1, 12, 3, generator=generator) * 60 + 1 if truth is None else truth,
+    )
