@@ -31,6 +31,7 @@ class People(NamedTuple):
     scores: Tensor
 
 
+@torch.no_grad()
 def decode_people(
     confidence_maps: Tensor,
     part_affinity_fields: Tensor,

@@ -28,20 +28,27 @@ def refine_peaks(maps: Tensor, channel: Tensor, row: Tensor, column: Tensor) -> 
     _, rows, columns = maps.shape
     flat = maps.reshape(-1)
     start = channel * (rows * columns)
-    middle_column = column.clamp(1, columns - 2)
-    middle_row = row.clamp(1, rows - 2)
-    x = _vertex(flat, start + row * columns + middle_column, 1) + middle_column
-    y = _vertex(flat, start + middle_row * columns + column, columns) + middle_row
-    x = torch.minimum(torch.maximum(x, column - 0.5), column + 0.5)
-    y = torch.minimum(torch.maximum(y, row - 0.5), row + 0.5)
+    x = _vertex(flat, start + row * columns, column, columns, 1)
+    y = _vertex(flat, start + column, row, rows, columns)
     return x + 0.5, y + 0.5
 
 
-def _vertex(flat: Tensor, middle: Tensor, step: int) -> Tensor:
-    """Offset of the maximum of the parabola through ``middle`` and the cells ``step`` before and after it, cells."""
+def _vertex(flat: Tensor, line: Tensor, peak: Tensor, length: int, step: int) -> Tensor:
+    """Place of the maximum along a row or a column, in cells.
+
+    Args:
+        flat: all maps
+        line: where the row or column of each peak begins, shape (peaks,)
+        peak: number of each peak's cell in it, likewise
+        length: cells in a row or column
+        step: distance between two of them
+    """
+    middle = peak.clamp(1, length - 2)
     before, centre, after = (
-        flat.index_select(0, cell).clamp(min=_FLOOR).log() for cell in (middle - step, middle, middle + step)
+        flat.index_select(0, line + (middle + shift) * step).clamp(min=_FLOOR).log() for shift in (-1, 0, 1)
     )
     curvature = before - 2 * centre + after
-    # A plateau or a saddle has no maximum between the cells: stay at the middle.
-    return torch.where(curvature < 0, (before - after) / (2 * curvature), 0.0)
+    vertex = middle + (before - after) / (2 * curvature)
+    # A plateau or a saddle has no maximum between the cells: stay at the peak's own.
+    vertex = torch.where(curvature < 0, vertex, peak)
+    return torch.minimum(torch.maximum(vertex, peak - 0.5), peak + 0.5)

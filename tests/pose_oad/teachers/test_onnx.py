@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import io
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from PIL import Image
 from pycocotools.coco import COCO
 
 from pose_oad.errors import UserError
@@ -57,11 +59,18 @@ class FakeNetwork:
     """Stands for the network: puts out given maps, in OpenPose's channel order, and keeps what it was shown."""
 
     def __init__(self, heat_maps: torch.Tensor, fields: torch.Tensor) -> None:
-        self.heat_maps, self.fields, self.seen = heat_maps, fields, []
+        self.heat_maps, self.fields = heat_maps, fields
+        self.seen: list[np.ndarray] = []
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         self.seen.append(images)
         return [np.repeat(part.numpy(), len(images), axis=0) for part in (self.heat_maps, self.fields)]
+
+
+def show(teacher: OnnxTeacher, network: FakeNetwork) -> FakeNetwork:
+    """Put a stand-in in the place of a teacher's network."""
+    vars(teacher)["_network"] = network
+    return network
 
 
 def test_field_channels_follow_openposes_table() -> None:
@@ -81,7 +90,7 @@ def test_finds_a_drawn_person_in_px_of_the_frame(tmp_path: Path) -> None:
     drawn = encode(seen[None, None], skeleton, input_size=(96, 64), map_size=(12, 8), sigma=0.1)
     fields = torch.zeros(1, 38, 8, 12)
     fields[:, _FIELD_CHANNELS] = drawn.part_affinity_fields.flatten(1, 2)
-    teacher._network = FakeNetwork(torch.cat([drawn.confidence_maps, torch.ones(1, 1, 8, 12)], 1), fields)
+    network = show(teacher, FakeNetwork(torch.cat([drawn.confidence_maps, torch.ones(1, 1, 8, 12)], 1), fields))
 
     labels = teacher.label(TeacherRequest(np.arange(3), np.zeros((3, 64, 96, 3), np.uint8), frame_size))
     assert labels.keypoints.shape == (3, 1, 18, 3)
@@ -92,12 +101,12 @@ def test_finds_a_drawn_person_in_px_of_the_frame(tmp_path: Path) -> None:
     torch.testing.assert_close(labels.confidence_maps, drawn.confidence_maps.expand(3, -1, -1, -1), atol=1e-5, rtol=0)
     assert labels.part_affinity_fields is not None
     assert labels.part_affinity_fields.shape == (3, 19, 2, 8, 12)
-    assert [len(images) for images in teacher._network.seen] == [2, 1]
+    assert [len(images) for images in network.seen] == [2, 1]
 
 
 def test_shows_the_network_bgr_padded_right_and_below_with_grey(tmp_path: Path) -> None:
     teacher = OnnxTeacher(str(write_network(tmp_path / "net.onnx")), height=32)
-    network = teacher._network = FakeNetwork(torch.zeros(1, 19, 4, 6), torch.zeros(1, 38, 4, 6))
+    network = show(teacher, FakeNetwork(torch.zeros(1, 19, 4, 6), torch.zeros(1, 38, 4, 6)))
     image = np.broadcast_to(np.array([10, 20, 30], np.uint8), (1, 32, 44, 3))
     labels = teacher.label(TeacherRequest(np.arange(1), image, (88, 64)))
     assert network.seen[0].shape == (1, 3, 32, 48)
@@ -109,7 +118,7 @@ def test_shows_the_network_bgr_padded_right_and_below_with_grey(tmp_path: Path) 
 def test_input_may_be_rgb_and_normalised(tmp_path: Path) -> None:
     path = str(write_network(tmp_path / "net.onnx"))
     teacher = OnnxTeacher(path, height=32, channels="rgb", mean=128, scale=256)
-    network = teacher._network = FakeNetwork(torch.zeros(1, 19, 4, 4), torch.zeros(1, 38, 4, 4))
+    network = show(teacher, FakeNetwork(torch.zeros(1, 19, 4, 4), torch.zeros(1, 38, 4, 4)))
     teacher.label(TeacherRequest(np.arange(1), np.full((1, 32, 32, 3), [0, 128, 192], np.uint8), (32, 32)))
     assert network.seen[0][0, :, 0, 0].tolist() == [-0.5, 0.0, 0.25]
 
@@ -148,7 +157,7 @@ def test_refuses_images_of_another_size(tmp_path: Path) -> None:
         ({"size": (256, 256)}, r"H and W free; it has the inputs image \[.*256, 256\]"),
     ],
 )
-def test_refuses_another_network(tmp_path: Path, change: dict, message: str) -> None:
+def test_refuses_another_network(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     path = write_network(tmp_path / "other.onnx", **change)
     with pytest.raises(UserError, match=message) as caught:
         OnnxTeacher(str(path))
@@ -171,7 +180,7 @@ def test_refuses_what_is_no_network(tmp_path: Path) -> None:
     ("option", "value"),
     [("height", 100), ("batch_size", 0), ("threads", 0), ("channels", "gbr"), ("scale", 0.0), ("enlarge", 1.5)],
 )
-def test_refuses_an_option_out_of_range(option: str, value: object) -> None:
+def test_refuses_an_option_out_of_range(option: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"teacher.{option}={value}"):
         OnnxTeacher("any.onnx", **{option: value})
 
@@ -195,7 +204,7 @@ def test_average_precision_on_photographs(real_data: Path) -> None:
         truth = COCO(real_data / "coco" / "person_keypoints.json")
     results = []
     for info in truth.loadImgs(truth.getImgIds()):
-        image = cv2.cvtColor(cv2.imread(str(real_data / "coco" / "images" / info["file_name"])), cv2.COLOR_BGR2RGB)
+        image = np.asarray(Image.open(real_data / "coco" / "images" / info["file_name"]).convert("RGB"))
         frame_size = (info["width"], info["height"])
         small = cv2.resize(image, teacher.image_size(frame_size), interpolation=cv2.INTER_AREA)
         people = teacher.label(TeacherRequest(np.arange(1), small[None], frame_size)).keypoints[0]
