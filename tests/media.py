@@ -22,8 +22,9 @@ def write_video(path: Path, frames: np.ndarray, rate: int = 50) -> None:
 
 
 def counting_frames(count: int, size: int = 64, first: int = 0) -> np.ndarray:
-    """Return frames whose grey level is (first + number) * 4, shape (count, size, size, 3)."""
-    levels = ((first + np.arange(count)) * 4 % 240).astype(np.uint8)
+    """Return frames whose grey level is about (first + number) * 4, shape (count, size, size, 3)."""
+    # The video's colours come back up to 2 levels darker.
+    levels = ((first + np.arange(count)) * 4 % 240 + 1).astype(np.uint8)
     return np.broadcast_to(levels[:, None, None, None], (count, size, size, 3)).copy()
 
 
