@@ -9,10 +9,12 @@ import logging
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 
 from pose_oad.cli import run_command
+from pose_oad.errors import check
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +36,13 @@ def main(cfg: DictConfig) -> Path:
 
     from datamodules.synthetic.generate import World, generate
 
-    values = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(values, dict)
-    root, workers, overwrite = Path(values.pop("root")), values.pop("workers"), values.pop("overwrite")
-    world = World(**{str(key): tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    values: dict[str, Any] = {str(key): cfg[key] for key in cfg if key not in ("root", "workers", "overwrite")}
+    cameras = values.pop("cameras")
+    check(isinstance(cameras, ListConfig), "cameras", cameras, "a list of camera numbers")
+    world = World(**values, cameras=tuple(str(camera) for camera in cameras))
+    root, workers, overwrite = Path(str(cfg.root)), cfg.workers, cfg.overwrite
+    check(isinstance(workers, int) and workers >= 0, "workers", workers, "a whole number of processes, or 0")
+    check(isinstance(overwrite, bool), "overwrite", overwrite, "true or false")
     started = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:

@@ -1,7 +1,7 @@
 """How people look: skin, hair, clothes, and the textures these are painted into.
 
-A texture belongs to one solid of the figure: rows follow its axis from start to end, columns go round it with the front in
-the middle. Colours are linear, 0…1.
+A texture belongs to one solid of the figure: rows follow its axis from start to end, columns go round it with the front
+in the middle. Colours are linear, 0…1.
 """
 
 from __future__ import annotations
@@ -73,11 +73,17 @@ def street_outfit(rng: np.random.Generator) -> Outfit:
     return Outfit(
         skin=SKINS[rng.integers(len(SKINS))],
         hair=HAIRS[rng.integers(len(HAIRS))],
-        haircut=str(rng.choice(["short", "short", "long", "bun", "cap", "bald"], p=[0.25, 0.2, 0.28, 0.08, 0.12, 0.07])),
+        haircut=str(
+            rng.choice(["short", "short", "long", "bun", "cap", "bald"], p=[0.25, 0.2, 0.28, 0.08, 0.12, 0.07])
+        ),
         beard=bool(rng.random() < 0.15),
         top=(top, second, str(rng.choice(PATTERNS))),
         sleeve=float(rng.choice([0.25, 0.6, 0.75, 2.0, 1.9])),
-        trousers=(denim, colour(rng, (0, 0.6), (0.1, 0.6)), str(rng.choice(["plain", "plain", "plain", "stripes", "checks"]))),
+        trousers=(
+            denim,
+            colour(rng, (0, 0.6), (0.1, 0.6)),
+            str(rng.choice(["plain", "plain", "plain", "stripes", "checks"])),
+        ),
         leg=float(rng.choice([0.5, 0.8, 2.0, 2.0, 2.0])) if not skirt else 0.9,
         skirt=skirt,
         open_jacket=bool(rng.random() < 0.25),
@@ -94,9 +100,13 @@ def studio_outfit(rng: np.random.Generator) -> Outfit:
         hair=HAIRS[rng.integers(4)],
         haircut=str(rng.choice(["short", "short", "long", "bald"])),
         beard=bool(rng.random() < 0.3),
-        top=(colour(rng, (0.1, 0.45), (0.04, 0.22)), colour(rng, (0.1, 0.4), (0.1, 0.3)), str(rng.choice(["plain", "hoops"]))),
+        top=(
+            colour(rng, (0.1, 0.5), (0.08, 0.3)),
+            colour(rng, (0.1, 0.4), (0.12, 0.4)),
+            str(rng.choice(["plain", "hoops", "print"])),
+        ),
         sleeve=float(rng.choice([0.6, 0.75])),
-        trousers=(colour(rng, (0.0, 0.4), (0.03, 0.16)), (0.2, 0.2, 0.2), "plain"),
+        trousers=(colour(rng, (0.0, 0.45), (0.05, 0.2)), (0.2, 0.2, 0.2), "plain"),
         leg=float(rng.choice([0.7, 2.0, 2.0])),
         skirt=False,
         open_jacket=False,
@@ -154,10 +164,10 @@ def head(rng: np.random.Generator, outfit: Outfit) -> np.ndarray:
     strands = rng.normal(1, 0.25, (1, COLUMNS, 1)) * np.ones((ROWS, 1, 1))
     line = np.interp(turn, [0.0, 0.7, 1.0, 1.35, 1.8, np.pi], [0.84, 0.80, 0.68, 0.50, 0.36, 0.20])
     if outfit.haircut != "bald":
-        texture = np.where((_HEIGHTS > line)[..., None], np.array(outfit.hair) * strands.clip(0.5, 1.8), texture)
+        texture = np.where((line < _HEIGHTS)[..., None], np.array(outfit.hair) * strands.clip(0.5, 1.8), texture)
     if outfit.haircut == "cap":
         fabric = np.array(outfit.top[1])
-        texture = np.where((_HEIGHTS > np.maximum(line, 0.66))[..., None], fabric, texture)
+        texture = np.where((np.maximum(line, 0.66) < _HEIGHTS)[..., None], fabric, texture)
 
     def spot(angle: float, height: float, wide: float, high: float) -> np.ndarray:
         return (((_ANGLES[None] - angle) / wide) ** 2 + ((_HEIGHTS - height) / high) ** 2 < 1)[..., None]

@@ -23,7 +23,7 @@ _CENTRAL = {
 _SIDED = {
     "shoulder_flex": (-55, 178), "shoulder_abduct": (-15, 150), "shoulder_twist": (-90, 85),
     "elbow": (2, 148), "wrist": (-45, 45),
-    "hip_flex": (-30, 125), "hip_abduct": (-12, 55), "hip_twist": (-30, 50), "knee": (2, 145), "ankle": (-45, 25),
+    "hip_flex": (-30, 138), "hip_abduct": (-12, 55), "hip_twist": (-30, 50), "knee": (2, 145), "ankle": (-45, 25),
 }  # fmt: skip
 LIMITS: dict[str, tuple[float, float]] = {
     **_CENTRAL,

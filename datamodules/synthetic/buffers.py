@@ -116,8 +116,7 @@ def _hit_ellipsoid(
     depth[~inside] = np.inf
     ups = sprites.local[frame, solid, :, 2].tolist()
     lengthwise = 0.5 + 0.5 * (xs * ups[0] + ys * ups[1] + c * ups[2])
-    alpha, beta = np.broadcast_to(xs, c.shape), np.broadcast_to(ys, c.shape)
-    return alpha, beta, c, lengthwise, depth
+    return xs, ys, c, lengthwise, depth
 
 
 def shade(image: np.ndarray, buffers: Buffers, sprites: Sprites, frame: int, atlas: np.ndarray, light: Light) -> None:
@@ -139,9 +138,12 @@ def shade(image: np.ndarray, buffers: Buffers, sprites: Sprites, frame: int, atl
         return
     top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
     solid = buffers.solid[rows, columns]
-    hits = buffers.hits[:, rows, columns].T[:, None, :]
-    local = (hits @ sprites.local[frame][solid])[:, 0]
-    normal = (hits @ sprites.normal[frame][solid])[:, 0]
+    hits = buffers.hits[:, rows, columns]
+    vectors = np.concatenate(
+        [sprites.local[frame, ..., :2], sprites.normal[frame]], -1
+    )  # (solids, 3, side front x y z)
+    combined = sum(hits[k][:, None] * vectors[solid, k] for k in range(3))
+    local, normal = combined[:, :2], combined[:, 2:]
     normal *= 1 / np.maximum(np.sqrt(np.einsum("ij,ij->i", normal, normal)), 1e-6)[:, None]
     angle = np.arctan2(local[:, 0], local[:, 1])
     texels = atlas.shape[2]

@@ -95,7 +95,7 @@ def take_photograph(folder: Path, photograph: Photograph) -> tuple[dict[str, Any
             annotations.append({"image_id": photograph.image_id, **annotation})
     mask = owner >= count
     if mask.sum() > 20:
-        annotations.append({"image_id": photograph.image_id, **_crowd_annotation(mask)})
+        annotations.append({"image_id": photograph.image_id, **crowd_annotation(mask)})
     return entry, annotations
 
 
@@ -111,7 +111,9 @@ def _stage(rng: np.random.Generator, size: tuple[int, int], count: int) -> tuple
     focal = long * rng.uniform(0.75, 1.9)
     share = rng.uniform(0.28, 1.25) if count < 3 else rng.uniform(0.25, 0.8)  # a standing person's part of the height
     distance = max(1.1, 1.72 * focal / (share * size[1]))
-    height = float(rng.choice([rng.uniform(0.5, 1.2), rng.uniform(1.2, 1.9), rng.uniform(1.9, 3.2)], p=[0.25, 0.55, 0.2]))
+    height = float(
+        rng.choice([rng.uniform(0.5, 1.2), rng.uniform(1.2, 1.9), rng.uniform(1.9, 3.2)], p=[0.25, 0.55, 0.2])
+    )
     position = np.array([rng.uniform(-0.5, 0.5), -distance, height])
     aim = np.array([rng.normal(0, 0.12) * distance * size[0] / focal, 0.0, rng.uniform(0.5, 1.35)])
     camera = Camera(
@@ -119,7 +121,7 @@ def _stage(rng: np.random.Generator, size: tuple[int, int], count: int) -> tuple
         rotation=look_at(position, aim, rng.normal(0, 0.05)),
         focal=(focal, focal),
         centre=(size[0] / 2, size[1] / 2),
-        distortion=(rng.uniform(-0.08, 0.05), 0.0, 0.0, 0.0, 0.0),
+        distortion=(rng.uniform(-0.15, 0.08) if rng.random() < 0.25 else 0.0, 0.0, 0.0, 0.0, 0.0),
         size=size,
     )
     spots: list[np.ndarray] = []
@@ -181,7 +183,7 @@ def _render(
         shots.append(image.astype(np.float32))
     image = np.mean(shots, 0).astype(np.uint8)
     exposure = rng.uniform(0.75, 1.25) * (1 + rng.normal(0, 0.06, 3))
-    noise = grain(camera.size, float(rng.uniform(0.5, 5.0)), rng)
+    noise = grain(camera.size, float(rng.uniform(0.5, 5.0)))
     return finish(image, exposure, float(rng.uniform(0.35, 0.8)), noise, rng), buffers
 
 
@@ -204,7 +206,7 @@ def _annotate(
     if not segmentation:
         return None
     joints = camera.to_camera(joint_positions(person.posed, _JOINTS)[_MOMENTS // 2])
-    visible = _visibility(rng, joints, camera, depth)
+    visible = visibility(rng, joints, camera, depth)
     if area < _SMALL_AREA or rng.random() < 0.03:
         visible[:] = 0
     points = np.round(camera.project(joints), 2) * (visible > 0)[:, None]
@@ -220,7 +222,7 @@ def _annotate(
     }
 
 
-def _visibility(rng: np.random.Generator, joints: np.ndarray, camera: Camera, depth: np.ndarray) -> np.ndarray:
+def visibility(rng: np.random.Generator, joints: np.ndarray, camera: Camera, depth: np.ndarray) -> np.ndarray:
     """COCO's flag of every joint: 2 visible, 1 hidden but labelled, 0 unlabelled, shape (joints,)."""
     pixels = camera.project(joints)
     width, height = camera.size
@@ -231,7 +233,7 @@ def _visibility(rng: np.random.Generator, joints: np.ndarray, camera: Camera, de
     return np.where(inside & ~unlabelled, np.where(hidden, 1, 2), 0)
 
 
-def _crowd_annotation(mask: np.ndarray) -> dict[str, Any]:
+def crowd_annotation(mask: np.ndarray) -> dict[str, Any]:
     """One annotation for a whole group, its mask run-length encoded down the columns as COCO does."""
     flat = mask.T.ravel()
     changes = np.flatnonzero(np.diff(flat)) + 1

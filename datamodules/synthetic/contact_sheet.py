@@ -1,6 +1,7 @@
 """A picture of the data: frames of both domains with their skeletons drawn on them.
 
-It reads the written trees as anybody would (pycocotools, PyAV, cdflib), so what it shows is what a user of the files gets.
+It reads the written trees as anybody would (pycocotools, PyAV, cdflib), so what it shows is what a user of the files
+gets.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from pycocotools.coco import COCO
 
 from pose_oad.skeleton import Skeleton, get_skeleton
 
-_TILE = 320  # px, side of a frame on the sheet
-_COLUMNS = 6
-_CAPTION = 24  # px
+_WIDTH, _HEIGHT = 1920, 320  # px: the sheet's width, the height of a frame on it
+_CAPTION = 22  # px
+_GREY = 28
 _LEFT, _RIGHT, _MIDDLE = (80, 200, 255), (255, 130, 60), (120, 255, 120)
 
 
@@ -33,21 +34,42 @@ def write_contact_sheet(root: Path) -> Path:
         the picture's path, ``<root>/contact_sheet.png``.
     """
     sections = [
-        ("source domain: photographs in COCO's format (filled joint: visible, ring: hidden)", _coco_tiles(root / "coco", 18)),
-        ("target domain: studio recordings in Human3.6M's format", _human36m_tiles(root / "human36m", 18)),
-    ]
-    rows = []
+        ("Source domain: photographs in COCO's format (dot: visible joint, ring: hidden; left blue, right orange)",
+         _coco_tiles(root / "coco", 20)),
+        ("Target domain: studio recordings in Human3.6M's format (whole frames, then people as filmed and with joints)",
+         _human36m_tiles(root / "human36m", 6, 11)),
+    ]  # fmt: skip
+    bands = []
     for title, tiles in sections:
-        band = np.full((44, _COLUMNS * _TILE, 3), 30, np.uint8)
-        cv2.putText(band, title, (10, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255, 255, 255), 1, cv2.LINE_AA)
-        rows.append(band)
-        blank = np.zeros_like(tiles[0])
-        for first in range(0, len(tiles), _COLUMNS):
-            row = tiles[first : first + _COLUMNS]
-            rows.append(np.concatenate(row + [blank] * (_COLUMNS - len(row)), 1))
+        bands += [_title(title), *_rows(tiles)]
     path = root / "contact_sheet.png"
-    cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1])
+    cv2.imwrite(str(path), np.concatenate(bands)[..., ::-1])
     return path
+
+
+def _title(text: str) -> np.ndarray:
+    band = np.full((48, _WIDTH, 3), _GREY, np.uint8)
+    cv2.putText(band, text, (8, 32), cv2.FONT_HERSHEY_SIMPLEX, 0.75, (255, 255, 255), 1, cv2.LINE_AA)
+    return band
+
+
+def _rows(tiles: list[np.ndarray]) -> list[np.ndarray]:
+    """Set tiles of one height beside one another, each in the first row that has room for it."""
+    rows: list[list[np.ndarray]] = []
+    for tile in tiles:
+        for row in rows:
+            if sum(other.shape[1] for other in row) + tile.shape[1] <= _WIDTH:
+                row.append(tile)
+                break
+        else:
+            rows.append([tile])
+    bands = []
+    for row in rows:
+        band = np.full((_HEIGHT + _CAPTION, _WIDTH, 3), _GREY, np.uint8)
+        content = np.concatenate(row, 1)
+        band[:, : content.shape[1]] = content
+        bands.append(band)
+    return bands
 
 
 def draw_skeleton(image: np.ndarray, keypoints: np.ndarray, skeleton: Skeleton) -> None:
@@ -76,16 +98,16 @@ def draw_skeleton(image: np.ndarray, keypoints: np.ndarray, skeleton: Skeleton) 
 
 def _tile(image: np.ndarray, people: list[np.ndarray], skeleton: Skeleton, caption: str) -> np.ndarray:
     """Scale a frame onto a tile and draw its people and caption."""
-    scale = _TILE / max(image.shape[:2])
+    scale = _HEIGHT / image.shape[0]
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
+    width = min(round(image.shape[1] * scale), _WIDTH)
+    image = cv2.resize(image, (width, _HEIGHT), interpolation=method)
     for keypoints in people:
         draw_skeleton(image, keypoints * [scale, scale, 1], skeleton)
-    tile = np.zeros((_TILE + _CAPTION, _TILE, 3), np.uint8)
-    height, width = image.shape[:2]
-    top, left = (_TILE - height) // 2, (_TILE - width) // 2
-    tile[top : top + height, left : left + width] = image
-    cv2.putText(tile, caption, (6, _TILE + 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (230, 230, 230), 1, cv2.LINE_AA)
+    tile = np.full((_HEIGHT + _CAPTION, width, 3), _GREY, np.uint8)
+    tile[:_HEIGHT] = image
+    cv2.putText(tile, caption, (4, _HEIGHT + 15), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (230, 230, 230), 1, cv2.LINE_AA)
+    tile[:, -2:] = _GREY
     return tile
 
 
@@ -96,29 +118,45 @@ def _coco_tiles(root: Path, count: int) -> list[np.ndarray]:
     ids = sorted(coco.getImgIds())
     for image_id in ids[:: max(1, len(ids) // count)][:count]:
         entry = coco.loadImgs(image_id)[0]
-        image = cv2.imread(str(root / "train2017" / entry["file_name"]))[..., ::-1]
+        image = np.asarray(cv2.imread(str(root / "train2017" / entry["file_name"])))[..., ::-1]
         annotations = coco.loadAnns(coco.getAnnIds(image_id))
         people = [np.array(a["keypoints"], float).reshape(-1, 3) for a in annotations]
-        crowd = ", crowd" if any(a["iscrowd"] for a in annotations) else ""
-        tiles.append(_tile(image, people, skeleton, f"{entry['file_name'][4:]}  {len(people)} annotations{crowd}"))
+        crowd = " crowd" if any(a["iscrowd"] for a in annotations) else ""
+        tiles.append(_tile(image, people, skeleton, f"{entry['file_name']}{crowd}"))
     return tiles
 
 
-def _human36m_tiles(root: Path, count: int) -> list[np.ndarray]:
-    skeleton, tiles = get_skeleton("human36m-32"), []
+def _human36m_tiles(root: Path, whole: int, zoomed: int) -> list[np.ndarray]:
+    skeleton = get_skeleton("human36m-32")
     videos = sorted(root.glob("*/Videos/*.mp4"))
     # A prime stride goes through subjects, actions and cameras alike.
-    chosen = sorted({(7 * index) % len(videos) for index in range(count)})
-    for number, index in enumerate(chosen):
-        video = videos[index]
+    chosen = [videos[7 * index % len(videos)] for index in range(min(whole + zoomed, len(videos)))]
+    tiles, close = [], []
+    for number, video in enumerate(chosen):
         pose_file = video.parents[1] / "MyPoseFeatures" / "D2_Positions" / f"{video.stem}.cdf"
         poses = np.asarray(cdflib.CDF(str(pose_file)).varget("Pose"))[0]
-        frame = (len(poses) // 7) * (number % 7)
-        joints = poses[frame].reshape(-1, 2)
+        index = (len(poses) - 1) * (1 + number % 5) // 6
+        joints = poses[index].reshape(-1, 2).astype(float)
         keypoints = np.concatenate([joints, np.full((len(joints), 1), 2.0)], 1)
-        subject = video.parents[1].name
-        tiles.append(_tile(_frame(video, frame), [keypoints], skeleton, f"{subject} {video.stem}  frame {frame}"))
-    return tiles
+        caption = f"{video.parents[1].name} {video.stem}  frame {index}"
+        image = _frame(video, index)
+        if number < whole:
+            tiles.append(_tile(image, [keypoints], skeleton, caption))
+            continue
+        crop, corner = _around(image, joints)
+        plain = _tile(crop, [], skeleton, caption)
+        close.append(np.concatenate([plain, _tile(crop, [keypoints - [*corner, 0]], skeleton, "")], 1))
+    return tiles + close
+
+
+def _around(image: np.ndarray, joints: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """Cut a person out with some room; also return the cut's left and top, px."""
+    height, width = image.shape[:2]
+    reach = 0.62 * float(np.ptp(joints, axis=0).max())
+    x, y = (joints.min(0) + joints.max(0)) / 2
+    left, right = int(max(x - 0.8 * reach, 0)), int(min(x + 0.8 * reach, width))
+    top, bottom = int(max(y - reach, 0)), int(min(y + reach, height))
+    return image[top:bottom, left:right], (left, top)
 
 
 def _frame(video: Path, number: int) -> np.ndarray:

@@ -43,10 +43,8 @@ def dress(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator) 
     """
     parts = [*_trunk(build, posed, outfit, rng), *_head(build, posed, outfit, rng)]
     for side, sign in SIDES:
-        parts += _arm(build, posed, outfit, rng, side)
+        parts += _arm(build, posed, outfit, rng, side, sign)
         parts += _leg(build, posed, outfit, rng, side, sign)
-    if outfit.markers:
-        parts += _markers(posed)
     solids = Solids(
         start=np.stack([part.start for part in parts], 1),
         end=np.stack([part.end for part in parts], 1),
@@ -78,18 +76,21 @@ def _trunk(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator)
         opening = np.abs(np.linspace(-np.pi, np.pi, appearance.COLUMNS)) < 0.3
         shirt = np.where(opening[None, :, None], np.array(outfit.top[1]) * 0.9, shirt)
     lower = appearance.cloth(rng, outfit.trousers)
+    yoke = appearance.cloth(rng, (outfit.top[0], outfit.top[1], "plain"))
     waist, ribs = 0.118 * g + 0.012 + loose, 0.80 * wide
     parts = [
-        _ball(points["pelvis"] - _offset(pelvis, up=0.01), pelvis, (0.112 * g + loose, 0.088 + 0.078 * g + loose, 0.125), lower),
-        _Part(points["pelvis"] + _offset(pelvis, up=0.05), points["spine"] + _offset(belly, up=0.03), belly[..., 0],
-              (waist * 1.16, waist * 1.08), shirt, flat=0.70, cap=0.25),
-        _Part(points["spine"] - _offset(belly, up=0.02), points["neck"] - _offset(chest, up=0.115), chest[..., 0],
-              (waist * 1.08, ribs), shirt, flat=0.68, bulge=0.012 * g, cap=0.55),
-        _Part(points["left_shoulder"] + _offset(chest, left=-0.035, up=0.0), points["right_shoulder"]
-              + _offset(chest, left=0.035, up=0.0), chest[..., 0], (0.058 * g + loose, 0.058 * g + loose), shirt,
-              flat=1.1, bulge=0.022),
-        _Part(points["neck"] - _offset(chest, up=0.03), points["chin"] + _offset(frames["head"], forward=-0.02, up=0.04),
-              frames["head"][..., 0], (0.056 * g**0.5, 0.052 * g**0.5), appearance.flesh(rng, outfit.skin)),
+        _ball(points["pelvis"] - _offset(pelvis, up=0.01), pelvis,
+              (0.112 * g + loose, 0.088 + 0.078 * g + loose, 0.125), lower),
+        _Part(points["pelvis"] + _offset(pelvis, up=0.05), points["spine"] - _offset(belly, up=0.02), belly[..., 0],
+              (waist * 1.16, waist * 1.05), shirt, flat=0.72, cap=0.3),
+        _Part(points["spine"] - _offset(belly, up=0.06), points["neck"] - _offset(chest, up=0.14), chest[..., 0],
+              (waist * 1.08, ribs), shirt, flat=0.70, bulge=0.012 * g, cap=0.85),
+        _Part(points["left_shoulder"] + _offset(chest, forward=-0.012, left=-0.05, up=-0.012), points["right_shoulder"]
+              + _offset(chest, forward=-0.012, left=0.05, up=-0.012), -chest[..., 2],
+              (0.066 * g + loose, 0.066 * g + loose), yoke, flat=1.25, bulge=0.016),
+        _Part(points["neck"] - _offset(chest, up=0.03),
+              points["chin"] + _offset(frames["head"], forward=-0.02, up=0.04), frames["head"][..., 0],
+              (0.056 * g**0.5, 0.052 * g**0.5), appearance.flesh(rng, outfit.skin)),
     ]  # fmt: skip
     if outfit.skirt:
         hem = (posed.points["left_knee"] + posed.points["right_knee"]) / 2
@@ -107,21 +108,38 @@ def _head(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator) 
     skin = appearance.flesh(rng, outfit.skin)
     parts = [
         _ball(skull, frame, (0.44 * unit, 0.345 * unit, 0.52 * unit), appearance.head(rng, outfit)),
-        _ball(posed.points["nose"] - _offset(frame, forward=0.06 * unit), frame, (0.10 * unit, 0.055 * unit, 0.10 * unit), skin),
-        *(_ball(posed.points[f"{side}_ear"], frame, (0.07 * unit, 0.04 * unit, 0.12 * unit), skin) for side, _ in SIDES),
+        _ball(
+            posed.points["nose"] - _offset(frame, forward=0.06 * unit),
+            frame,
+            (0.10 * unit, 0.055 * unit, 0.10 * unit),
+            skin,
+        ),
+        *(
+            _ball(posed.points[f"{side}_ear"], frame, (0.07 * unit, 0.04 * unit, 0.12 * unit), skin)
+            for side, _ in SIDES
+        ),
     ]
     if outfit.haircut in ("short", "long", "bun"):
         parts.append(_ball(skull + _offset(frame, forward=-0.085 * unit, up=0.10 * unit), frame,
                            (0.44 * unit, 0.38 * unit, 0.46 * unit), hair))  # fmt: skip
     if outfit.haircut == "long":
-        parts.append(_Part(skull + _offset(frame, forward=-0.16 * unit), skull + _offset(frame, forward=-0.26 * unit, up=-0.78 * unit),
-                           frame[..., 0], (0.36 * unit, 0.28 * unit), hair, flat=0.55))  # fmt: skip
+        parts.append(_Part(skull + _offset(frame, forward=-0.16 * unit),
+                           skull + _offset(frame, forward=-0.26 * unit, up=-0.78 * unit), frame[..., 0],
+                           (0.36 * unit, 0.28 * unit), hair, flat=0.55))  # fmt: skip
     if outfit.haircut == "bun":
-        parts.append(_ball(skull + _offset(frame, forward=-0.42 * unit, up=0.38 * unit), frame, (0.2 * unit,) * 3, hair))
+        parts.append(
+            _ball(skull + _offset(frame, forward=-0.42 * unit, up=0.38 * unit), frame, (0.2 * unit,) * 3, hair)
+        )
     if outfit.haircut == "cap":
         cap = appearance.plain(rng, outfit.top[1])
-        parts.append(_ball(skull + _offset(frame, forward=-0.02 * unit, up=0.2 * unit), frame,
-                           (0.47 * unit, 0.385 * unit, 0.37 * unit), cap))
+        parts.append(
+            _ball(
+                skull + _offset(frame, forward=-0.02 * unit, up=0.2 * unit),
+                frame,
+                (0.47 * unit, 0.385 * unit, 0.37 * unit),
+                cap,
+            )
+        )
         parts.append(_ball(skull + _offset(frame, forward=0.45 * unit, up=0.24 * unit), frame,
                            (0.3 * unit, 0.25 * unit, 0.04 * unit), cap))  # fmt: skip
     return parts
@@ -132,7 +150,7 @@ def _covered(cloth: np.ndarray, bare: np.ndarray, reach: float) -> np.ndarray:
     return np.where((np.arange(len(cloth)) < reach * len(cloth))[:, None, None], cloth, bare)
 
 
-def _arm(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, side: str) -> list[_Part]:
+def _arm(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, side: str, sign: float) -> list[_Part]:
     g, points, frames = build.girth, posed.points, posed.frames
     bare, sleeve = appearance.flesh(rng, outfit.skin), appearance.cloth(rng, outfit.top, 0.6)
     upper = _covered(sleeve, bare, outfit.sleeve)
@@ -142,11 +160,16 @@ def _arm(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, s
     shoulder, elbow, wrist = (points[f"{side}_{part}"] for part in ("shoulder", "elbow", "wrist"))
     palm = wrist + 0.48 * (points[f"{side}_hand"] - wrist)
     reach = 0.7 * build.forearm
+    if outfit.markers:
+        _stick_marker(upper, sign)
+        _stick_marker(lower, sign)
     return [
         _Part(shoulder, elbow, up[..., 0], (0.056 * g + outfit.loose, 0.041 * g + thick), upper, bulge=0.004),
         _Part(elbow, wrist, fore[..., 0], (0.040 * g + thick, 0.027 * g + 0.5 * thick), lower, bulge=0.006 * g),
         _ball(palm, hand, (0.042, 0.022, 0.56 * reach), bare),
-        _Part(wrist + _offset(hand, forward=0.02, up=-0.03), points[f"{side}_thumb"], hand[..., 1], (0.014, 0.011), bare),
+        _Part(
+            wrist + _offset(hand, forward=0.02, up=-0.03), points[f"{side}_thumb"], hand[..., 1], (0.014, 0.011), bare
+        ),
     ]
 
 
@@ -158,23 +181,21 @@ def _leg(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, s
     thigh, shank, foot = (frames[f"{side}_{part}"] for part in ("thigh", "shank", "foot"))
     hip, knee, ankle = (points[f"{side}_{part}"] for part in ("hip", "knee", "ankle"))
     shoe = appearance.plain(rng, outfit.shoes)
-    shoe[:, : shoe.shape[1] // 8] *= 0.6
+    if outfit.markers:
+        _stick_marker(upper, sign)
+        _stick_marker(lower, sign)
     return [
         _Part(hip + _offset(thigh, left=0.012 * sign), knee, thigh[..., 0],
               (0.086 * g + outfit.loose, 0.054 * g + thick), upper, bulge=0.006),
         _Part(knee, ankle, shank[..., 0], (0.053 * g + thick, 0.035 * g + 0.9 * thick), lower, bulge=0.012 * g),
-        _Part(points[f"{side}_heel"] + _offset(foot, forward=0.03, up=0.014), points[f"{side}_toe"] - _offset(foot, forward=0.04),
-              foot[..., 2], (0.046, 0.040), shoe, flat=0.95, bulge=0.004),
+        _Part(points[f"{side}_heel"] + _offset(foot, forward=0.03, up=0.014),
+              points[f"{side}_toe"] - _offset(foot, forward=0.04), foot[..., 2], (0.046, 0.040), shoe,
+              flat=0.95, bulge=0.004),
     ]  # fmt: skip
 
 
-def _markers(posed: Posed) -> list[_Part]:
-    """Small bright balls on shoulders, elbows, knees and ankles, as motion capture needs them."""
-    white = np.full((appearance.ROWS, appearance.COLUMNS, 3), 0.85)
-    parts = []
-    for side, sign in SIDES:
-        for joint, part, out in (("elbow", "upper_arm", 0.045), ("knee", "thigh", 0.062), ("ankle", "shank", 0.05)):
-            frame = posed.frames[f"{side}_{part}"]
-            centre = posed.points[f"{side}_{joint}"] + _offset(frame, left=sign * out)
-            parts.append(_ball(centre, frame, (0.014, 0.014, 0.014), white))
-    return parts
+def _stick_marker(texture: np.ndarray, sign: float) -> None:
+    """Stick a bright marker on the outer side of a limb near its end (in place), as motion capture needs them."""
+    rows, columns = texture.shape[:2]
+    middle = int(columns * (0.5 + 0.25 * sign))
+    texture[int(0.86 * rows) : int(0.93 * rows), middle - columns // 16 : middle + columns // 16] = 0.8

@@ -60,26 +60,25 @@ class World:
     val_images: int = 120
     image_size: int = 320
     stream_sequences: int = 6
-    stream_frames: int = 800
-    other_sequences: int = 3
+    stream_frames: int = 750
+    other_sequences: int = 2
     other_frames: int = 250
     frame_size: int = 256
     cameras: tuple[str, ...] = tuple(HUMAN36M_INTRINSICS)
 
     def __post_init__(self) -> None:
-        check(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
-        for key in ("train_images", "val_images", "stream_sequences", "other_sequences"):
+        ranges = {
+            "seed": (0, 2**32 - 1), "train_images": (1, 10**6), "val_images": (1, 10**6), "image_size": (64, 4000),
+            "stream_sequences": (1, 30), "stream_frames": (2, 10**6), "other_sequences": (1, 30),
+            "other_frames": (2, 10**6), "frame_size": (64, 4000),
+        }  # fmt: skip
+        for key, (low, high) in ranges.items():
             value = getattr(self, key)
-            check(isinstance(value, int) and value >= 1, key, value, "a whole number of at least 1")
-        for key in ("stream_frames", "other_frames"):
-            check(getattr(self, key) >= 2, key, getattr(self, key), "a whole number of at least 2 frames")
-        check(64 <= self.image_size <= 4000, "image_size", self.image_size, "a length from 64 to 4000 px")
-        even = 64 <= self.frame_size <= 4000 and self.frame_size % 2 == 0
-        check(even, "frame_size", self.frame_size, "an even width from 64 to 4000 px")
-        for key, most in (("stream_sequences", 30), ("other_sequences", 30)):
-            check(getattr(self, key) <= most, key, getattr(self, key), f"at most {most} (15 actions, each twice)")
-        known = set(self.cameras) <= set(HUMAN36M_INTRINSICS) and len(self.cameras) > 0
-        check(known, "cameras", list(self.cameras), f"some of {', '.join(HUMAN36M_INTRINSICS)}")
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            check(whole and low <= value <= high, key, value, f"a whole number from {low} to {high}")
+        check(self.frame_size % 2 == 0, "frame_size", self.frame_size, "an even width (H.264 needs it)")
+        known = 0 < len(set(self.cameras)) == len(self.cameras) and set(self.cameras) <= set(HUMAN36M_INTRINSICS)
+        check(known, "cameras", list(self.cameras), f"some of {', '.join(HUMAN36M_INTRINSICS)}, each once")
 
 
 def generate(
@@ -100,7 +99,6 @@ def generate(
     Raises:
         UserError: if the root holds something else, or a world of other parameters and ``overwrite`` is false.
     """
-    check(workers >= 0, "workers", workers, "0 or a number of processes")
     root = root.absolute()
     root.parent.mkdir(parents=True, exist_ok=True)
     with _alone(root):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,13 +22,16 @@ from datamodules.synthetic.figure import dress
 from datamodules.synthetic.motion import ACTIONS, perform
 from datamodules.synthetic.places import chair, studio_scene
 from datamodules.synthetic.post import cast_shadow, finish, grain
-from datamodules.synthetic.raster import project_solids
+from datamodules.synthetic.raster import Solids, Sprites, project_solids
 from datamodules.synthetic.scenes import Backdrop, cast
 from pose_oad.skeleton import get_skeleton
 
 FRAME_RATE = 50  # Hz
-#: Names differ between subjects, as in the original: S1 has its own spellings, and the number after a name varies.
-SPELLINGS = {"S1": {}, "others": {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}}
+#: Fast to write and to read; at the usual frame size about 1.5 kB a frame.
+_ENCODER = {"preset": "ultrafast", "crf": "21"}
+_CHUNK = 200  # frames projected at once: bounds memory whatever the length
+_NOISE = 3.0  # standard deviation of the sensor's noise, grey levels
+_SOFTNESS = 0.6  # standard deviation of the lens's blur, px
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,15 @@ class Sequence:
 
 @dataclass(frozen=True)
 class _Lamps:
-    """How the light of one sequence changes: per frame, direction blend 0…1, brightness, RGB gains."""
+    """How the light of one sequence changes.
+
+    Attributes:
+        blend: where the main light is between its two directions, 0…1, shape (frames,)
+        gains: exposure and colour temperature as factors of red, green and blue, shape (frames, 3)
+        directions: two unit vectors towards the main light, world, shape (2, 3)
+        main: colour of the main light
+        ambient: colour of the light from everywhere
+    """
 
     blend: np.ndarray
     gains: np.ndarray
@@ -88,56 +101,71 @@ def write_sequence(root: Path, sequence: Sequence, camera_name: str) -> None:
     solids, atlas = dress(build, posed, outfit, sequence.rng(sequence.subject, "clothes"))
     video = root / sequence.subject / "Videos" / f"{sequence.name}.{camera_name}.mp4"
     video.parent.mkdir(parents=True, exist_ok=True)
-    lamps = _lamps(sequence, times)
-    backdrop = cast(scene, camera)
+    film = _Film(
+        camera, cast(scene, camera), posed, solids, atlas, _lamps(sequence, times),
+        sequence.rng(sequence.subject, sequence.name, camera_name),
+    )  # fmt: skip
+    video = root / sequence.subject / "Videos" / f"{sequence.name}.{camera_name}.mp4"
+    video.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(video), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(FRAME_RATE), options={"preset": "veryfast", "crf": "22"})
+        stream = container.add_stream("libx264", rate=Fraction(FRAME_RATE), options=_ENCODER)
         stream.width, stream.height = camera.size
         stream.pix_fmt = "yuv420p"
-        stream.thread_count = 1
-        images = _Frames(camera, backdrop, lamps, sequence.rng(sequence.subject, sequence.name, camera_name))
-        chunk = 200  # bounds the memory that projected solids take, whatever the length
-        for first in range(0, sequence.frames, chunk):
-            part = slice(first, min(first + chunk, sequence.frames))
-            for image in images.render(solids.frames(part), atlas, posed, part):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        stream.thread_count = 1  # several sequences are written at once
+        for image in film.frames():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
         container.mux(stream.encode())
 
 
-class _Frames:
-    """Renders the frames of one camera in order; remembers the last one for the shutter's blur."""
+@dataclass(frozen=True)
+class _Film:
+    """Everything that one camera records of one sequence."""
 
-    def __init__(self, camera: Camera, backdrop: Backdrop, lamps: _Lamps, rng: np.random.Generator) -> None:
-        self.camera, self.backdrop, self.lamps, self.rng = camera, backdrop, lamps, rng
-        self.plates = [backdrop.lit(direction, lamps.main, lamps.ambient) for direction in lamps.directions]
-        self.noise = grain(camera.size, 3.0, rng)
-        self.sky = camera.rotation @ np.array([0.0, 0.0, 1.0])
-        self.last: np.ndarray | None = None
+    camera: Camera
+    backdrop: Backdrop
+    posed: Posed
+    solids: Solids
+    atlas: np.ndarray
+    lamps: _Lamps
+    rng: np.random.Generator
 
-    def render(self, solids, atlas, posed: Posed, part: slice):  # type: ignore[no-untyped-def]
-        """Yield the frames of one part of the sequence, RGB uint8."""
-        sprites = project_solids(solids, self.camera)
-        for index, frame in enumerate(range(part.start, part.stop)):
-            blend = float(self.lamps.blend[frame])
-            direction = self.lamps.directions[0] * (1 - blend) + self.lamps.directions[1] * blend
-            direction = direction / np.linalg.norm(direction)
-            image = cv2.addWeighted(self.plates[0], 1 - blend, self.plates[1], blend, 0)
-            cast_shadow(image, self.camera, self.backdrop, {k: v[frame] for k, v in posed.points.items()}, direction)
-            buffers = Buffers.over(self.backdrop.depth)
-            rasterise(sprites, index, buffers)
-            light = Light(self.camera.rotation @ direction, self.sky, self.lamps.main, self.lamps.ambient)
-            shade(image, buffers, sprites, index, atlas, light)
-            sharp = image
-            if self.last is not None:  # the shutter is open for half of the time between two frames
-                image = cv2.addWeighted(sharp, 0.7, self.last, 0.3, 0)
-            self.last = sharp
-            yield finish(image, self.lamps.gains[frame], 0.6, self.noise, self.rng)
+    def frames(self) -> Iterator[np.ndarray]:
+        """Yield the frames in order, RGB, uint8, shape (height, width, 3)."""
+        plates = [
+            self.backdrop.lit(direction, self.lamps.main, self.lamps.ambient) for direction in self.lamps.directions
+        ]
+        noise = grain(self.camera.size, _NOISE)
+        last: np.ndarray | None = None
+        for first in range(0, len(self.lamps.blend), _CHUNK):
+            sprites = project_solids(self.solids.frames(slice(first, first + _CHUNK)), self.camera)
+            for index in range(len(sprites.boxes)):
+                sharp = self._expose(plates, sprites, first, index)
+                # The shutter is open for part of the time between two frames.
+                image = sharp if last is None else cv2.addWeighted(sharp, 0.7, last, 0.3, 0)
+                last = sharp
+                yield finish(image, self.lamps.gains[first + index], _SOFTNESS, noise, self.rng)
+
+    def _expose(self, plates: list[np.ndarray], sprites: Sprites, first: int, index: int) -> np.ndarray:
+        """Render frame ``first + index``, which is frame ``index`` of the sprites, without the camera's faults."""
+        lamps, frame = self.lamps, first + index
+        blend = float(lamps.blend[frame])
+        direction = (1 - blend) * lamps.directions[0] + blend * lamps.directions[1]
+        direction = direction / np.linalg.norm(direction)
+        image = np.asarray(cv2.addWeighted(plates[0], 1 - blend, plates[1], blend, 0))
+        points = {name: value[frame] for name, value in self.posed.points.items()}
+        cast_shadow(image, self.camera, self.backdrop, points, direction)
+        buffers = Buffers.over(self.backdrop.depth)
+        rasterise(sprites, index, buffers)
+        rotation = self.camera.rotation
+        light = Light(rotation @ direction, rotation @ np.array([0.0, 0.0, 1.0]), lamps.main, lamps.ambient)
+        shade(image, buffers, sprites, index, self.atlas, light)
+        return image
 
 
 def _lamps(sequence: Sequence, times: np.ndarray) -> _Lamps:
     rng = sequence.rng(sequence.subject, sequence.name, "light")
     slow = np.stack([np.sin(2 * np.pi * times * rng.uniform(0.02, 0.09) + rng.uniform(0, 6.3)) for _ in range(3)], 1)
-    brightness = rng.uniform(0.62, 1.12) * (1 + 0.16 * slow[:, 0])
+    brightness = rng.uniform(0.8, 1.35) * (1 + 0.16 * slow[:, 0])
     warmth = rng.uniform(-0.10, 0.12) + 0.05 * slow[:, 1]
     gains = brightness[:, None] * np.stack([1 + warmth, np.ones_like(warmth), 1 - warmth], 1)
     angle = rng.uniform(0, 2 * np.pi, 2)
@@ -146,7 +174,7 @@ def _lamps(sequence: Sequence, times: np.ndarray) -> _Lamps:
         blend=0.5 + 0.5 * slow[:, 2],
         gains=gains,
         directions=directions / np.linalg.norm(directions, axis=1, keepdims=True),
-        main=np.array([0.62, 0.58, 0.48]) * rng.uniform(0.8, 1.2),
+        main=np.array([0.78, 0.73, 0.62]) * rng.uniform(0.8, 1.2),
         ambient=np.array([0.46, 0.47, 0.50]) * rng.uniform(0.8, 1.1),
     )
 
@@ -170,11 +198,12 @@ def write_pose(path: Path, joints: np.ndarray) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     values = joints.reshape(1, len(joints), -1).astype(np.float32)
-    partial = path.with_name(f"partial-{zlib.crc32(path.name.encode())}-{id(joints)}.cdf")
+    partial = path.with_name(f"partial-{zlib.crc32(path.name.encode())}-{os.getpid()}.cdf")
     with CDF(str(partial), cdf_spec={"Majority": "row_major", "Encoding": 6}, delete=True) as cdf:
         spec = {
             "Variable": "Pose", "Data_Type": cdf.CDF_FLOAT, "Num_Elements": 1, "Rec_Vary": True,
             "Dim_Sizes": list(values.shape[1:]), "Var_Type": "zVariable",
+            "Compress": 0,  # gzip's header would hold the time of day
         }  # fmt: skip
         cdf.write_var(spec, var_data=values)
     partial.replace(path)

@@ -118,7 +118,7 @@ def perform(action: Action, build: Build, times: np.ndarray, rng: np.random.Gene
 
 
 def _add_arms(angles: np.ndarray, action: Action, times: np.ndarray, rng: np.random.Generator) -> None:
-    gestures = []
+    gestures: list[tuple[float, ...]] = []
     for name in action.arms:
         left, right = name.split("|") if "|" in name else (name, name)
         gestures.append(ARMS[left] + ARMS[right])
@@ -134,16 +134,15 @@ def _add_arms(angles: np.ndarray, action: Action, times: np.ndarray, rng: np.ran
         angles[:, _COLUMN[f"{side}_wrist"]] += 15 * _sway(times, rng, 0.2, 0.9)
 
 
-def _add_gait(
-    angles: np.ndarray, action: Action, build: Build, travelled: np.ndarray, going: np.ndarray
-) -> None:
+def _add_gait(angles: np.ndarray, action: Action, build: Build, travelled: np.ndarray, going: np.ndarray) -> None:
     """Swing legs and arms with the distance covered, so that a standing foot hardly slides."""
-    stride = 4 * (build.thigh + build.shank) * np.sin(np.radians(action.gait)) * 0.9
+    stride = 4 * (build.thigh + build.shank) * np.sin(np.radians(action.gait)) * 1.1  # the pelvis turns along
     phase = 2 * np.pi * travelled / stride
     for side, offset in (("left", 0.0), ("right", np.pi)):
         step = phase + offset
         swing = ((1 - np.sin(step)) / 2) ** 2.2  # 1 in the middle of the swing, when the knee is bent most
-        angles[:, _COLUMN[f"{side}_hip_flex"]] += going * (6 + action.gait * np.cos(step))
+        rock = np.arcsin(0.96 * np.cos(step)) / np.arcsin(0.96)  # nearly a triangle: a planted leg turns steadily
+        angles[:, _COLUMN[f"{side}_hip_flex"]] += going * (6 + action.gait * rock)
         angles[:, _COLUMN[f"{side}_knee"]] += going * (7 + (34 + action.gait) * swing)
         angles[:, _COLUMN[f"{side}_ankle"]] += going * (4 * np.cos(step + 2.4) - 14 * swing)
         angles[:, _COLUMN[f"{side}_hip_abduct"]] += going * 2
@@ -172,14 +171,12 @@ def _travel(
     place = np.zeros((len(grid), 2))
     heading = np.zeros(len(grid))
     current, where = turn[0], rng.uniform(-0.6, 0.6, 2) * reach
-    still = action.seat > 0 or action.rests >= 1
+    ambition = 0.25 if action.rests >= 1 else 1.0  # who stays in place turns less
     for index in range(len(grid)):  # an integration: each step needs the one before
         home = np.arctan2(-where[1], -where[0])
         pull = np.clip((np.hypot(*where) / reach - 0.55) * 2.2, 0, 1) * walking[index]
-        wanted = turn[index] * (0.25 if still else 1.0)
-        error = np.angle(np.exp(1j * ((1 - pull) * wanted + pull * home - current))) if pull < 1 else np.angle(
-            np.exp(1j * (home - current))
-        )
+        wanted = turn[index] * ambition
+        error = float(np.angle(np.exp(1j * ((1 - pull) * wanted + pull * home - current))))
         current += np.clip(error, -1.2, 1.2) * 0.02 * 1.8
         where = where + 0.02 * speed[index] * np.array([np.cos(current), np.sin(current)])
         place[index], heading[index] = where, current

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from datamodules.synthetic.appearance import Colour
 from datamodules.synthetic.scenes import WALLS, Box, Scene, paint
 
 SEAT_HEIGHT = 0.46  # m
@@ -74,16 +75,19 @@ def snapshot_scene(rng: np.random.Generator) -> Scene:
             Box((-width, 0), (0.1, 14), 0, 3.2, 0, tint, pattern[1]),
             Box((0, 0), (14, 14), 3.2, 3.3, 0, (0.6, 0.6, 0.58)),
         ]
-        floor, sky = str(rng.choice(["wood", "tiles", "plain"])), ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-        floor_paint = (paint(rng, 0.5, 0.1, 0.5), paint(rng, 0.5, 0.1, 0.5))
+        floor, sky = (
+            str(rng.choice(["wood", "tiles", "plain"], p=[0.45, 0.2, 0.35])),
+            ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        )
+        floor_paint = _two_tones(rng, paint(rng, 0.5, 0.1, 0.5))
         for _ in range(rng.integers(0, 4)):  # pictures and doors
             boxes.append(Box((rng.uniform(-4, 4), depth + 1.88), (rng.uniform(0.2, 0.7), 0.05), rng.choice([0.0, 1.1]),
                              rng.uniform(1.6, 2.2), 0, paint(rng, 0.8), str(rng.choice(WALLS))))  # fmt: skip
     else:
-        floor = str(rng.choice(["grass", "asphalt", "sand", "tiles"]))
+        floor = str(rng.choice(["grass", "asphalt", "sand", "tiles"], p=[0.35, 0.3, 0.2, 0.15]))
         greens = ((0.07, 0.16, 0.03), (0.14, 0.22, 0.06))
         sands = ((0.5, 0.42, 0.28), (0.4, 0.33, 0.22))
-        floor_paint = {"grass": greens, "sand": sands}.get(floor, (paint(rng, 0.15, 0.1, 0.4), paint(rng, 0.1, 0.3, 0.7)))
+        floor_paint = {"grass": greens, "sand": sands}.get(floor, _two_tones(rng, paint(rng, 0.15, 0.1, 0.4)))
         sky = ((0.75, 0.8, 0.85), (0.25, 0.42, 0.75)) if rng.random() < 0.7 else ((0.6, 0.6, 0.62), (0.5, 0.5, 0.55))
         for _ in range(rng.integers(0, 6)):  # houses and hedges
             house = rng.random() < 0.5
@@ -93,6 +97,13 @@ def snapshot_scene(rng: np.random.Generator) -> Scene:
                              str(rng.choice(["windows", "bricks"])) if house else "shelves"))  # fmt: skip
     boxes += [_thing(rng, rng.uniform(-4, 4), rng.uniform(-1.5, 6)) for _ in range(rng.integers(1, 7))]
     return Scene(floor, floor_paint, tuple(boxes), sky, int(rng.integers(1 << 30)))
+
+
+def _two_tones(rng: np.random.Generator, first: Colour) -> tuple[Colour, Colour]:
+    """A colour and a lighter or darker relative of it."""
+    factor = rng.uniform(0.5, 1.7)
+    red, green, blue = (min(channel * factor, 0.85) for channel in first)
+    return first, (red, green, blue)
 
 
 def _thing(rng: np.random.Generator, x: float, y: float) -> Box:
@@ -112,5 +123,3 @@ def occluder(rng: np.random.Generator, spot: np.ndarray, camera_position: np.nda
     share = rng.uniform(0.12, 0.35)
     where = spot + share * (camera_position[:2] - spot) + rng.normal(0, 0.25, 2)
     return _thing(rng, float(where[0]), float(where[1]))
-
-

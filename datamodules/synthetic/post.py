@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -44,36 +46,41 @@ def cast_shadow(
         if depth.min() > 0.5 and np.abs(line).max() < 4000:
             (x0, y0), (x1, y1) = np.rint(line).astype(int).tolist()
             cv2.line(mask, (x0, y0), (x1, y1), 255, max(1, round(0.6 * thick * camera.focal[0] / scale / depth.mean())))
-    rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
-    if not len(rows):
-        return
     blur = 2 * max(1, round(0.06 * camera.focal[0] / scale / float(seen[..., 2].mean().clip(0.5)))) + 1
-    mask = cv2.blur(mask, (blur, blur))
+    margin = 2 * blur
+    left, top = np.floor(pixels.min((0, 1)) - margin).clip(0, [small[1], small[0]]).astype(int).tolist()
+    right, bottom = np.ceil(pixels.max((0, 1)) + margin).clip(0, [small[1], small[0]]).astype(int).tolist()
+    if right <= left or bottom <= top:
+        return
+    shadow = np.asarray(cv2.blur(mask[top:bottom, left:right], (blur, blur)))
+    top, bottom, left, right = (min(round(scale * v), limit) for v, limit in (
+        (top, height), (bottom, height), (left, width), (right, width)))  # fmt: skip
     if scale > 1:
-        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
-    margin = blur
-    top, bottom = int(scale * max(rows[0] - margin, 0)), int(scale * (rows[-1] + margin + 1))
-    left, right = int(scale * max(columns[0] - margin, 0)), int(scale * (columns[-1] + margin + 1))
+        shadow = np.asarray(cv2.resize(shadow, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR))
     box = np.s_[top:bottom, left:right]
-    keep = 255 - (mask[box] * (strength * backdrop.floor[box])).astype(np.uint8)
+    keep = 255 - (shadow * (np.float32(strength) * backdrop.floor[box])).astype(np.uint8)
     image[box] = cv2.multiply(image[box], cv2.merge([keep] * 3), scale=1 / 255)
 
 
-def grain(size: tuple[int, int], level: float, rng: np.random.Generator) -> np.ndarray:
+@lru_cache(maxsize=4)
+def _unit_grain(height: int, width: int) -> np.ndarray:
+    noise = np.random.default_rng(36).standard_normal((height, width, 3), dtype=np.float32)
+    return 0.7 * noise + 0.5 * noise.mean(-1, keepdims=True) * np.float32(3**0.5)  # mostly brightness, some colour
+
+
+def grain(size: tuple[int, int], level: float) -> np.ndarray:
     """Make a bank of sensor noise, larger than the frame so that every frame can take another piece of it.
 
     Args:
         size: frame width and height, px
         level: standard deviation, grey levels
-        rng: source of randomness
 
     Returns:
         int16, shape (height + 64, width + 64, 3).
     """
-    shape = (size[1] + 64, size[0] + 64, 3)
-    noise = rng.standard_normal(shape, dtype=np.float32)
-    noise = 0.7 * noise + 0.5 * noise.mean(-1, keepdims=True) * 3**0.5  # mostly brightness, some colour
-    return np.rint(noise * level).astype(np.int16)
+    width, height = size[0] + 64, size[1] + 64
+    bank = _unit_grain(-(-height // 256) * 256, -(-width // 256) * 256)[:height, :width]
+    return (bank * np.float32(level)).astype(np.int16)
 
 
 def finish(

@@ -1,9 +1,9 @@
 """A small software rasteriser: tapered, rounded, elliptical limbs and ellipsoids with a depth buffer.
 
-Every solid is treated under parallel rays through its middle (a close approximation for things as small as a limb), which
-gives each pixel a closed-form hit: limbs are cylinders of elliptical section whose radius changes along the axis, with
-rounded ends; ellipsoids are exact. The geometry pass fills the buffers of :class:`Buffers`; shading happens once for all
-visible pixels (:func:`shade`), so its cost does not grow with the number of solids.
+Every solid is treated under parallel rays through its middle (a close approximation for things as small as a limb),
+which gives each pixel a closed-form hit: limbs are cylinders of elliptical section whose radius changes along the axis,
+with rounded ends; ellipsoids are exact. This module holds what is computed once per solid and frame, for all of them
+together; :mod:`datamodules.synthetic.buffers` goes through the pixels.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 
 from datamodules.synthetic.camera import Camera
 
+#: Solid number of a pixel that shows only the background.
 NOTHING = -1
-_TEXELS = 48  # texture height and width: finer than a limb is ever drawn at the default frame size
+_NEAR = 0.25  # m: solids that come closer to the camera are not drawn
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class Solids:
     @staticmethod
     def concatenate(parts: list[Solids]) -> Solids:
         """Join the solids of several figures, in order."""
-        spatial = {name: np.concatenate([getattr(part, name) for part in parts], 1) for name in ("start", "end", "front")}
+        spatial = {
+            name: np.concatenate([getattr(part, name) for part in parts], 1) for name in ("start", "end", "front")
+        }
         static = {
             name: np.concatenate([getattr(part, name) for part in parts]) for name in ("radius", "flat", "bulge", "cap")
         }
@@ -93,6 +96,41 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(-1)
 
 
+@dataclass(frozen=True)
+class _Placed:
+    """Solids in camera coordinates, shape (frames, solids, …)."""
+
+    start: np.ndarray
+    end: np.ndarray
+    middle: np.ndarray
+    view: np.ndarray  # unit direction from the camera to the middle
+    right: np.ndarray  # unit directions of the image's axes, at right angles to the view
+    down: np.ndarray
+    axes: np.ndarray  # side, front, up: shape (frames, solids, 3, 3)
+    semi: np.ndarray  # semi-axes along them, m; a limb's are those of its rounded ends
+    ellipsoid: np.ndarray
+
+    def reach(self, direction: np.ndarray) -> np.ndarray:
+        """How far the (mean) ellipsoid extends along a direction, m."""
+        return np.linalg.norm(np.einsum("tpij,tpj->tpi", self.axes, direction) * self.semi, axis=-1)
+
+
+def _place(solids: Solids, camera: Camera) -> _Placed:
+    start, end = camera.to_camera(solids.start), camera.to_camera(solids.end)
+    middle, span = (start + end) / 2, end - start
+    size = np.maximum(np.linalg.norm(span, axis=-1), 1e-6)
+    up = span / size[..., None]
+    front = solids.front @ camera.rotation.T
+    front = _unit(front - _dot(front, up)[..., None] * up)
+    view = _unit(middle)
+    right = _unit(np.array([1.0, 0, 0]) - view[..., :1] * view)
+    ellipsoid = solids.cap == 0
+    half = np.broadcast_to(np.where(ellipsoid, solids.radius[:, 0], solids.radius.mean(-1)), size.shape)
+    semi = np.stack([half, half * solids.flat, np.where(ellipsoid, size / 2, half * solids.cap)], -1)
+    axes = np.stack([np.cross(front, up), front, up], -2)
+    return _Placed(start, end, middle, view, right, np.cross(view, right), axes, semi, ellipsoid)
+
+
 def project_solids(solids: Solids, camera: Camera) -> Sprites:
     """Project solids into a camera, for all frames at once.
 
@@ -101,94 +139,99 @@ def project_solids(solids: Solids, camera: Camera) -> Sprites:
         camera: who looks at them
 
     Returns:
-        what :func:`rasterise` draws; solids behind the camera have an empty box.
+        what :func:`~datamodules.synthetic.buffers.rasterise` draws; solids behind the camera have an empty box.
     """
-    ellipsoid = solids.cap == 0
-    start, end = camera.to_camera(solids.start), camera.to_camera(solids.end)
-    middle = (start + end) / 2
-    span = end - start
-    size = np.maximum(np.linalg.norm(span, axis=-1), 1e-6)
-    up = span / size[..., None]
-    front = solids.front @ camera.rotation.T
-    front = _unit(front - _dot(front, up)[..., None] * up)
-    side = np.cross(front, up)
-    view = _unit(middle)
-    right = _unit(np.array([1.0, 0, 0]) - view[..., :1] * view)
-    down = np.cross(view, right)
+    placed = _place(solids, camera)
     focal = (camera.focal[0] + camera.focal[1]) / 2
-    image_start, image_end = camera.project(start), camera.project(end)
-    visible = np.minimum(start[..., 2], end[..., 2]) > 0.25
-
-    # Semi-axes along side, front, up: an ellipsoid's own; a limb's section, with the roundness of its ends.
-    mean_radius = np.broadcast_to(solids.radius.mean(-1), size.shape)
-    semi_side = np.where(ellipsoid, solids.radius[:, 0], mean_radius)
-    semi = np.stack([semi_side, semi_side * solids.flat, np.where(ellipsoid, size / 2, semi_side * solids.cap)], -1)
-    axes = np.stack([side, front, up], -2)  # (frames, solids, 3 axes, 3)
-    scaled = axes / semi[..., None]
-    towards = np.einsum("tpij,tpj->tpi", scaled, view)
-
+    image_start, image_end, image_middle = (camera.project(p) for p in (placed.start, placed.end, placed.middle))
     line = image_end - image_start
     length = np.linalg.norm(line, axis=-1)
     along = np.where(length[..., None] > 1e-3, line / np.maximum(length, 1e-3)[..., None], np.array([0.0, 1.0]))
-    axis_m = along[..., :1] * right + along[..., 1:] * down
-    axis_n = -along[..., 1:] * right + along[..., :1] * down
+    lengthwise = along[..., :1] * placed.right + along[..., 1:] * placed.down
+    crosswise = -along[..., 1:] * placed.right + along[..., :1] * placed.down
 
-    def support(direction: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(np.einsum("tpij,tpj->tpi", axes, direction) * semi, axis=-1)
+    half = placed.semi[..., 0]
+    section = np.einsum("tpij,tpj->tpi", placed.axes, crosswise) * placed.semi * [1.0, 1.0, 0.0]
+    across = np.linalg.norm(section, axis=-1) / half
+    scale = focal / np.stack([placed.start[..., 2], placed.end[..., 2]], -1).clip(_NEAR)
+    bulge = across * solids.bulge * scale.mean(-1)
+    width = np.concatenate([across[..., None] * solids.radius * scale, bulge[..., None]], -1)
+    ends = (placed.reach(lengthwise) / half)[..., None] * solids.radius * scale
 
-    section = semi * np.array([1.0, 1.0, 0.0])
-    across = np.linalg.norm(np.einsum("tpij,tpj->tpi", axes, axis_n) * section, axis=-1) / semi_side
-    scale = focal / np.stack([start[..., 2], end[..., 2]], -1).clip(0.25)
-    width = np.concatenate(
-        [
-            across[..., None] * solids.radius * scale,
-            (across * solids.bulge * scale.mean(-1))[..., None],
-        ],
-        -1,
-    )
-    ends = (support(axis_m) / semi_side)[..., None] * solids.radius * scale
-    depth = np.stack([start[..., 2], end[..., 2], support(view)], -1)
-
-    local_limb, local_ball, quadric = _hit_vectors(axes, semi, scaled, towards, view, right, down, axis_n, up, middle, focal)
-    kind = ellipsoid[:, None, None]
-    local = np.where(kind, local_ball, local_limb)
-    normal = np.einsum("tpki,tpij->tpkj", local, scaled * semi_side[..., None, None])
-    middle_image = camera.project(middle)
-    origin = np.where(ellipsoid[:, None], middle_image, image_start)
-    reach_ball = np.stack([support(right), support(down)], -1) * (focal / middle[..., 2:].clip(0.25))
+    limb, ball = _limb_vectors(placed, crosswise), _ball_vectors(placed, focal)
+    local = np.where(placed.ellipsoid[:, None, None], ball, limb)
+    gradient = placed.axes / placed.semi[..., None]
     reach_limb = np.maximum(width[..., :2].max(-1) + width[..., 2], ends.max(-1))[..., None]
-    low = np.where(ellipsoid[:, None], middle_image - reach_ball, np.minimum(image_start, image_end) - reach_limb)
-    high = np.where(ellipsoid[:, None], middle_image + reach_ball, np.maximum(image_start, image_end) + reach_limb)
-    limit = np.array(camera.size)
-    low, high = np.clip(np.floor(low), 0, limit), np.clip(np.ceil(high), 0, limit)
+    reach_ball = np.stack([placed.reach(placed.right), placed.reach(placed.down)], -1)
+    reach_ball = reach_ball * (focal / placed.middle[..., 2:].clip(_NEAR))
+    is_ball = placed.ellipsoid[:, None]
+    low = np.where(is_ball, image_middle - reach_ball, np.minimum(image_start, image_end) - reach_limb)
+    high = np.where(is_ball, image_middle + reach_ball, np.maximum(image_start, image_end) + reach_limb)
+    visible = np.minimum(placed.start[..., 2], placed.end[..., 2]) > _NEAR
+
+    def single(array: np.ndarray) -> np.ndarray:
+        return array.astype(np.float32)
+
+    return Sprites(
+        origin=single(np.where(is_ball, image_middle, image_start)),
+        along=single(along),
+        length=single(length),
+        width=single(width),
+        ends=single(ends),
+        depth=single(np.stack([placed.start[..., 2], placed.end[..., 2], placed.reach(placed.view)], -1)),
+        quadric=single(_quadric(placed, focal)),
+        local=single(local),
+        normal=single(np.einsum("tpki,tpij->tpkj", local, gradient * half[..., None, None])),
+        boxes=_boxes(low, high, visible, camera.size),
+        ellipsoid=placed.ellipsoid,
+    )
+
+
+def _boxes(low: np.ndarray, high: np.ndarray, visible: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    low, high = np.clip(np.floor(low), 0, size), np.clip(np.ceil(high), 0, size)
     boxes = np.stack([low[..., 1], high[..., 1], low[..., 0], high[..., 0]], -1)
-    boxes = np.where(visible[..., None], boxes, 0).astype(int)
-    single = [array.astype(np.float32) for array in (origin, along, length, width, ends, depth, quadric, local, normal)]
-    return Sprites(*single, boxes=boxes, ellipsoid=ellipsoid)
+    return np.where(visible[..., None], boxes, 0).astype(int)
 
 
-def _hit_vectors(
-    axes: np.ndarray, semi: np.ndarray, scaled: np.ndarray, towards: np.ndarray, view: np.ndarray, right: np.ndarray,
-    down: np.ndarray, axis_n: np.ndarray, up: np.ndarray, middle: np.ndarray, focal: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Vectors from which a pixel's hit on the unit circle (limbs) or unit sphere (ellipsoids) is composed."""
-    flat_view = _unit(np.where(np.hypot(towards[..., 0], towards[..., 1])[..., None] > 1e-6, towards[..., :2], [0.0, 1.0]))
-    edge = np.stack([-flat_view[..., 1], flat_view[..., 0]], -1)
-    offset = np.einsum("tpi,tpij->tpj", edge * semi[..., :2], axes[..., :2, :])
-    edge = edge * np.where(_dot(offset, axis_n) < 0, -1.0, 1.0)[..., None]
-    zero = np.zeros_like(edge[..., :1])
-    # Seen end-on, a limb shows its rounded end: let the normal lean towards the axis then, but not along the shaft.
-    steep = _dot(view, up) ** 4 * np.sign(_dot(view, up))
-    facing = -_unit(np.concatenate([flat_view * (1 - np.abs(steep))[..., None], steep[..., None]], -1))
-    limb = np.stack([np.concatenate([edge, zero], -1), facing, np.broadcast_to([0.0, 0.0, 1.0], facing.shape)], -2)
+def _limb_vectors(placed: _Placed, crosswise: np.ndarray) -> np.ndarray:
+    """Compose a limb's hit from its offset across (alpha), towards the camera (beta) and beyond an end (gamma)."""
+    towards = np.einsum("tpij,tpj->tpi", placed.axes / placed.semi[..., None], placed.view)[..., :2]
+    seen_end_on = np.linalg.norm(towards, axis=-1, keepdims=True) < 1e-6
+    towards = _unit(np.where(seen_end_on, [0.0, 1.0], towards))
+    edge = np.stack([-towards[..., 1], towards[..., 0]], -1)
+    offset = np.einsum("tpi,tpij->tpj", edge * placed.semi[..., :2], placed.axes[..., :2, :])
+    edge = edge * np.where(_dot(offset, crosswise) < 0, -1.0, 1.0)[..., None]
+    # Seen end-on, a limb shows its rounded end: its normal leans towards the axis then, but not along the shaft.
+    lean = _dot(placed.view, placed.axes[..., 2, :])
+    lean = lean**4 * np.sign(lean)
+    facing = -_unit(np.concatenate([towards * (1 - np.abs(lean))[..., None], lean[..., None]], -1))
+    edge = np.concatenate([edge, np.zeros_like(edge[..., :1])], -1)
+    return np.stack([edge, facing, np.broadcast_to([0.0, 0.0, 1.0], facing.shape)], -2)
 
-    metres = (middle[..., 2] / focal)[..., None]
-    norm = np.linalg.norm(towards, axis=-1)
-    direction = towards / norm[..., None]
-    p = np.einsum("tpij,tpj->tpi", scaled, right) * metres
-    q = np.einsum("tpij,tpj->tpi", scaled, down) * metres
-    slope_p, slope_q = _dot(p, direction), _dot(q, direction)
-    p, q = p - slope_p[..., None] * direction, q - slope_q[..., None] * direction
-    ball = np.stack([p, q, -direction], -2)
-    quadric = np.stack([_dot(p, p), _dot(p, q), _dot(q, q), -slope_p / norm, -slope_q / norm, 1 / norm], -1)
-    return limb, ball, quadric
+
+def _pixel_steps(placed: _Placed, focal: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One pixel to the right and down, and the view, in the space where the ellipsoid is the unit sphere."""
+    squeeze = placed.axes / placed.semi[..., None]
+    metres = (placed.middle[..., 2] / focal)[..., None]
+    right, down, view = (
+        np.einsum("tpij,tpj->tpi", squeeze, direction) for direction in (placed.right, placed.down, placed.view)
+    )
+    return right * metres, down * metres, view
+
+
+def _ball_vectors(placed: _Placed, focal: float) -> np.ndarray:
+    """Compose an ellipsoid's hit from pixels right (alpha), pixels down (beta) and its rounding (gamma)."""
+    right, down, view = _pixel_steps(placed, focal)
+    view = _unit(view)
+    right, down = (step - _dot(step, view)[..., None] * view for step in (right, down))
+    return np.stack([right, down, -view], -2)
+
+
+def _quadric(placed: _Placed, focal: float) -> np.ndarray:
+    """Coefficients of an ellipsoid's outline and depth, see :class:`Sprites`."""
+    right, down, view = _pixel_steps(placed, focal)
+    norm = np.linalg.norm(view, axis=-1)
+    vectors = _ball_vectors(placed, focal)
+    outline = [_dot(vectors[..., i, :], vectors[..., j, :]) for i, j in ((0, 0), (0, 1), (1, 1))]
+    slopes = [-_dot(step, view) / norm**2 for step in (right, down)]
+    return np.stack([*outline, *slopes, 1 / norm], -1)

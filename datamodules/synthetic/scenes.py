@@ -87,8 +87,9 @@ class Backdrop:
             RGB, uint8, shape (height, width, 3).
         """
         cosine = np.maximum(self.normal @ direction.astype(np.float32), 0)[..., None]
-        sky = ~self.normal.any(-1)
-        cosine[sky] = 1.0
+        cosine[
+            ~self.normal[..., 2].astype(bool) & ~self.normal[..., 0].astype(bool) & ~self.normal[..., 1].astype(bool)
+        ] = 1.0
         light = cosine * main.astype(np.float32) + ambient.astype(np.float32) * self.closeness[..., None]
         return (np.sqrt((self.albedo * light).clip(0, 1)) * 255).astype(np.uint8)
 
@@ -107,56 +108,81 @@ def cast(scene: Scene, camera: Camera) -> Backdrop:
     origin = camera.position.astype(np.float32)
     noise = _noise(scene.seed)
     far = np.float32(60.0)
-    safe = np.where(np.abs(rays[..., 2]) < 1e-6, np.float32(-1e-6), rays[..., 2])
-    depth = -origin[2] / safe
+    depth = -origin[2] / np.where(np.abs(rays[..., 2]) < 1e-6, np.float32(-1e-6), rays[..., 2])
     floor = (depth > 0) & (depth < far)
     depth = np.where(floor, depth, far)
-    spots = origin[:2] + depth[..., None] * rays[..., :2]
-    albedo = _floor_paint(scene, spots, noise)
-    length = np.sqrt(np.einsum("hwc,hwc->hw", rays, rays))
-    rise = np.clip(rays[..., 2] / length * 2.2, 0, 1)[..., None]
-    clouds = _sample(noise, rays[..., 0] * 30, rays[..., 1] * 30 + rays[..., 2] * 50)[..., None]
-    sky = np.array(scene.sky[0]) * (1 - rise) + np.array(scene.sky[1]) * rise
-    albedo = np.where(floor[..., None], albedo, sky * (1 + 0.3 * (clouds - 1))).astype(np.float32)
+    x, y = (origin[k] + depth * rays[..., k] for k in (0, 1))
+    albedo = _floor_paint(scene, x, y, noise)
+    albedo[~floor] = _sky_paint(scene, rays[~floor])
     normal = np.zeros_like(rays)
     normal[..., 2] = floor
     closeness = np.ones(depth.shape, np.float32)
     for box in scene.boxes:
-        _cast_box(box, origin, rays, noise, albedo, normal, depth, floor, closeness)
-        if box.low < 0.05:
-            _darken_around(box, origin, rays, depth, floor, closeness)
+        window = _window(box, camera)
+        _cast_box(box, origin, rays[window], noise, albedo[window], normal[window], depth[window], floor[window],
+                  closeness[window])  # fmt: skip
+        if box.low < 0.05 and max(box.half) < 3:
+            _darken_around(box, x, y, floor, closeness)
     return Backdrop(albedo, normal, depth, floor, closeness)
+
+
+def _window(box: Box, camera: Camera) -> tuple[slice, slice]:
+    """Rows and columns that a box may show in; the whole frame where part of it is behind the camera."""
+    cos, sin = np.cos(box.turn), np.sin(box.turn)
+    corners = np.array([[i * box.half[0], j * box.half[1]] for i in (-1, 1) for j in (-1, 1)])
+    corners = corners @ np.array([[cos, sin], [-sin, cos]]) + box.centre
+    corners = np.concatenate([np.c_[corners, np.full(4, height)] for height in (box.low, box.high)])
+    seen = camera.to_camera(corners)
+    width, height = camera.size
+    if seen[:, 2].min() < 0.3:
+        return slice(0, height), slice(0, width)
+    pixels = camera.project(seen)
+    low, high = np.floor(pixels.min(0)) - 2, np.ceil(pixels.max(0)) + 2  # distortion bends edges a little
+    (left, top), (right, bottom) = low.clip(0, [width, height]).astype(int), high.clip(0, [width, height]).astype(int)
+    return slice(top, bottom), slice(left, right)
+
+
+def _sky_paint(scene: Scene, rays: np.ndarray) -> np.ndarray:
+    """Colour of rays that hit nothing, shape (rays, 3): a gradient with soft clouds."""
+    rise = np.clip(rays[:, 2] / np.sqrt(np.einsum("rc,rc->r", rays, rays)) * 2.2, 0, 1)[:, None]
+    spread = rays / (np.abs(rays[:, 2:]) + 0.15)
+    clouds = sum(np.sin(spread[:, :1] * a + spread[:, 1:2] * b + scene.seed % 7) for a, b in ((2, 1), (-1, 3), (4, -3)))
+    share = np.clip(0.25 * clouds - 0.1, 0, 0.6) * rise
+    return (np.array(scene.sky[0]) * (1 - rise) + np.array(scene.sky[1]) * rise) * (1 - share) + 0.9 * share
 
 
 def _noise(seed: int) -> np.ndarray:
     """Tileable rough noise around 1, shape (tile, tile)."""
     rng = np.random.default_rng(seed)
     layers = [
-        cv2.resize(np.pad(rng.normal(0, 1, (n, n)), (0, 1), mode="wrap"), (_TILE, _TILE), interpolation=cv2.INTER_LINEAR)
+        cv2.resize(
+            np.pad(rng.normal(0, 1, (n, n)), (0, 1), mode="wrap"), (_TILE, _TILE), interpolation=cv2.INTER_LINEAR
+        )
         for n in (8, 32)
     ]
     return (1 + 0.07 * layers[0] + 0.07 * layers[1] + 0.08 * rng.normal(0, 1, (_TILE, _TILE))).astype(np.float32)
 
 
 def _sample(noise: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return noise[np.mod(y, _TILE).astype(np.int32) % _TILE, np.mod(x, _TILE).astype(np.int32) % _TILE]
+    return noise[y.astype(np.int32) & (_TILE - 1), x.astype(np.int32) & (_TILE - 1)]
 
 
-def _floor_paint(scene: Scene, spots: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    x, y = spots[..., 0], spots[..., 1]
+def _floor_paint(scene: Scene, x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> np.ndarray:
     first, second = np.array(scene.floor_paint[0], np.float32), np.array(scene.floor_paint[1], np.float32)
     grain = _sample(noise, x * 40, y * 40)
     if scene.floor == "wood":
         plank = np.floor(x * 6)
-        share = 0.5 + 0.5 * np.sin(plank * 12.9) * 0.8
+        share = 0.5 + 0.4 * np.sin(plank * 12.9)
         grain = _sample(noise, x * 90, y * 9 + plank * 17)
     elif scene.floor == "tiles":
         share = ((np.floor(x * 1.7) + np.floor(y * 1.7)) % 2).astype(np.float32)
     elif scene.floor in ("grass", "sand"):
         share = np.clip((_sample(noise, x * 5, y * 5) - 0.8) * 2.5, 0, 1)
         grain = grain**2
+    elif scene.floor == "asphalt":
+        share = (np.abs(np.mod(x * 0.3, 1) - 0.5) < 0.012).astype(np.float32)
     else:
-        share = (np.abs(np.mod(x * 0.3, 1) - 0.5) < 0.012).astype(np.float32) if scene.floor == "asphalt" else 0.0 * x
+        share = np.zeros_like(x)
     return (first + (second - first) * share[..., None]) * grain[..., None]
 
 
@@ -216,17 +242,16 @@ def _cast_box(
     floor[seen] = False
 
 
-def _darken_around(
-    box: Box, origin: np.ndarray, rays: np.ndarray, depth: np.ndarray, floor: np.ndarray, closeness: np.ndarray
-) -> None:
-    """Darken the floor next to a box that stands on it, in place."""
-    spots = origin[:2] + depth[floor][:, None] * rays[floor][:, :2] - np.array(box.centre, np.float32)
+def _darken_around(box: Box, x: np.ndarray, y: np.ndarray, floor: np.ndarray, closeness: np.ndarray) -> None:
+    """Darken the floor (its points' world x and y, m) next to a box that stands on it, in place."""
+    near = floor & (np.abs(x - box.centre[0]) + np.abs(y - box.centre[1]) < 2 * max(box.half) + 0.7)
+    dx, dy = x[near] - box.centre[0], y[near] - box.centre[1]
     cos, sin = np.cos(box.turn), np.sin(box.turn)
-    local = np.abs(spots @ np.array([[cos, -sin], [sin, cos]], np.float32)) - np.array(box.half, np.float32)
-    distance = np.hypot(np.maximum(local[:, 0], 0), np.maximum(local[:, 1], 0))
-    closeness[floor] *= 1 - 0.45 * np.exp(-distance / 0.18)
+    out_x = np.maximum(np.abs(dx * cos + dy * sin) - box.half[0], 0)
+    out_y = np.maximum(np.abs(dy * cos - dx * sin) - box.half[1], 0)
+    closeness[near] *= 1 - 0.45 * np.exp(-np.hypot(out_x, out_y) / 0.18)
 
 
 def paint(rng: np.random.Generator, saturation: float = 0.5, low: float = 0.05, high: float = 0.6) -> Colour:
-    """Draw a surface colour."""
-    return colour(rng, (0.0, saturation), (low, high))
+    """Draw a surface colour; strong colours are rarer than greys and browns."""
+    return colour(rng, (0.0, saturation * rng.random()), (low, high))

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datamodules.synthetic.generate import World, generate
+
+TINY = World(
+    train_images=12, val_images=3, image_size=160, stream_sequences=2, stream_frames=12, other_sequences=1,
+    other_frames=5, frame_size=96, cameras=("54138969", "55011271"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete small world, made in this process."""
+    root = tmp_path_factory.mktemp("world") / "synthetic"
+    generate(TINY, root, workers=0)
+    return root
