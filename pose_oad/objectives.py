@@ -17,12 +17,17 @@ def map_loss(
     joint_mask: Tensor | None = None,
     pixel_mask: Tensor | None = None,
     limb_mask: Tensor | None = None,
+    *,
+    foreground: float = 0.0,
 ) -> Tensor:
     """Compare predicted maps with their targets: the paper's loss, with masks for what the labels do not say.
 
     The loss is the mean squared error over the unmasked elements of the confidence maps plus that over the unmasked
     elements of the fields, so neither the number of channels nor the share that is masked changes its scale. A limb is
     masked as soon as one of its joints is.
+
+    Nearly all of a map is empty, so that a network without pretrained weights first learns to predict nothing and may
+    stay there for long; ``foreground`` weighs the cells where something is.
 
     Args:
         prediction_cmaps: shape (batch, joints, rows, columns)
@@ -32,6 +37,7 @@ def map_loss(
         joint_mask: true where a joint's map is to be learnt, bool, shape (batch, joints); all where None
         pixel_mask: true where the maps are to be learnt, bool, shape (batch, rows, columns); everywhere where None
         limb_mask: true where the target has a field for a limb at all, bool, shape (limbs,); all where None
+        foreground: additional weight of a map element whose target is 1; 0 is the paper's
 
     Returns:
         the loss, a scalar; zero (with zero gradient) where everything is masked.
@@ -41,36 +47,40 @@ def map_loss(
         known = limb_mask.expand(len(prediction_pafs), -1) if known is None else known & limb_mask
     fields = prediction_pafs.flatten(1, 2), target.part_affinity_fields.flatten(1, 2)
     field_mask = None if known is None else known.repeat_interleave(2, dim=1)
-    return masked_mse(prediction_cmaps, target.confidence_maps, joint_mask, pixel_mask) + masked_mse(
-        *fields, field_mask, pixel_mask
-    )
+    confidence = masked_mse(prediction_cmaps, target.confidence_maps, joint_mask, pixel_mask, foreground)
+    return confidence + masked_mse(*fields, field_mask, pixel_mask, foreground)
 
 
 def masked_mse(
-    prediction: Tensor, target: Tensor, channel_mask: Tensor | None = None, pixel_mask: Tensor | None = None
+    prediction: Tensor,
+    target: Tensor,
+    channel_mask: Tensor | None = None,
+    pixel_mask: Tensor | None = None,
+    foreground: float = 0.0,
 ) -> Tensor:
     """Average the squared error over the elements that no mask excludes.
+
+    An element weighs ``1 + foreground * |target|``; the average is over these weights.
 
     Args:
         prediction: shape (batch, channels, rows, columns)
         target: likewise
         channel_mask: true where a channel counts, bool, shape (batch, channels); all where None
         pixel_mask: true where a cell counts, bool, shape (batch, rows, columns); all where None
+        foreground: additional weight of an element whose target is 1
 
     Returns:
         a scalar; zero where nothing counts.
     """
     error = (prediction - target).square()
-    if channel_mask is None and pixel_mask is None:
+    if channel_mask is None and pixel_mask is None and foreground == 0:
         return error.mean()
-    weight = torch.ones((), dtype=error.dtype, device=error.device)
+    weight = target.abs().mul_(foreground).add_(1) if foreground else torch.ones_like(target)
     if channel_mask is not None:
         weight = weight * channel_mask[:, :, None, None]
     if pixel_mask is not None:
         weight = weight * pixel_mask[:, None]
-    # The count is that of the broadcast mask, which need not be as large as the maps.
-    count = weight.sum() * (error.numel() / weight.numel())
-    return (error * weight).sum() / count.clamp(min=1)
+    return (error * weight).sum() / weight.sum().clamp(min=1)
 
 
 def limbs_of(joint_mask: Tensor, skeleton: Skeleton) -> Tensor:

@@ -84,6 +84,7 @@ def main(cfg: DictConfig) -> PretrainResult:
     if cfg.resume and not files.last.is_file():
         raise UserError(f"resume=true: no {files.last} to continue from; expected one of an earlier pre-training")
     lightning.seed_everything(cfg.seed.model, verbose=False)
+    _leave_cores_to_loaders(cfg.data.workers)
     module, data = _build(cfg)
     data.setup()
     if cfg.resume:
@@ -105,6 +106,16 @@ def main(cfg: DictConfig) -> PretrainResult:
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     _LOG.info("%s: %s", files.best, ", ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items())))
     return PretrainResult(files.best, metrics)
+
+
+def _leave_cores_to_loaders(workers: int) -> None:
+    """Give torch the cores that the loader processes leave.
+
+    Threads that wait for one another spin: with a core too few for all of them, a step takes several times as long.
+    """
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - workers))
 
 
 def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:

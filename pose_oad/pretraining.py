@@ -65,6 +65,7 @@ class PretrainModule(LightningModule):
         schedule: str = "one_cycle",
         milestones: Sequence[int] = (75, 150),
         sigma: float = 0.025,
+        foreground: float = 0.0,
     ) -> None:
         """Build the student; all arguments are plain values and travel in the checkpoint.
 
@@ -75,6 +76,7 @@ class PretrainModule(LightningModule):
                 each milestone) or ``constant``
             milestones: epochs at which ``steps`` divides
             sigma: spread of a joint in the target maps, fraction of the map's width
+            foreground: additional weight of map cells where something is (see :func:`map_loss`); 0 is the paper's
 
         Raises:
             UserError: if a value is refused.
@@ -82,6 +84,7 @@ class PretrainModule(LightningModule):
         super().__init__()
         check(learning_rate > 0, "optimiser.learning_rate", learning_rate, "a number above 0")
         check(0 < sigma < 1, "objective.sigma", sigma, "a fraction of the map's width")
+        check(foreground >= 0, "objective.foreground", foreground, "0 or more")
         if schedule not in SCHEDULES:
             raise UserError(f"optimiser.schedule={schedule}: unknown schedule{nearest(schedule, SCHEDULES)}")
         student, milestones = dict(student), list(milestones)
@@ -156,7 +159,14 @@ class PretrainModule(LightningModule):
             map_size=self.student.map_size,
             sigma=self.hparams["sigma"],
         )
-        return map_loss(*maps, target, self.student.skeleton, batch.joint_mask, batch.pixel_mask)
+        return map_loss(
+            *maps,
+            target,
+            self.student.skeleton,
+            batch.joint_mask,
+            batch.pixel_mask,
+            foreground=self.hparams["foreground"],
+        )
 
     def _annotated(self) -> AnnotatedData:
         return self.trainer.datamodule  # type: ignore[attr-defined]

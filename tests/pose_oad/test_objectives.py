@@ -67,3 +67,26 @@ def test_the_mean_is_over_the_whole_batch() -> None:
     prediction[0], prediction[1] = 1.0, 2.0
     mask = torch.tensor([[True, True], [True, False]])
     assert masked_mse(prediction, torch.zeros_like(prediction), mask).item() == pytest.approx((2 * 1 + 1 * 4) / 3)
+
+
+def test_the_foreground_weighs_more() -> None:
+    target = torch.zeros(1, 1, 3, 3)
+    target[0, 0, 1, 1], target[0, 0, 0, 0] = 1.0, -0.5
+    prediction = torch.zeros(1, 1, 3, 3)
+    prediction[0, 0, 2, 2] = 2.0
+    # Weights: 1 + 4 at the peak, 1 + 2 at the negative half, 1 at seven others; errors 1, 1/4 and 4.
+    expected = (5 * 1 + 3 * 0.25 + 1 * 4) / (5 + 3 + 7)
+    assert masked_mse(prediction, target, foreground=4.0).item() == pytest.approx(expected)
+    hidden = torch.ones(1, 3, 3, dtype=torch.bool)
+    hidden[0, 1, 1] = False
+    assert masked_mse(prediction, target, None, hidden, 4.0).item() == pytest.approx((3 * 0.25 + 4) / (3 + 7))
+
+
+def test_both_kinds_of_maps_take_the_foreground_weight() -> None:
+    target = MapTargets(*_maps(1.0))
+    cmaps, pafs = _maps(1.0)
+    target.confidence_maps[0, 1:] = 0
+    target.part_affinity_fields[0, 1] = 0
+    # A third of the maps is foreground and right, two thirds wrong by 1; likewise half of the fields.
+    loss = map_loss(cmaps, pafs, target, CHAIN, foreground=3.0)
+    assert loss.item() == pytest.approx(2 / (4 + 2) + 1 / (4 + 1))

@@ -154,9 +154,8 @@ def test_an_interrupted_training_publishes_nothing(tree: Path, tmp_path: Path, m
 
 
 def test_it_stops_in_time_and_still_leaves_a_student(tree: Path, tmp_path: Path) -> None:
-    result = main(
-        _config(tree, tmp_path, "trainer.max_time=00:00:00:00", "trainer.check_val_every_n_epoch=9", "trainer.max_epochs=9")
-    )  # fmt: skip
+    unvalidated = ("trainer.max_time=00:00:00:00", "trainer.check_val_every_n_epoch=9", "trainer.max_epochs=9")
+    result = main(_config(tree, tmp_path, *unvalidated))
     assert load_student(result.checkpoint).config.name == "small"
 
 
