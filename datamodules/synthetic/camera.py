@@ -23,10 +23,10 @@ HUMAN36M_INTRINSICS: dict[str, tuple[tuple[float, float], tuple[float, float], t
 HUMAN36M_HEIGHTS = {"54138969": 1002, "55011271": 1000, "58860488": 1000, "60457274": 1002}
 #: Where the four cameras stand (m): the corners of an oblong studio, a little above head height.
 HUMAN36M_POSITIONS = {
-    "54138969": (1.84, 4.55, 1.56),
-    "55011271": (1.76, -4.68, 1.61),
-    "58860488": (-1.85, 4.75, 1.49),
-    "60457274": (-1.79, -3.95, 1.57),
+    "54138969": (1.62, 4.05, 1.56),
+    "55011271": (1.57, -4.10, 1.61),
+    "58860488": (-1.64, 4.15, 1.49),
+    "60457274": (-1.58, -3.60, 1.57),
 }
 
 

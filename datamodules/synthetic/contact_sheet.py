@@ -20,6 +20,7 @@ from pose_oad.skeleton import Skeleton, get_skeleton
 
 _WIDTH, _HEIGHT = 1920, 320  # px: the sheet's width, the height of a frame on it
 _CAPTION = 22  # px
+_ROWS = 4  # of each domain; tiles that find no room in them are left out
 _GREY = 28
 _LEFT, _RIGHT, _MIDDLE = (80, 200, 255), (255, 130, 60), (120, 255, 120)
 
@@ -35,9 +36,9 @@ def write_contact_sheet(root: Path) -> Path:
     """
     sections = [
         ("Source domain: photographs in COCO's format (dot: visible joint, ring: hidden; left blue, right orange)",
-         _coco_tiles(root / "coco", 20)),
+         _coco_tiles(root / "coco", 28)),
         ("Target domain: studio recordings in Human3.6M's format (whole frames, then people as filmed and with joints)",
-         _human36m_tiles(root / "human36m", 6, 11)),
+         _human36m_tiles(root / "human36m", 6, 14)),
     ]  # fmt: skip
     bands = []
     for title, tiles in sections:
@@ -54,7 +55,7 @@ def _title(text: str) -> np.ndarray:
 
 
 def _rows(tiles: list[np.ndarray]) -> list[np.ndarray]:
-    """Set tiles of one height beside one another, each in the first row that has room for it."""
+    """Set tiles of one height beside one another, each in the first row that has room; only the first rows are kept."""
     rows: list[list[np.ndarray]] = []
     for tile in tiles:
         for row in rows:
@@ -64,7 +65,7 @@ def _rows(tiles: list[np.ndarray]) -> list[np.ndarray]:
         else:
             rows.append([tile])
     bands = []
-    for row in rows:
+    for row in rows[:_ROWS]:
         band = np.full((_HEIGHT + _CAPTION, _WIDTH, 3), _GREY, np.uint8)
         content = np.concatenate(row, 1)
         band[:, : content.shape[1]] = content

@@ -82,7 +82,7 @@ SNAPSHOTS: dict[str, Action] = {
 }  # fmt: skip
 
 
-def perform(action: Action, build: Build, times: np.ndarray, rng: np.random.Generator, reach: float = 1.2) -> Pose:
+def perform(action: Action, build: Build, times: np.ndarray, rng: np.random.Generator, reach: float = 0.9) -> Pose:
     """Let a body perform an action.
 
     Args:

@@ -13,7 +13,7 @@ BUILD = sample_build(np.random.default_rng(0))
 
 @pytest.mark.parametrize("name", ACTIONS)
 def test_every_action_moves_smoothly_within_reach(name: str) -> None:
-    pose = perform(ACTIONS[name], BUILD, TIMES, np.random.default_rng(1), reach=1.2)
+    pose = perform(ACTIONS[name], BUILD, TIMES, np.random.default_rng(1), reach=0.9)
     posed = pose_body(BUILD, pose)
     joints = np.stack([posed.points[joint] for joint in ("left_wrist", "right_wrist", "left_ankle", "head", "pelvis")])
     speed = np.linalg.norm(np.diff(joints, axis=1), axis=-1) * 50
