@@ -9,6 +9,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from pose_oad.distillation import as_distillation
 from pose_oad.errors import check
 from pose_oad.metrics.keypoints import DetectionRate, JointErrors, MissingRule, Mpjpe, Pck, joint_errors, torso_length
 from pose_oad.prediction import predict_keypoints
@@ -21,8 +22,8 @@ from pose_oad.window import FrameWindow, reveal
 class PrequentialEvaluation(Callback):
     """Predict every frame of a window with the current weights and measure the error.
 
-    With a ground truth the error is the distance to it. Without one it is the distance to the teacher, on one candidate in
-    ``teacher_every``; those teacher calls are made for evaluation only and are counted apart.
+    With a ground truth the error is the distance to it. Without one it is the distance to the teacher, on one candidate
+    in ``teacher_every``; those teacher calls are made for evaluation only and are counted apart.
 
     Args:
         rule: what becomes of joints that are not found
@@ -64,7 +65,7 @@ class PrequentialEvaluation(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the stream's totals, unless they were restored."""
         if not self.metrics:
-            joints = len(pl_module.student.skeleton)
+            joints = len(as_distillation(pl_module).student.skeleton)
             self.metrics = {
                 "mpjpe": Mpjpe(joints), "pck_px": Pck(3.0), "pck_torso": Pck(0.2), "detection": DetectionRate()
             }  # fmt: skip
@@ -72,7 +73,7 @@ class PrequentialEvaluation(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Predict one window and take its errors."""
         window: FrameWindow = batch
-        student = pl_module.student
+        student = as_distillation(pl_module).student
         with window.phase("predict"):
             window.predictions = window.to_frame(predict_keypoints(student, window.frames, self.batch_size))
         with window.phase("evaluate"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from lightning import Callback, LightningModule, Trainer
@@ -15,6 +14,7 @@ from callbacks.ledger import Ledger, read_ledger
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.sampler import FrameSampler
 from callbacks.timing import PHASES, Timing
+from pose_oad.distillation import OnlineDistillation, as_distillation
 
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
 
@@ -22,7 +22,8 @@ _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
 class RunRecord(Callback):
     """Keep a folder per run, and log it to the tracking store when the stream ends. Must be the last callback.
 
-    The folder holds ``config.yaml``, ``ledger.jsonl`` and ``.parquet``, ``error.png``, ``frames.png`` and ``student.ckpt``.
+    The folder holds ``config.yaml``, ``ledger.jsonl`` and ``.parquet``, ``error.png``, ``frames.png`` and
+    ``student.ckpt``.
 
     Args:
         cfg: the resolved configuration
@@ -54,21 +55,22 @@ class RunRecord(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what can be written only now, and log all of it."""
+        module = as_distillation(pl_module)
         self.summary = {
             **self.evaluation.summary(),
             "frames": self.timing.frames,
             "selected": self.timing.selected,
-            "teacher_calls": pl_module.desk.calls,
-            "optimizer_steps": pl_module.optimizer_steps,
+            "teacher_calls": module.desk.calls,
+            "optimizer_steps": module.optimizer_steps,
             "wall_clock_s": self.timing.wall_clock,
             **{f"seconds/{phase}": self.timing.totals[phase] for phase in PHASES},
         }
-        self._draw(pl_module)
+        self._draw(module)
         trainer.save_checkpoint(self.folder / "student.ckpt", weights_only=True)
         self.logger.log_metrics({f"final/{key}": value for key, value in self.summary.items() if value == value})
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 
-    def _draw(self, pl_module: LightningModule) -> None:
+    def _draw(self, module: OnlineDistillation) -> None:
         from pose_oad.figures import error_curve, frame_sheet
 
         rows = read_ledger(self.ledger.path)
@@ -77,12 +79,7 @@ class RunRecord(Callback):
             figure = error_curve(*self.evaluation.curve(), rows, _QUANTITY[self.evaluation.against], title)
             figure.savefig(self.folder / "error.png", dpi=150)
         if self.sampler.samples:
-            frame_sheet(self.sampler.samples, pl_module.student.skeleton).savefig(self.folder / "frames.png", dpi=150)
-
-    def discard(self) -> None:
-        """Remove the folder of a run that never finished a window."""
-        if not self.ledger.path.exists():
-            shutil.rmtree(self.folder, ignore_errors=True)
+            frame_sheet(self.sampler.samples, module.student.skeleton).savefig(self.folder / "frames.png", dpi=150)
 
     def report(self) -> None:
         """Print the summary as a table."""

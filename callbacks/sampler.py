@@ -10,6 +10,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from pose_oad.distillation import as_distillation
 from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.window import FrameWindow, reveal
 
@@ -58,7 +59,7 @@ class FrameSampler(Callback):
         window: FrameWindow = batch
         if window.index % self._stride:
             return
-        self.samples.append(self._sample(window, pl_module.student.skeleton))
+        self.samples.append(self._sample(window, as_distillation(pl_module).student.skeleton))
         if len(self.samples) >= 2 * self.count:
             self.samples = self.samples[::2]
             self._stride *= 2
@@ -78,7 +79,7 @@ class FrameSampler(Callback):
             frame_id=int(window.ids[position[0]]),
             clip=segment.clip,
             image=window.frames[index[0]].numpy().copy(),
-            student=window.to_input(window.predictions[index], position)[0],
+            student=window.to_input(window.predicted()[index], position)[0],
             truth=truth,
             teacher=teacher,
         )

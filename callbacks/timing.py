@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from pose_oad.distillation import as_distillation
 from pose_oad.window import FrameWindow
 
 #: Phases that add up to a window's work, in order; ``decode`` runs beside them in the background.
@@ -18,8 +19,8 @@ PHASES = ("decode", "wait", "predict", "evaluate", "query", "label", "train", "l
 class Timing(Callback):
     """Put a window's times and counts into its metrics. Must be the first callback.
 
-    ``seconds/decode`` is the decoder's own time, in the background; ``seconds/wait`` how long the loop stood still for it.
-    ``seconds/log`` is that of the window before, since a window's own is only known once it has been logged.
+    ``seconds/decode`` is the decoder's own time, in the background; ``seconds/wait`` how long the loop stood still for
+    it. ``seconds/log`` is that of the window before, since a window's own is only known once it has been logged.
 
     Attributes:
         totals: seconds of each phase so far
@@ -48,6 +49,7 @@ class Timing(Callback):
     ) -> None:
         """Complete the window's metrics with times and counts."""
         window: FrameWindow = batch
+        module = as_distillation(pl_module)
         now = time.perf_counter()
         seconds = {phase: window.seconds.get(phase, 0.0) for phase in PHASES} | {"log": self._last_log()}
         for phase, value in seconds.items():
@@ -61,8 +63,8 @@ class Timing(Callback):
             "selected_total": self.selected,
             "frames_without_person": window.counts["frames_without_person"],
             "teacher_calls": window.counts["teacher_calls"],
-            "teacher_calls_total": pl_module.desk.calls,
-            "optimizer_steps_total": pl_module.optimizer_steps,
+            "teacher_calls_total": module.desk.calls,
+            "optimizer_steps_total": module.optimizer_steps,
             "wall_clock_s": now - self._started,
             "frames_per_second": len(window) / (now - self._ended),
             "peak_memory_mb": peak_memory(),

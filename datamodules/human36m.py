@@ -59,7 +59,12 @@ class Human36mSource:
         metric_width: float | None = 1000.0,
     ) -> None:
         self.root = Path(root)
-        check(self.root.is_dir(), "stream.root", root, "the folder of a Human3.6M tree; `make data` writes a synthetic one")
+        check(
+            self.root.is_dir(),
+            "stream.root",
+            root,
+            "the folder of a Human3.6M tree; `make data` writes a synthetic one",
+        )
         self.skeleton = get_skeleton("human36m-32")
         self.metric_width = metric_width
         self._fractions, self._skip = (start, end), tuple(skip)
@@ -105,7 +110,9 @@ class Human36mSource:
             raise UserError(f"{poses}: {labelled} poses do not match {video.name} with {frames} frames")
         if labelled != frames and not self._warned:
             self._warned = True
-            log.warning("%s: %d poses for %d frames; the smaller number counts, here and below", poses, labelled, frames)
+            log.warning(
+                "%s: %d poses for %d frames; the smaller number counts, here and below", poses, labelled, frames
+            )
         start, stop = fraction_of(min(labelled, frames), *self._fractions)
         return Clip(f"{subject}/{video.stem}", video, size, rate, start, stop, partial(read_poses, poses))
 

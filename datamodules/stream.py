@@ -14,7 +14,8 @@ import torch
 from lightning import LightningDataModule
 
 from datamodules.video import Clip, FrameSource, read_frames
-from pose_oad.errors import check
+from pose_oad.distillation import as_distillation
+from pose_oad.errors import UserError, check
 from pose_oad.geometry import Fit, FrameFit
 from pose_oad.window import FrameWindow, Segment
 
@@ -75,12 +76,18 @@ def window_length(seconds: float | None, frames: int | None, rate: float) -> int
     Raises:
         UserError: if both or neither are given, or the window is shorter than one frame.
     """
-    check((seconds is None) != (frames is None), "window.seconds", seconds, "either window.seconds or window.frames, the other null")
+    check(
+        (seconds is None) != (frames is None),
+        "window.seconds",
+        seconds,
+        "either window.seconds or window.frames, the other null",
+    )
     key, value = ("window.frames", frames) if seconds is None else ("window.seconds", seconds)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    check(is_number, key, value, "a number")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise UserError(f"{key}={value}: expected a number")
     length = round(value * rate) if key == "window.seconds" else value
-    check(length == int(length) and length >= 1, key, value, f"a window of at least one frame (the stream has {rate:g} frames/s)")
+    whole = length == int(length) and length >= 1
+    check(whole, key, value, f"a window of at least one frame (the stream has {rate:g} frames/s)")
     return int(length)
 
 
@@ -109,7 +116,9 @@ class _WindowBuilder:
         self._pixels[self.filled, top : top + height, left : left + width] = rgb
         if self._teacher_size is not None and (self.position.frame + self.filled) % self.options.teacher_every == 0:
             width, height = self._teacher_size
-            self._teacher_images.append(frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA"))
+            self._teacher_images.append(
+                frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+            )
         self._numbers.append(number)
         self.filled += 1
 
@@ -267,5 +276,5 @@ class StreamDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: FrameWindow, dataloader_idx: int) -> FrameWindow:
         """Give the window access to the run's teacher, before any callback sees it."""
         if self.trainer is not None:
-            batch.desk = self.trainer.lightning_module.desk
+            batch.desk = as_distillation(self.trainer.lightning_module).desk
         return batch

@@ -71,7 +71,8 @@ def probe(path: Path) -> tuple[tuple[int, int], float, int]:
     """Read a video file's header.
 
     Returns:
-        Width and height (px), frames per second, number of frames (counted packet by packet where the header is silent).
+        Width and height (px), frames per second, number of frames (counted packet by packet where the header is
+        silent).
 
     Raises:
         UserError: if the file cannot be read as a video.

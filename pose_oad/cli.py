@@ -1,8 +1,8 @@
 """The shell of every command: compose the configuration, run it, turn a user's mistake into one line.
 
-A command is a module ``pose_oad/<verb>.py`` with a function ``main(cfg)`` and a file ``conf/<verb>.yaml``. Everything in
-the configuration can be overridden in Hydra's syntax (``key=value``, ``group=choice``). ``main`` imports what is heavy
-itself, so that ``--help`` answers at once.
+A command is a module ``pose_oad/<verb>.py`` with a function ``main(cfg)`` and a file ``conf/<verb>.yaml``. Everything
+in the configuration can be overridden in Hydra's syntax (``key=value``, ``group=choice``). ``main`` imports what is
+heavy itself, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any
     Raises:
         UserError: if the class does not exist, does not take one of the keys, or refuses a value.
     """
-    values = {key: value for key, value in OmegaConf.to_container(node).items() if key not in without}
+    values = {key: value for key, value in plain(node).items() if key not in without}
     target = values.pop("_target_", None)
     try:
         factory = get_object(str(target))
@@ -80,6 +80,12 @@ def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any
     except TypeError as error:
         raise UserError(f"{target}: {error}") from None
     return factory(**values, **extra)
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """Return a config node as plain Python values by key, references resolved."""
+    values = OmegaConf.to_container(node, resolve=True)
+    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 
 
 def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[str] | None = None) -> NoReturn:
@@ -143,27 +149,20 @@ def _explain(error: Exception, verb: str) -> str:
         return f"unknown config key '{key}'{_nearest_key(key, with_choices)}"
     if isinstance(error, OverrideParseException):
         return f"cannot read the override '{error.override}': expected key=value"
-    group_missing = re.search(r"Could not find '([^']+)' in the config", text) or re.search(r"No match in the defaults list for '([^']+)'|'([^']+)'\. No match", text)
-    if group_missing:
-        key = next(group for group in group_missing.groups() if group)
-        return f"unknown config key '{key}'{_nearest_key(key, _known_keys(verb))}"
     return " ".join(text.split())
 
 
 def _nearest_key(key: str, known: list[str]) -> str:
     hint = nearest(key, known)
-    return hint if "mean" in hint else f"; see python -m pose_oad.<command> --help for the keys"
+    return hint if "mean" in hint else "; see python -m pose_oad.<command> --help for the keys"
 
 
 def _known_keys(verb: str) -> list[str]:
-    with_defaults = compose(verb)
-    return list(_walk(with_defaults))
+    return list(_walk(OmegaConf.to_container(compose(verb))))
 
 
-def _walk(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in node:
-        path = f"{prefix}{key}"
-        yield path
-        child = node._get_node(key)
-        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
-            yield from _walk(child, f"{path}.")
+def _walk(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, child in node.items():
+            yield f"{prefix}{key}"
+            yield from _walk(child, f"{prefix}{key}.")

@@ -57,7 +57,9 @@ class TrainingOptions:
         check(steps_ok, "training.steps", self.steps, "a whole number, 1 or more, or null")
         rate = self.learning_rate
         check(isinstance(rate, int | float) and rate > 0, "training.learning_rate", rate, "a number above 0")
-        check(self.optimizer_state in ("fresh", "kept"), "training.optimizer_state", self.optimizer_state, "fresh or kept")
+        check(
+            self.optimizer_state in ("fresh", "kept"), "training.optimizer_state", self.optimizer_state, "fresh or kept"
+        )
         check(self.batch_norm in ("train", "frozen"), "training.batch_norm", self.batch_norm, "train or frozen")
         check(self.labels in ("keypoints", "maps"), "training.labels", self.labels, "keypoints or maps")
 
@@ -65,8 +67,8 @@ class TrainingOptions:
 class OnlineDistillation(LightningModule):
     """Label the chosen frames of each window and train the student on them.
 
-    One batch is one window, to which the data module has given :attr:`desk`. Callbacks predict it and choose frames before :meth:`training_step` runs; weights carry over
-    to the next window.
+    One batch is one window, to which the data module has given :attr:`desk`. Callbacks predict it and choose frames
+    before :meth:`training_step` runs; weights carry over to the next window.
 
     Args:
         student: the network to adapt, pre-trained
@@ -107,7 +109,9 @@ class OnlineDistillation(LightningModule):
 
     def _fit(self, window: FrameWindow, labels: WindowLabels) -> None:
         """Run the epochs, or the fixed number of steps, over the chosen frames."""
-        optimizer = self.optimizers()
+        optimizer = self.optimizers(use_pl_optimizer=True)
+        if isinstance(optimizer, list):
+            raise TypeError("one optimizer is configured")
         if self.options.optimizer_state == "fresh":
             optimizer.state.clear()
         frames = window.frames[torch.from_numpy(window.selected)]
@@ -146,17 +150,17 @@ class _Targets:
     def __init__(self, student: PoseStudent, labels: WindowLabels, window: FrameWindow, supplied: Tensor) -> None:
         self._student = student
         self._device = student.scale.device
-        self._keypoints = self._maps = self.known_limbs = None
-        if labels.confidence_maps is not None and labels.part_affinity_fields is not None:
-            self._maps, known, limbs = match_maps(labels, student.skeleton)
-            self._known = known.expand(len(labels.keypoints), -1)
-            self.known_limbs = limbs.to(self._device)
-            return
+        self._maps: MapTargets | None = None
+        self.known_limbs: Tensor | None = None
         keypoints = map_keypoints(labels.keypoints, labels.skeleton, student.skeleton)
         self._keypoints = window.to_input(keypoints, window.selected)
         # A joint missing in one person of a frame is unknown there, not absent: its maps do not count.
         person = (keypoints[..., 2] > 0).any(-1, keepdim=True)
         self._known = ~(person & (keypoints[..., 2] == 0)).any(1) & supplied
+        if labels.confidence_maps is not None:
+            self._maps, known, limbs = match_maps(labels, student.skeleton)
+            self._known = known.expand(len(keypoints), -1)
+            self.known_limbs = limbs.to(self._device)
 
     def of(self, rows: Tensor) -> tuple[MapTargets, Tensor]:
         """Return targets and known joints, shape (rows, joints), of some rows, on the student's device."""
@@ -200,6 +204,17 @@ def match_maps(labels: WindowLabels, skeleton: Skeleton) -> tuple[MapTargets, Te
             source, sign = own[limb]
             directed[:, channel] = sign * fields[:, source]
     return MapTargets(picked, directed), joints, limbs
+
+
+def as_distillation(module: LightningModule) -> OnlineDistillation:
+    """Narrow the module that Lightning hands to a callback.
+
+    Raises:
+        TypeError: if the callback is used with another kind of module.
+    """
+    if not isinstance(module, OnlineDistillation):
+        raise TypeError(f"{type(module).__name__} is no OnlineDistillation")
+    return module
 
 
 def freeze_batch_norm(module: nn.Module) -> None:

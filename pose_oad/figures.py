@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def error_curve(
     axes = figure.add_subplot()
     axes.plot(frame_ids, errors, ".", markersize=2, color="0.75", label="each frame", rasterized=True)
     starts = np.array([row["first_frame"] for row in rows] + [rows[-1]["last_frame"] + 1])
-    means = [_mean_between(frame_ids, errors, a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    means = [_mean_between(frame_ids, errors, a, b) for a, b in pairwise(starts)]
     axes.stairs(means, starts, baseline=None, color=STUDENT[0], linewidth=2, label="mean of each window")
     top = float(np.nanquantile(errors, 0.99)) * 1.1 if np.isfinite(errors).any() else 1.0
     axes.set_ylim(0, max(top, 1e-3))

@@ -44,9 +44,7 @@ class FrameFit:
             return cls(frame_size, input_size, (0, 0, *input_size))
         scale = min(input_size[0] / frame_size[0], input_size[1] / frame_size[1])
         width, height = (max(1, round(side * scale)) for side in frame_size)
-        return cls(
-            frame_size, input_size, ((input_size[0] - width) // 2, (input_size[1] - height) // 2, width, height)
-        )
+        return cls(frame_size, input_size, ((input_size[0] - width) // 2, (input_size[1] - height) // 2, width, height))
 
     @property
     def scale(self) -> tuple[float, float]:

@@ -6,10 +6,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from pose_oad.cli import build, run_command
-from pose_oad.errors import UserError, check
+from pose_oad.cli import build, plain, run_command
+from pose_oad.errors import check
 
 if TYPE_CHECKING:
     from callbacks.prequential import PrequentialEvaluation
@@ -106,12 +106,12 @@ def prepare(cfg: DictConfig) -> OnlineRun:
 
     strategy = build(cfg.strategy)
     rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
-    training = TrainingOptions(**cfg.training, seed=cfg.seed.model)
+    training = TrainingOptions(**plain(cfg.training), seed=cfg.seed.model)
     every = cfg.teacher.every
     check(isinstance(every, int) and every >= 1, "teacher.every", every, "a number of frames, 1 or more")
     source = build(cfg.stream)
     teacher = make_teacher(cfg.teacher, source.skeleton)
-    student = load_student(cfg.checkpoint, StudentConfig.from_dict(OmegaConf.to_container(cfg.student)))
+    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
     rate = cfg.window.camera_rate or source.clips[0].rate
     options = StreamOptions(
         window_frames=window_length(cfg.window.seconds, cfg.window.frames, rate),
@@ -122,11 +122,13 @@ def prepare(cfg: DictConfig) -> OnlineRun:
         teacher_every=every,
         decoder_threads=cfg.window.decoder_threads,
     )
-    evaluation = PrequentialEvaluation(
-        rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size
-    )
+    evaluation = PrequentialEvaluation(rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size)
     return OnlineRun(
-        OnlineDistillation(student, teacher, training), StreamDataModule(source, options), strategy, evaluation, Timing()
+        OnlineDistillation(student, teacher, training),
+        StreamDataModule(source, options),
+        strategy,
+        evaluation,
+        Timing(),
     )
 
 
@@ -138,8 +140,8 @@ def make_teacher(node: DictConfig, truth_skeleton: Any) -> Any:
     """
     from hydra.utils import get_class
 
-    extra = {"skeleton": truth_skeleton} if get_class(node._target_).uses_truth else {}
-    return build(node, without=["every"], **extra)
+    simulated = getattr(get_class(node._target_), "uses_truth", False)
+    return build(node, without=["every"], **({"skeleton": truth_skeleton} if simulated else {}))
 
 
 if __name__ == "__main__":

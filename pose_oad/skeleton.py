@@ -1,8 +1,8 @@
 """Joint sets by name: joints, limbs, left/right pairs, OKS constants, and mapping between any two.
 
 Joint order is never implied anywhere in the project: a :class:`Skeleton` travels with its keypoints, and joints of two
-sets are matched by name (:func:`joint_map`), with mid-points where one set has a joint that the other only has the sides
-of (neck = mid-shoulders, pelvis = mid-hips).
+sets are matched by name (:func:`joint_map`), with mid-points where one set has a joint of which the other has only the
+sides (neck = mid-shoulders, pelvis = mid-hips).
 """
 
 from __future__ import annotations

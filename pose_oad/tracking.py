@@ -1,8 +1,8 @@
 """Experiment tracking: the MLflow logger of a run, and where the run came from.
 
 One store serves every command: an SQLite file with the runs, a folder beside it with their artifacts (MLflow refuses a
-plain-folder store since 3.13). Lightning's own MLflow logger does the talking; commands hand it one batch of metrics per
-window or epoch, since a call costs milliseconds.
+plain-folder store since 3.13). Lightning's own MLflow logger does the talking; commands hand it one batch of metrics
+per window or epoch, since a call costs milliseconds.
 """
 
 from __future__ import annotations
@@ -89,10 +89,15 @@ def git_tags() -> dict[str, str]:
     root = Path(__file__).resolve().parents[1]
 
     def git(*args: str) -> str:
-        return subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(root), *args], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
-        return {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.dirty": str(bool(git("status", "--porcelain")))}
+        return {
+            "mlflow.source.git.commit": git("rev-parse", "HEAD"),
+            "git.dirty": str(bool(git("status", "--porcelain"))),
+        }
     except (OSError, subprocess.CalledProcessError):
         return {}
 

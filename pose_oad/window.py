@@ -1,8 +1,8 @@
 """A window of the stream: the frames that have just arrived, and who may see what of them.
 
 One window is one Lightning batch. Evaluation reads everything; a query strategy gets a :class:`SelectionView` only; the
-ground truth is sealed and opens for :func:`reveal` alone; the teacher is reached through :meth:`FrameWindow.label`, which
-counts, times and caches every call, whoever makes it.
+ground truth is sealed and opens for :func:`reveal` alone; the teacher is reached through :meth:`FrameWindow.label`,
+which counts, times and caches every call, whoever makes it.
 """
 
 from __future__ import annotations
@@ -96,10 +96,15 @@ class FrameWindow:
         """
         raise GroundTruthAccessError("the ground truth of a window is for evaluation only")
 
-    @property
-    def has_truth(self) -> bool:
-        """Whether ground truth exists for this window."""
-        return self._sealed_truth is not None
+    def predicted(self) -> Tensor:
+        """Return :attr:`predictions`.
+
+        Raises:
+            RuntimeError: if the window has not been predicted yet.
+        """
+        if self.predictions is None:
+            raise RuntimeError(f"window {self.index} has not been predicted")
+        return self.predictions
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -170,7 +175,7 @@ class SelectionView:
         budget: how many must be chosen
         skeleton: joint set of predictions and labels
         rng: random numbers of this window, seeded by ``seed.selection`` and the window's number
-        predictions: the scorer's keypoints, original px, shape (frames, joints, 3)
+        frame_diagonal: length of the original frames' diagonal, px
     """
 
     def __init__(
@@ -178,12 +183,23 @@ class SelectionView:
     ) -> None:
         self.index, self.ids, self.frames, self.candidates = window.index, window.ids, window.frames, window.candidates
         self.budget, self.skeleton, self.rng = budget, skeleton, rng
-        self.predictions = predictions
+        self._predictions = predictions
         self.frame_diagonal = float(max(np.hypot(*s.fit.frame_size) for s in window.segments))
         self._label = window.label
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def predictions(self) -> Tensor:
+        """The scorer's keypoints, original px, shape (frames, joints, 3).
+
+        Raises:
+            RuntimeError: if the strategy does not declare ``needs_predictions``.
+        """
+        if self._predictions is None:
+            raise RuntimeError("no predictions: the strategy must set needs_predictions = True")
+        return self._predictions
 
     @property
     def truth(self) -> Tensor:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-import logging
 from typing import Any, Literal
 
 import numpy as np
 from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
+from pose_oad.distillation import as_distillation
 from pose_oad.errors import UserError, check
 from pose_oad.prediction import predict_keypoints
 from pose_oad.students import PoseStudent
 from pose_oad.window import FrameWindow, SelectionView
-
-log = logging.getLogger(__name__)
 
 Scorer = Literal["frozen", "live"]
 
@@ -22,9 +21,9 @@ Scorer = Literal["frozen", "live"]
 class QueryStrategy(Callback):
     """Choose frames of a window for the teacher to label.
 
-    A strategy implements :meth:`score` (the frames of highest score are chosen) or overrides :meth:`select` (it names the
-    frames itself). Everything else is done here, once: the budget is ``int(rate * frames)`` to the frame, ties are broken
-    at random by the window's own seeded generator, a NaN score ranks last, and what is chosen is checked.
+    A strategy implements :meth:`score` (the frames of highest score are chosen) or overrides :meth:`select` (it names
+    the frames itself). Everything else is done here, once: the budget is ``int(rate * frames)`` to the frame, ties are
+    broken at random by the window's own seeded generator, a NaN score ranks last, and what is chosen is checked.
 
     Args:
         rate: share of a window's frames to choose, in (0, 1]
@@ -77,13 +76,13 @@ class QueryStrategy(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep a copy of the student as it is before the stream, if that is what is scored."""
         if self.needs_predictions and self.scorer == "frozen":
-            self._frozen = copy.deepcopy(_student(pl_module)).requires_grad_(False).eval()
+            self._frozen = copy.deepcopy(as_distillation(pl_module).student).requires_grad_(False).eval()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Choose the frames of one window."""
         window: FrameWindow = batch
         with window.phase("query"):
-            window.selected = self.choose(window, _student(pl_module))
+            window.selected = self.choose(window, as_distillation(pl_module).student)
 
     def choose(self, window: FrameWindow, student: PoseStudent) -> np.ndarray:
         """Choose frames of a window and check what was chosen.
@@ -110,16 +109,14 @@ class QueryStrategy(Callback):
             )
         return np.sort(chosen)
 
-    def _predictions(self, window: FrameWindow, student: PoseStudent) -> Any:
+    def _predictions(self, window: FrameWindow, student: PoseStudent) -> Tensor | None:
         if self.scorer == "live":
             # Evaluation has just predicted this window with the student as it is now.
             return window.predictions
         return window.to_frame(predict_keypoints(self._frozen or student, window.frames))
 
 
-def top_k(
-    scores: np.ndarray, positions: np.ndarray, k: int, min_gap: int, rng: np.random.Generator
-) -> np.ndarray:
+def top_k(scores: np.ndarray, positions: np.ndarray, k: int, min_gap: int, rng: np.random.Generator) -> np.ndarray:
     """Choose the k positions of highest score, optionally spaced out.
 
     Args:
@@ -148,10 +145,3 @@ def top_k(
     taken = set(chosen)
     chosen += [candidate for candidate in order if candidate not in taken][: k - len(chosen)]
     return positions[np.array(chosen, dtype=np.int64)]
-
-
-def _student(module: LightningModule) -> PoseStudent:
-    student = module.student
-    if not isinstance(student, PoseStudent):
-        raise TypeError(f"{type(module).__name__}.student is no PoseStudent")
-    return student

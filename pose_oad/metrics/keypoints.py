@@ -1,7 +1,7 @@
 """Keypoint errors with an explicit rule for joints that are not found: MPJPE, PCK and detection rate.
 
-All distances are two-dimensional, in px, without any alignment; the caller says of which image (``scale``). A joint counts
-as *found* when its confidence reaches a threshold. What happens to a joint that is not found is the ``missing`` policy:
+All distances are two-dimensional, in px, without any alignment; the caller says of which image (``scale``). A joint
+counts as *found* when its confidence reaches a threshold. What happens to one that is not is the ``missing`` policy:
 
 - ``argmax``: its most likely location is used all the same; every labelled joint counts (default)
 - ``drop``: it is left out; read the detection rate beside the error
@@ -69,7 +69,9 @@ class MissingRule(NamedTuple):
         check(self.policy in MISSING_POLICIES, "metric.missing", self.policy, " | ".join(MISSING_POLICIES))
         number = isinstance(self.threshold, int | float)
         check(number and 0 <= self.threshold < 1, "metric.threshold", self.threshold, "a confidence in [0, 1)")
-        check(isinstance(self.penalty, int | float) and self.penalty >= 0, "metric.penalty", self.penalty, "px, 0 or more")
+        check(
+            isinstance(self.penalty, int | float) and self.penalty >= 0, "metric.penalty", self.penalty, "px, 0 or more"
+        )
         return self
 
 

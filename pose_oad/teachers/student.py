@@ -26,7 +26,12 @@ class CheckpointTeacher:
     uses_truth = False
 
     def __init__(self, path: str | None, batch_size: int = 32, device: str = "cpu") -> None:
-        check(bool(path), "teacher.path", path, "a checkpoint of a student, as teacher.path=checkpoints/densenet121/best.ckpt")
+        check(
+            bool(path),
+            "teacher.path",
+            path,
+            "a checkpoint of a student, as teacher.path=checkpoints/densenet121/best.ckpt",
+        )
         check(isinstance(batch_size, int) and batch_size >= 1, "teacher.batch_size", batch_size, "1 or more")
         self._network = load_student(str(path)).to(device)
         self._batch_size = batch_size
@@ -50,7 +55,9 @@ class CheckpointTeacher:
         outputs = [network(network.normalise(batch)) for batch in frames.split(self._batch_size)]
         maps, fields = (torch.cat(parts).float().cpu() for parts in zip(*outputs, strict=True))
         keypoints = decode_people(maps, fields, self.skeleton).keypoints
-        stride = keypoints.new_tensor([i / c for i, c in zip(network.input_size, network.map_size, strict=True)] + [1.0])
+        stride = keypoints.new_tensor(
+            [i / c for i, c in zip(network.input_size, network.map_size, strict=True)] + [1.0]
+        )
         rows, columns = slice(*_cells(top, height, stride[1])), slice(*_cells(left, width, stride[0]))
         return Labels(fit.to_frame(keypoints * stride), maps[..., rows, columns], fields[..., rows, columns])
 

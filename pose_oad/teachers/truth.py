@@ -34,9 +34,13 @@ class TruthTeacher:
     ) -> None:
         if skeleton is None:
             raise UserError("teacher=truth: this stream has no ground truth; choose another teacher, as teacher=onnx")
-        check(isinstance(noise, int | float) and noise >= 0, "teacher.noise", noise, "a fraction of the frame, 0 or more")
+        check(
+            isinstance(noise, int | float) and noise >= 0, "teacher.noise", noise, "a fraction of the frame, 0 or more"
+        )
         for key, value in (("misses", misses), ("swaps", swaps)):
-            check(isinstance(value, int | float) and 0 <= value <= 1, f"teacher.{key}", value, "a probability in [0, 1]")
+            check(
+                isinstance(value, int | float) and 0 <= value <= 1, f"teacher.{key}", value, "a probability in [0, 1]"
+            )
         self.skeleton = skeleton
         self.noise, self.misses, self.swaps, self.seed = float(noise), float(misses), float(swaps), seed
         self._pairs = np.array([(a, b) for a, b in enumerate(skeleton.flip) if a < b])

@@ -87,7 +87,7 @@ def test_three_dimensional_poses_are_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_cdf_is_named(tmp_path: Path) -> None:
     (tmp_path / "pose.cdf").write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match="pose.cdf: cannot be read as a CDF"):
+    with pytest.raises(UserError, match=r"pose.cdf: cannot be read as a CDF"):
         read_poses(tmp_path / "pose.cdf")
 
 

@@ -16,7 +16,9 @@ from tests.media import walking_pose
 
 
 def loader_of(root: Path, **options) -> WindowLoader:
-    return WindowLoader(Human36mSource(str(root)), StreamOptions(**{"window_frames": 25, "input_size": (32, 32), **options}))
+    return WindowLoader(
+        Human36mSource(str(root)), StreamOptions(**{"window_frames": 25, "input_size": (32, 32), **options})
+    )
 
 
 def levels(window: FrameWindow) -> list[int]:
@@ -100,10 +102,8 @@ def test_leaving_early_ends_the_decoding_thread(human36m_tree: Path) -> None:
 def test_an_error_while_decoding_reaches_the_loop(human36m_tree: Path, tmp_path: Path) -> None:
     loader = loader_of(human36m_tree)
     (broken := tmp_path / "broken.mp4").write_bytes(b"no video")
-    loader.source.clips[1] = loader.source.clips[1].__class__(
-        **{**loader.source.clips[1].__dict__, "path": broken}
-    )
-    with pytest.raises(UserError, match="broken.mp4"):
+    loader.source.clips[1] = loader.source.clips[1].__class__(**{**loader.source.clips[1].__dict__, "path": broken})
+    with pytest.raises(UserError, match=r"broken.mp4"):
         list(loader)
 
 

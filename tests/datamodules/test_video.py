@@ -56,7 +56,7 @@ def test_fractions() -> None:
     assert fraction_of(1000, 0.25, 0.8) == (250, 800)
     with pytest.raises(UserError, match=r"stream.end=0.2: expected a fraction in \(0.5, 1\]"):
         fraction_of(10, 0.5, 0.2)
-    with pytest.raises(UserError, match="stream.start=-1"):
+    with pytest.raises(UserError, match=r"stream.start=-1"):
         fraction_of(10, -1, 0.2)
 
 
@@ -69,7 +69,7 @@ def test_a_missing_video_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_no_video_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "odd.mp4"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="odd.mp4: cannot be read as a video"):
+    with pytest.raises(UserError, match=r"odd.mp4: cannot be read as a video"):
         VideoFileSource(str(path))
 
 
@@ -93,7 +93,7 @@ def test_a_truncated_video_is_named_with_the_frame_it_ends_at(tmp_path: Path, vi
 def test_a_cut_mp4_cannot_be_opened(tmp_path: Path, video: Path) -> None:
     path = tmp_path / "cut.mp4"
     path.write_bytes(video.read_bytes()[:-200])
-    with pytest.raises(UserError, match="cut.mp4"):
+    with pytest.raises(UserError, match=r"cut.mp4"):
         VideoFileSource(str(path))
 
 

@@ -31,5 +31,5 @@ def test_to_frame_undoes_to_input(frame: tuple[int, int], size: tuple[int, int],
 
 
 def test_another_fit_is_refused() -> None:
-    with pytest.raises(UserError, match="window.fit=stretch: expected letterbox or squash"):
+    with pytest.raises(UserError, match=r"window.fit=stretch: expected letterbox or squash"):
         FrameFit.of((10, 10), (10, 10), "stretch")  # type: ignore[arg-type]

@@ -8,12 +8,12 @@ from pose_oad.skeleton import SKELETONS, get_skeleton, joint_map, map_keypoints
 
 # left/right index of each body joint in each set, from the data sets' own documentation
 TABLE = {
-    "shoulder": {"human36m-32": (17, 25), "human36m-17": (11, 14), "coco-17": (5, 6), "coco-18": (5, 2), "body-25": (5, 2)},
-    "elbow": {"human36m-32": (18, 26), "human36m-17": (12, 15), "coco-17": (7, 8), "coco-18": (6, 3), "body-25": (6, 3)},
-    "wrist": {"human36m-32": (19, 27), "human36m-17": (13, 16), "coco-17": (9, 10), "coco-18": (7, 4), "body-25": (7, 4)},
-    "hip": {"human36m-32": (6, 1), "human36m-17": (4, 1), "coco-17": (11, 12), "coco-18": (11, 8), "body-25": (12, 9)},
-    "knee": {"human36m-32": (7, 2), "human36m-17": (5, 2), "coco-17": (13, 14), "coco-18": (12, 9), "body-25": (13, 10)},
-    "ankle": {"human36m-32": (8, 3), "human36m-17": (6, 3), "coco-17": (15, 16), "coco-18": (13, 10), "body-25": (14, 11)},
+    "shoulder": {"human36m-32": (17, 25), "human36m-17": (11, 14), "coco-17": (5, 6), "body-25": (5, 2)},
+    "elbow": {"human36m-32": (18, 26), "human36m-17": (12, 15), "coco-17": (7, 8), "body-25": (6, 3)},
+    "wrist": {"human36m-32": (19, 27), "human36m-17": (13, 16), "coco-17": (9, 10), "body-25": (7, 4)},
+    "hip": {"human36m-32": (6, 1), "human36m-17": (4, 1), "coco-17": (11, 12), "body-25": (12, 9)},
+    "knee": {"human36m-32": (7, 2), "human36m-17": (5, 2), "coco-17": (13, 14), "body-25": (13, 10)},
+    "ankle": {"human36m-32": (8, 3), "human36m-17": (6, 3), "coco-17": (15, 16), "body-25": (14, 11)},
 }  # fmt: skip
 
 
@@ -26,7 +26,8 @@ def test_joint_indices_are_the_data_sets_own(part: str) -> None:
 
 def test_body_12_has_left_before_right_and_twelve_limbs() -> None:
     body = get_skeleton("body-12")
-    assert [body.index(f"left_{p}") for p in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")] == [0, 2, 4, 6, 8, 10]
+    parts = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    assert [body.index(f"left_{part}") for part in parts] == [0, 2, 4, 6, 8, 10]  # and right follows left
     assert len(body.limbs) == 12
     assert ("left_hip", "right_hip") in body.limb_names
     assert ("left_hip", "left_hip") not in body.limb_names

@@ -104,6 +104,8 @@ def test_keypoints_go_to_the_input_and_back_across_segments() -> None:
     there = window.to_input(keypoints[torch.from_numpy(positions)], positions)
     full = torch.zeros_like(keypoints)
     full[torch.from_numpy(positions)] = there
-    assert torch.allclose(window.to_frame(full)[torch.from_numpy(positions)], keypoints[torch.from_numpy(positions)], atol=1e-4)
+    assert torch.allclose(
+        window.to_frame(full)[torch.from_numpy(positions)], keypoints[torch.from_numpy(positions)], atol=1e-4
+    )
     # the second half comes from frames twice as wide, so the same px lie at half the place
     assert there[3, 0, 0] == pytest.approx(float(keypoints[5, 0, 0]) * 32 / 128)

@@ -77,7 +77,7 @@ def test_confidence_reduces_over_joints(window: FrameWindow, reduce: str, expect
 
 @pytest.mark.parametrize("strategy", [Error, Confidence])
 def test_another_rule_is_refused(strategy: type) -> None:
-    with pytest.raises(UserError, match="strategy.missing=best: expected zero or worst"):
+    with pytest.raises(UserError, match=r"strategy.missing=best: expected zero or worst"):
         strategy(missing="best")
-    with pytest.raises(UserError, match="strategy.reduce=median"):
+    with pytest.raises(UserError, match=r"strategy.reduce=median"):
         Confidence(reduce="median")  # type: ignore[arg-type]

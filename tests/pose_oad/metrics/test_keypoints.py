@@ -86,7 +86,9 @@ def test_torso_goes_from_left_shoulder_to_right_hip() -> None:
     assert torso_length(people, body).tolist() == pytest.approx([50, math.nan], nan_ok=True)
 
 
-@pytest.mark.parametrize(("rule", "key"), [(MissingRule("worst"), "metric.missing=worst"), (MissingRule(threshold=2), "metric.threshold=2")])  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("rule", "key"), [(MissingRule("worst"), "metric.missing=worst"), (MissingRule(threshold=2), "metric.threshold=2")]
+)  # type: ignore[arg-type]
 def test_unusable_rules_are_refused(rule: MissingRule, key: str) -> None:
     with pytest.raises(UserError, match=key):
         rule.validate()

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pose_oad.distillation import OnlineDistillation, TrainingOptions, freeze_batch_norm, match_maps
+from pose_oad.errors import UserError
+from pose_oad.geometry import FrameFit
+from pose_oad.maps.resample import resample_to_input
+from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.students import StudentConfig, build_student
+from pose_oad.teachers.desk import WindowLabels
+from pose_oad.teachers.truth import TruthTeacher
+from tests.windows import make_window
+
+BODY = get_skeleton("body-12")
+
+
+def test_maps_are_matched_by_joint_and_limb_name() -> None:
+    openpose = get_skeleton("coco-18")
+    maps = torch.arange(18.0).view(1, 18, 1, 1).expand(1, 18, 2, 2)
+    fields = torch.arange(1.0, 20.0).view(1, 19, 1, 1, 1).expand(1, 19, 2, 2, 2)
+    labels = WindowLabels(openpose, torch.zeros(1, 0, 18, 3), maps, fields)
+    target, joints, limbs = match_maps(labels, BODY)
+    assert joints.all()
+    assert target.confidence_maps[0, BODY.index("left_wrist"), 0, 0] == openpose.index("left_wrist")
+    names = BODY.limb_names
+    elbow = names.index(("left_elbow", "left_wrist"))
+    assert target.part_affinity_fields[0, elbow, 0, 0, 0] == 1 + openpose.limb_names.index(("left_elbow", "left_wrist"))
+    # the student's shin goes from the ankle up, OpenPose's from the knee down
+    shin = names.index(("left_ankle", "left_knee"))
+    assert target.part_affinity_fields[0, shin, 0, 0, 0] == -(
+        1 + openpose.limb_names.index(("left_knee", "left_ankle"))
+    )
+    # OpenPose has no limb between the hips
+    assert not limbs[names.index(("left_hip", "right_hip"))]
+    assert int(limbs.sum()) == 8
+
+
+def test_joints_the_teacher_has_not_are_unknown() -> None:
+    legs = Skeleton("legs", ("left_knee", "left_ankle"), ((0, 1),))
+    labels = WindowLabels(legs, torch.zeros(1, 0, 2, 3), torch.ones(1, 2, 2, 2), torch.ones(1, 1, 2, 2, 2))
+    target, joints, limbs = match_maps(labels, BODY)
+    assert [BODY.joints[j] for j in joints.nonzero()[:, 0]] == ["left_knee", "left_ankle"]
+    assert int(limbs.sum()) == 1
+    assert target.confidence_maps.sum() == 2 * 4
+
+
+def test_teacher_maps_land_where_the_frame_lies_in_the_input() -> None:
+    maps = torch.zeros(1, 1, 4, 8)
+    maps[0, 0, 1, 6] = 1.0  # covers the frame's px (600, 150) .. (700, 200) of 800x400
+    fit = FrameFit.of((800, 400), (64, 64), "letterbox")  # picture in rows 16 to 48
+    out = resample_to_input(maps, fit, (16, 16))
+    assert not out[..., :4, :].any()
+    assert not out[..., 12:, :].any()
+    row, column = divmod(int(out.argmax()), 16)
+    # frame px (650, 150) is input px (52, 28): cell (13, 7), or the one beside it
+    assert (row, column) in {(6, 12), (6, 13), (7, 12), (7, 13)}
+
+
+def test_resampling_onto_the_same_grid_changes_nothing() -> None:
+    maps = torch.rand(2, 3, 16, 16)
+    out = resample_to_input(maps, FrameFit.of((100, 100), (64, 64), "letterbox"), (16, 16))
+    assert torch.allclose(out, maps, atol=1e-5)
+
+
+def module_of(**options) -> OnlineDistillation:
+    torch.manual_seed(0)
+    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
+    return OnlineDistillation(student, TruthTeacher(BODY), TrainingOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [({"epochs": 2, "batch_size": 4}, 6), ({"epochs": 3, "batch_size": 32}, 3), ({"steps": 5, "batch_size": 4}, 5)],
+)
+def test_batches_cover_every_chosen_frame_in_every_epoch(options: dict, steps: int) -> None:
+    batches = list(module_of(**options)._batches(10, window_index=0))
+    assert len(batches) == steps
+    per_epoch = -(-10 // options["batch_size"])
+    for epoch in range(steps // per_epoch):
+        rows = torch.cat(batches[epoch * per_epoch : (epoch + 1) * per_epoch])
+        assert sorted(rows.tolist()) == list(range(10))
+
+
+def test_the_order_of_frames_is_seeded_and_differs_between_windows() -> None:
+    first, again, other = (
+        [rows.tolist() for rows in module_of(epochs=1)._batches(32, window_index=index)] for index in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+def test_frozen_batch_norm_stays_in_evaluation_mode() -> None:
+    student = module_of().student.train()
+    freeze_batch_norm(student)
+    layers = [m for m in student.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert layers
+    assert not any(layer.training for layer in layers)
+    assert student.training
+
+
+def test_a_window_without_a_choice_trains_nothing() -> None:
+    module = module_of()
+    before = {key: value.clone() for key, value in module.student.state_dict().items()}
+    window = make_window(5)
+    window.desk = module.desk
+    window.selected = np.empty(0, dtype=np.int64)
+    module.training_step(window, 0)
+    assert all(torch.equal(before[key], value) for key, value in module.student.state_dict().items())
+    assert module.optimizer_steps == module.desk.calls == 0
+
+
+def test_a_teacher_without_a_common_joint_is_refused() -> None:
+    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
+    hand = Skeleton("hand-1", ("thumb",))
+    with pytest.raises(UserError, match="hand-1 and body-12 have no joint in common"):
+        OnlineDistillation(student, TruthTeacher(hand), TrainingOptions())
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"epochs": 0}, "training.epochs=0"),
+        ({"steps": 0}, "training.steps=0"),
+        ({"batch_size": 1.5}, "training.batch_size=1.5"),
+        ({"learning_rate": -1}, "training.learning_rate=-1"),
+        ({"optimizer_state": "old"}, "training.optimizer_state=old"),
+        ({"batch_norm": "on"}, "training.batch_norm=on"),
+        ({"labels": "soft"}, "training.labels=soft"),
+    ],
+)
+def test_unusable_options_are_refused(options: dict, key: str) -> None:
+    with pytest.raises(UserError, match=key):
+        TrainingOptions(**options)
