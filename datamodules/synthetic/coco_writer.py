@@ -25,6 +25,7 @@ _JOINTS = get_skeleton("coco-17").joints
 _MOMENTS = 5  # frames of a performance; the middle one is shown, its neighbours blur a moving person
 #: A surface this far in front of a joint hides it (m): more than the flesh around the joint itself.
 _HIDDEN_MARGIN = 0.16
+_ROOM = 0.5  # m between the middles of two people
 _SMALL_AREA = 300  # px: smaller silhouettes are annotated without keypoints, as COCO's smallest people are
 
 
@@ -74,6 +75,7 @@ def take_photograph(folder: Path, photograph: Photograph) -> tuple[dict[str, Any
     crowd = rng.random() < 0.03
     count = int(rng.choice([1, 2, 3, 4, 5], p=[0.46, 0.25, 0.15, 0.08, 0.06]))
     camera, spots = _stage(rng, size, count)
+    count = len(spots)
     scene = snapshot_scene(rng)
     if rng.random() < 0.35:
         hides = occluder(rng, spots[rng.integers(count)], camera.position)
@@ -106,7 +108,10 @@ def _picture_size(rng: np.random.Generator, long_side: int) -> tuple[int, int]:
 
 
 def _stage(rng: np.random.Generator, size: tuple[int, int], count: int) -> tuple[Camera, list[np.ndarray]]:
-    """Put a camera up and choose where people stand, so that they are between small and larger than the picture."""
+    """Put a camera up and choose where people stand, so that they are between small and larger than the picture.
+
+    Where no room is found there are fewer people than asked for, but always one.
+    """
     long = max(size)
     focal = long * rng.uniform(0.75, 1.9)
     share = rng.uniform(0.28, 1.25) if count < 3 else rng.uniform(0.25, 0.8)  # a standing person's part of the height
@@ -129,7 +134,7 @@ def _stage(rng: np.random.Generator, size: tuple[int, int], count: int) -> tuple
         depth = 0.0 if not spots else rng.uniform(-0.25, 1.0) * distance
         wide = 0.42 * size[0] / focal * (distance + depth)
         spot = np.array([rng.uniform(-wide, wide), depth])
-        if all(np.linalg.norm(spot - other) > 0.5 for other in spots) and distance + depth > 1.0:
+        if all(np.linalg.norm(spot - other) > _ROOM for other in spots) and distance + depth > 1.0:
             spots.append(spot)
         if len(spots) == count:
             break

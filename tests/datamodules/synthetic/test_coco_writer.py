@@ -12,6 +12,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from datamodules.synthetic import coco_writer
 from datamodules.synthetic.camera import Camera
 from datamodules.synthetic.coco_writer import Photograph, crowd_annotation, take_photograph, visibility
 
@@ -123,3 +124,10 @@ def test_pycocotools_reads_the_written_tree(tiny_world: Path) -> None:
         assert area == pytest.approx(annotation["area"], rel=0.35, abs=60)
     on_disk = {path.name for path in (tiny_world / "coco" / "train2017").iterdir()}
     assert on_disk == {image["file_name"] for image in coco.loadImgs(coco.getImgIds())}
+
+
+def test_a_full_picture_holds_fewer_people(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(coco_writer, "_ROOM", 100.0)  # m: nobody else has room
+    for index in range(8):
+        _, annotations = take_photograph(tmp_path, Photograph("train2017", index, index, 3, 128))
+        assert sum(not found["iscrowd"] for found in annotations) <= 1
