@@ -115,7 +115,13 @@ def test_scored_strategies_run_with_both_scorers(run: Run) -> None:
     for strategy in ("error", "confidence"):
         chosen = []
         for scorer in ("frozen", "live"):
-            run(f"strategy={strategy}", f"strategy.scorer={scorer}", "strategy.missing=worst", "metric.threshold=0.0")
+            run(
+                f"strategy={strategy}",
+                f"strategy.scorer={scorer}",
+                "strategy.missing=worst",
+                "metric.threshold=0.0",
+                "training.learning_rate=0.05",
+            )
             rows = ledger()
             assert [len(row["selected_frames"]) for row in rows] == [5, 5, 5, 5, 1]
             calls = [row["teacher_calls"] for row in rows]

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from pose_oad import cli
+from pose_oad.cli import build, compose_config, run_command
+from pose_oad.errors import UserError
+
+
+def exit_code(argv: list[str], work=lambda cfg: None, verb: str = "online") -> int:
+    work.__module__ = "pose_oad.cli"
+    with pytest.raises(SystemExit) as stopped:
+        run_command(verb, work, argv)
+    return stopped.value.code
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("strategy=unifrom", "strategy=unifrom: unknown strategy; did you mean 'uniform'?"),
+        ("ratee=0.1", "unknown config key 'ratee'; did you mean 'rate'?"),
+        ("window.second=3", "unknown config key 'window.second'; did you mean 'window.seconds'?"),
+        ("strateg=random", "unknown config key 'strateg'; did you mean 'strategy'?"),
+        ("rate=[1", "cannot read the override 'rate=[1': expected key=value"),
+        ("rate=${nothing}", "nothing"),
+        ("--quiet", "unknown option --quiet"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(override: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code([override]) == 2
+    out = capsys.readouterr()
+    assert out.out == ""
+    assert out.err.startswith("error: ")
+    assert message in out.err
+    assert out.err.count("\n") == 1
+
+
+def test_a_users_mistake_in_the_work_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(cfg: DictConfig) -> None:
+        raise UserError("stream.path=x:\n  expected   a file")
+
+    assert exit_code([], work) == 2
+    assert capsys.readouterr().err == "error: stream.path=x: expected a file\n"
+
+
+def test_our_own_bugs_keep_their_traceback() -> None:
+    def work(cfg: DictConfig) -> None:
+        raise ZeroDivisionError
+
+    work.__module__ = "pose_oad.cli"
+    with pytest.raises(ZeroDivisionError):
+        run_command("online", work, [])
+
+
+def test_an_interrupt_ends_quietly(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(cfg: DictConfig) -> None:
+        raise KeyboardInterrupt
+
+    assert exit_code([], work) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_help_lists_choices_and_commented_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["--help"]) == 0
+    page = capsys.readouterr().out
+    assert "strategy: all, confidence, error, none, random, uniform" in page
+    assert "rate: 0.10                  # share of each window's frames" in page
+
+
+def test_cfg_prints_what_would_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["--cfg", "rate=0.25", "seed.base=3"]) == 0
+    shown = OmegaConf.create(capsys.readouterr().out)
+    assert (shown.rate, shown.strategy.rate, shown.seed.selection, shown.teacher.seed) == (0.25, 0.25, 3, 3)
+
+
+@pytest.mark.parametrize("path", sorted(cli.CONF.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_configuration_composes(path) -> None:
+    assert compose_config(path.stem)
+
+
+@pytest.mark.parametrize("group", ["strategy", "student", "teacher", "stream"])
+def test_every_choice_composes(group: str) -> None:
+    for path in (cli.CONF / group).glob("*.yaml"):
+        assert compose_config("online", [f"{group}={path.stem}"])[group]
+
+
+def test_build_passes_values_and_names_what_a_class_does_not_take() -> None:
+    node = OmegaConf.create({"_target_": "pose_oad.skeleton.get_skeleton", "name": "body-12"})
+    assert len(build(node)) == 12
+    node = OmegaConf.create({"_target_": "pose_oad.skeleton.get_skeleton", "name": "body-12", "size": 3})
+    with pytest.raises(UserError, match=r"get_skeleton: .*unexpected keyword argument 'size'"):
+        build(node)
+    assert len(build(node, without=["size"])) == 12
+
+
+def test_a_class_that_does_not_exist_is_named() -> None:
+    with pytest.raises(UserError, match=r"_target_=pose_oad.nowhere.Thing: cannot be imported"):
+        build(OmegaConf.create({"_target_": "pose_oad.nowhere.Thing"}))
