@@ -11,7 +11,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from pose_oad.errors import check
-from pose_oad.maps import MapTargets, encode
+from pose_oad.maps import MapTargets
 from pose_oad.objectives import map_loss
 from pose_oad.skeleton import Skeleton, joint_map, map_keypoints
 from pose_oad.students import PoseStudent
@@ -31,6 +31,7 @@ class TrainingOptions:
         learning_rate: Adam's
         optimizer_state: ``fresh`` in every window (the paper's) or ``kept``
         batch_norm: ``train`` uses and updates batch statistics (the paper's), ``frozen`` keeps the stored ones
+        foreground: additional weight of map cells where something is (see :func:`map_loss`); 0 is the paper's
         labels: ``keypoints`` renders the teacher's people to maps, ``maps`` uses the teacher's own maps
         seed: ``seed.model``, order of the frames
     """
@@ -41,6 +42,7 @@ class TrainingOptions:
     learning_rate: float = 1e-3
     optimizer_state: Literal["fresh", "kept"] = "fresh"
     batch_norm: Literal["train", "frozen"] = "train"
+    foreground: float = 0.0
     labels: Literal["keypoints", "maps"] = "keypoints"
     seed: int = 0
 
@@ -50,6 +52,8 @@ class TrainingOptions:
         Raises:
             UserError: naming the config key.
         """
+        heavy = isinstance(self.foreground, int | float) and self.foreground >= 0
+        check(heavy, "training.foreground", self.foreground, "a number, 0 or more")
         for key in ("epochs", "batch_size"):
             value = getattr(self, key)
             check(isinstance(value, int) and value >= 1, f"training.{key}", value, "a whole number, 1 or more")
@@ -123,7 +127,15 @@ class OnlineDistillation(LightningModule):
             images = self.student.normalise(frames[rows])
             maps, fields = self.student(images)
             target, joints = targets.of(rows)
-            loss = map_loss(maps, fields, target, self.student.skeleton, joints, limb_mask=targets.known_limbs)
+            loss = map_loss(
+                maps,
+                fields,
+                target,
+                self.student.skeleton,
+                joints,
+                limb_mask=targets.known_limbs,
+                foreground=self.options.foreground,
+            )
             optimizer.zero_grad(set_to_none=True)
             self.manual_backward(loss)
             optimizer.step()
@@ -167,9 +179,7 @@ class _Targets:
         known = self._known[rows].to(self._device)
         if self._maps is not None:
             return MapTargets(*(part[rows].to(self._device) for part in self._maps)), known
-        student = self._student
-        keypoints = self._keypoints[rows].to(self._device)
-        return encode(keypoints, student.skeleton, input_size=student.input_size, map_size=student.map_size), known
+        return self._student.targets(self._keypoints[rows].to(self._device)), known
 
 
 def match_maps(labels: WindowLabels, skeleton: Skeleton) -> tuple[MapTargets, Tensor, Tensor]:

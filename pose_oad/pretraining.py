@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pose_oad.errors import UserError, check, nearest
 from pose_oad.geometry import FrameFit
-from pose_oad.maps import MapTargets, decode_single, encode
+from pose_oad.maps import decode_single
 from pose_oad.maps.people import decode_people
 from pose_oad.metrics.coco_ap import average_precision, to_results
 from pose_oad.objectives import map_loss
@@ -64,7 +64,6 @@ class PretrainModule(LightningModule):
         learning_rate: float = 1e-3,
         schedule: str = "one_cycle",
         milestones: Sequence[int] = (75, 150),
-        sigma: float = 0.025,
         foreground: float = 0.0,
     ) -> None:
         """Build the student; all arguments are plain values and travel in the checkpoint.
@@ -75,7 +74,6 @@ class PretrainModule(LightningModule):
             schedule: ``one_cycle`` (a rise, then a cosine to zero at the end of training), ``steps`` (divided by ten at
                 each milestone) or ``constant``
             milestones: epochs at which ``steps`` divides
-            sigma: spread of a joint in the target maps, fraction of the map's width
             foreground: additional weight of map cells where something is (see :func:`map_loss`); 0 is the paper's
 
         Raises:
@@ -83,7 +81,6 @@ class PretrainModule(LightningModule):
         """
         super().__init__()
         check(learning_rate > 0, "optimiser.learning_rate", learning_rate, "a number above 0")
-        check(0 < sigma < 1, "objective.sigma", sigma, "a fraction of the map's width")
         check(foreground >= 0, "objective.foreground", foreground, "0 or more")
         if schedule not in SCHEDULES:
             raise UserError(f"optimiser.schedule={schedule}: unknown schedule{nearest(schedule, SCHEDULES)}")
@@ -152,13 +149,7 @@ class PretrainModule(LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def _loss(self, maps: tuple[Tensor, Tensor], batch: LabelledImages) -> Tensor:
-        target: MapTargets = encode(
-            batch.keypoints,
-            self.student.skeleton,
-            input_size=self.student.input_size,
-            map_size=self.student.map_size,
-            sigma=self.hparams["sigma"],
-        )
+        target = self.student.targets(batch.keypoints)
         return map_loss(
             *maps,
             target,

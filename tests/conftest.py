@@ -36,7 +36,7 @@ def human36m_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def student_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a small student at 64x64 px with random weights."""
     torch.manual_seed(0)
-    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(64, 64)))
+    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(64, 64), sigma=0.05))
     weights = {f"student.{key}": value for key, value in student.state_dict().items()}
     path = tmp_path_factory.mktemp("checkpoint") / "best.ckpt"
     torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, path)

@@ -24,7 +24,7 @@ def load_student(path: str | Path, expected: StudentConfig | None = None) -> Pos
 
     Args:
         path: the checkpoint
-        expected: the network the caller wants; the file's own, whatever it is, where None
+        expected: the network the caller wants, at the input size wanted; the file's own, whatever it is, where None
 
     Returns:
         the network in evaluation mode, on the CPU.
@@ -40,7 +40,8 @@ def load_student(path: str | Path, expected: StudentConfig | None = None) -> Pos
             f"checkpoint {path}: holds {_phrase(config, different)}; expected {_phrase(expected, different)} "
             f"(student={expected.name})"
         )
-    student = PoseStudent(StudentConfig.from_dict(config.to_dict() | {"pretrained": False}))
+    size = list((expected or config).input_size)
+    student = PoseStudent(StudentConfig.from_dict(config.to_dict() | {"pretrained": False, "input_size": size}))
     weights = {
         key.removeprefix(_PREFIX): value for key, value in checkpoint["state_dict"].items() if key.startswith(_PREFIX)
     }

@@ -24,6 +24,7 @@ class StudentConfig:
         input_size: width and height of its input, px
         head: kind of head (see ``heads``)
         head_channels: width of the head, channels
+        sigma: spread of a joint in its target maps, fraction of the map's width
         pretrained: start from timm's published backbone weights (downloads them)
     """
 
@@ -33,6 +34,7 @@ class StudentConfig:
     input_size: tuple[int, int] = (128, 128)
     head: str = "light"
     head_channels: int = 48
+    sigma: float = 0.025
     pretrained: bool = False
 
     def __post_init__(self) -> None:
@@ -48,6 +50,7 @@ class StudentConfig:
         pair = isinstance(size, (tuple, list)) and len(size) == 2 and all(_whole(side) for side in size)
         check(pair, "student.input_size", size, "[width, height] in px")
         check(_whole(self.head_channels), "student.head_channels", self.head_channels, "a count of channels")
+        check(isinstance(self.sigma, float) and 0 < self.sigma < 1, "student.sigma", self.sigma, "a fraction in (0, 1)")
         check(isinstance(self.pretrained, bool), "student.pretrained", self.pretrained, "true or false")
         limbs = get_skeleton(self.skeleton).limbs
         check(bool(limbs), "student.skeleton", self.skeleton, "a joint set with limbs to predict")
@@ -82,12 +85,13 @@ class StudentConfig:
         return self.input_size[0] // STRIDE, self.input_size[1] // STRIDE
 
     def differences(self, other: StudentConfig) -> list[str]:
-        """Name the fields in which two networks differ so that weights of one do not serve the other."""
-        return [
-            field.name
-            for field in fields(self)
-            if field.name not in ("name", "pretrained") and getattr(self, field.name) != getattr(other, field.name)
-        ]
+        """Name the fields in which two networks differ so that weights of one do not serve the other.
+
+        The input size is none of them: a network of convolutions takes any.
+        """
+        ignored = ("name", "pretrained", "input_size")
+        names = [field.name for field in fields(self) if field.name not in ignored]
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
 def _whole(value: object) -> bool:

@@ -8,6 +8,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from pose_oad.errors import UserError, check, nearest
+from pose_oad.maps import MapTargets, encode
 from pose_oad.skeleton import Skeleton, get_skeleton
 from pose_oad.students.config import STRIDE, StudentConfig
 from pose_oad.students.heads import get_head
@@ -59,6 +60,16 @@ class PoseStudent(nn.Module):
     def map_size(self) -> tuple[int, int]:
         """Width and height of the predicted maps, cells."""
         return self.config.map_size
+
+    def targets(self, keypoints: Tensor) -> MapTargets:
+        """Render people to the maps this network is trained to predict.
+
+        Args:
+            keypoints: px of the input, shape (batch, people, joints, 3); confidence 0 = not labelled
+        """
+        return encode(
+            keypoints, self.skeleton, input_size=self.input_size, map_size=self.map_size, sigma=self.config.sigma
+        )
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Turn RGB frames into network input: ImageNet mean and deviation, channels first.

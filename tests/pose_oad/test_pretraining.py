@@ -40,7 +40,6 @@ def test_hyper_parameters_are_plain_values() -> None:
         "learning_rate": 1e-3,
         "schedule": "one_cycle",
         "milestones": [1, 2],
-        "sigma": 0.025,
         "foreground": 0.0,
     }
     assert type(module.hparams["student"]) is dict
@@ -51,7 +50,6 @@ def test_hyper_parameters_are_plain_values() -> None:
     [
         ({"learning_rate": 0.0}, r"optimiser\.learning_rate=0\.0"),
         ({"schedule": "one_cyle"}, "did you mean 'one_cycle'"),
-        ({"sigma": 2.0}, r"objective\.sigma=2\.0"),
         ({"foreground": -1.0}, r"objective\.foreground=-1\.0"),
     ],
 )
