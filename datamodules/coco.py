@@ -151,7 +151,7 @@ class CocoDataModule(LightningDataModule):
 def _start_worker(worker: int) -> None:
     """Give a loader process its own random views, reproducible for a given number of processes."""
     info = get_worker_info()
-    if info is not None:
+    if info is not None and isinstance(info.dataset, TrainingPoses):
         cv2.setNumThreads(0)
         info.dataset.augmentation.reseed(info.seed % 2**32)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import timm
 import torch
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -49,7 +51,7 @@ class PoseStudent(nn.Module):
         mean, std = torch.tensor(IMAGENET_DEFAULT_MEAN), torch.tensor(IMAGENET_DEFAULT_STD)
         self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1), persistent=False)
         self.register_buffer("offset", (-mean / std).view(3, 1, 1), persistent=False)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -118,19 +120,19 @@ def build_student(config: StudentConfig) -> PoseStudent:
     return PoseStudent(config)
 
 
-def _create(backbone: str, **options: object) -> nn.Module:
-    """Create a timm feature extractor, or say why there is none."""
+def _create(backbone: str, **options: Any) -> Any:
+    """Create a timm feature extractor (timm has no common type for them), or say why there is none."""
     if not timm.is_model(backbone):
         raise UserError(f"student.backbone={backbone}: no timm model{nearest(backbone, timm.list_models())}")
     try:
-        model = timm.create_model(backbone, features_only=True, **options)
+        model: Any = timm.create_model(backbone, features_only=True, **options)
     except (RuntimeError, ValueError, AssertionError, AttributeError, OSError) as error:
         # timm has no common exception for "no features_only" or "no published weights".
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"student.backbone={backbone}: cannot be used as a feature extractor ({reason[:160]})"
         ) from error
-    if backbone.startswith("densenet") and hasattr(model, "features_norm5"):
+    if backbone.startswith("densenet"):
         # timm joins a ReLU to the last norm; torchvision's and trt_pose's features end before it.
         model.features_norm5.act = nn.Identity()
     return model
