@@ -19,6 +19,9 @@ from pose_oad.teachers.base import Teacher
 from pose_oad.teachers.desk import LabelDesk, WindowLabels
 from pose_oad.window import FrameWindow
 
+# Largest size of rendered maps that are kept while a window is trained on.
+_KEPT_BYTES = 2**28
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
@@ -153,7 +156,9 @@ class OnlineDistillation(LightningModule):
 
 
 class _Targets:
-    """Maps to train towards, made batch by batch so that they never fill the memory.
+    """Maps to train towards.
+
+    Rendered ones are made once for all epochs where they take little memory, otherwise batch by batch.
 
     Attributes:
         known_limbs: which limbs the labels have a field for, shape (limbs,); None: all
@@ -173,13 +178,25 @@ class _Targets:
             self._maps, known, limbs = match_maps(labels, student.skeleton)
             self._known = known.expand(len(keypoints), -1)
             self.known_limbs = limbs.to(self._device)
+        elif len(keypoints) * _map_bytes(student) <= _KEPT_BYTES:
+            self._maps = self._render(self._keypoints)
 
     def of(self, rows: Tensor) -> tuple[MapTargets, Tensor]:
         """Return targets and known joints, shape (rows, joints), of some rows, on the student's device."""
         known = self._known[rows].to(self._device)
         if self._maps is not None:
             return MapTargets(*(part[rows].to(self._device) for part in self._maps)), known
-        return self._student.targets(self._keypoints[rows].to(self._device)), known
+        return self._render(self._keypoints[rows]), known
+
+    def _render(self, keypoints: Tensor) -> MapTargets:
+        return self._student.targets(keypoints.to(self._device))
+
+
+def _map_bytes(student: PoseStudent) -> int:
+    """Size of one frame's target maps."""
+    width, height = student.map_size
+    channels = len(student.skeleton) + 2 * len(student.skeleton.limbs)
+    return channels * width * height * torch.float32.itemsize
 
 
 def match_maps(labels: WindowLabels, skeleton: Skeleton) -> tuple[MapTargets, Tensor, Tensor]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from pose_oad import distillation
 from pose_oad.distillation import OnlineDistillation, TrainingOptions, freeze_batch_norm, match_maps
 from pose_oad.errors import UserError
 from pose_oad.geometry import FrameFit
@@ -36,6 +37,24 @@ def test_maps_are_matched_by_joint_and_limb_name() -> None:
     # OpenPose has no limb between the hips
     assert not limbs[names.index(("left_hip", "right_hip"))]
     assert int(limbs.sum()) == 8
+
+
+def test_targets_are_the_same_whether_rendered_at_once_or_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    student, rows = module_of().student, torch.tensor([3, 0])
+    window = make_window(5)
+    window.selected = np.arange(5)
+    keypoints = torch.rand(5, 1, len(BODY), 3) * 60 + 1
+    keypoints[3, 0, 2] = 0.0
+    labels = WindowLabels(BODY, keypoints)
+    supplied = torch.ones(len(BODY), dtype=torch.bool)
+    whole, known = distillation._Targets(student, labels, window, supplied).of(rows)
+    monkeypatch.setattr(distillation, "_KEPT_BYTES", 0)
+    part, known_of_part = distillation._Targets(student, labels, window, supplied).of(rows)
+    assert whole.confidence_maps.any()
+    assert torch.equal(whole.confidence_maps, part.confidence_maps)
+    assert torch.equal(whole.part_affinity_fields, part.part_affinity_fields)
+    assert torch.equal(known, known_of_part)
+    assert known.tolist() == [[joint != 2 for joint in range(len(BODY))], [True] * len(BODY)]
 
 
 def test_joints_the_teacher_has_not_are_unknown() -> None:
