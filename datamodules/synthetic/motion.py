@@ -77,8 +77,9 @@ ACTIONS: dict[str, Action] = {
 SNAPSHOTS: dict[str, Action] = {
     "running": Action(("run",), trunks=("sprint", "upright"), speed=3.2, rests=0.0, gait=40.0),
     "sport": Action(("throw|aside", "swing", "up", "forward|throw", "up_aside", "aside", "run"),
-                    ("lunge", "wide", "step", "kick", "crouch", "jump"), tuple(TRUNKS), hold=(0.3, 0.8), rests=1.0),
-    "anything": Action(tuple(ARMS), ("stand", "relaxed", "wide", "step", "lunge", "crouch"), tuple(TRUNKS), rests=1.0),
+                    ("lunge", "wide", "step", "kick", "crouch", "jump"), tuple(TRUNKS)[:7], hold=(0.3, 0.8), rests=1.0),
+    "anything": Action(tuple(ARMS), ("stand", "relaxed", "wide", "step", "lunge", "crouch"), tuple(TRUNKS)[:8],
+                       rests=1.0),
 }  # fmt: skip
 
 

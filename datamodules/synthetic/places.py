@@ -67,7 +67,7 @@ def snapshot_scene(rng: np.random.Generator) -> Scene:
     boxes: list[Box] = []
     if rng.random() < 0.5:
         width, depth = rng.uniform(2.5, 6, 2)
-        pattern = [str(rng.choice(WALLS[:4])) for _ in range(2)]
+        pattern = [str(rng.choice(WALLS[:4], p=[0.5, 0.2, 0.2, 0.1])) for _ in range(2)]
         tint = paint(rng, 0.45, 0.15, 0.7)
         boxes += [
             Box((0, depth + 2), (14, 0.1), 0, 3.2, 0, tint, pattern[0]),
@@ -95,7 +95,7 @@ def snapshot_scene(rng: np.random.Generator) -> Scene:
                              rng.uniform(4, 10) if house else rng.uniform(0.8, 3), rng.uniform(-0.3, 0.3),
                              paint(rng, 0.5, 0.15, 0.6) if house else (0.05, rng.uniform(0.08, 0.2), 0.03),
                              str(rng.choice(["windows", "bricks"])) if house else "shelves"))  # fmt: skip
-    boxes += [_thing(rng, rng.uniform(-4, 4), rng.uniform(-1.5, 6)) for _ in range(rng.integers(1, 7))]
+    boxes += [_thing(rng, rng.uniform(-4, 4), rng.uniform(-1.5, 6)) for _ in range(rng.integers(0, 5))]
     return Scene(floor, floor_paint, tuple(boxes), sky, int(rng.integers(1 << 30)))
 
 
@@ -115,7 +115,7 @@ def _thing(rng: np.random.Generator, x: float, y: float) -> Box:
     high = {"crate": rng.uniform(0.3, 1.1), "table": 0.75, "post": rng.uniform(0.9, 3.0)}[size]
     low = 0.69 if size == "table" and rng.random() < 0.5 else 0.0
     return Box((x, y), (float(half[0]), float(half[1])), low, high, rng.uniform(0, 3), paint(rng, 0.8, 0.04, 0.7),
-               str(rng.choice(WALLS[:4], p=[0.7, 0.1, 0.1, 0.1])))  # fmt: skip
+               str(rng.choice(WALLS[:4], p=[0.85, 0.05, 0.05, 0.05])))  # fmt: skip
 
 
 def occluder(rng: np.random.Generator, spot: np.ndarray, camera_position: np.ndarray) -> Box:
