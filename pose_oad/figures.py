@@ -46,13 +46,14 @@ def error_curve(
     axes.set_ylim(0, max(top, 1e-3))
     for name, frame in change_points(rows):
         axes.axvline(frame, color="0.5", linewidth=0.8, linestyle="--")
-        axes.text(frame, axes.get_ylim()[1], f" {name}", rotation=90, va="top", ha="left", fontsize=6, color="0.4")
+        label = axes.text(frame, axes.get_ylim()[1], f" {name}", rotation=90, va="top", fontsize=6, color="0.4")
+        label.set_in_layout(False)  # a long name must not push the axes aside
     chosen = np.concatenate([np.asarray(row["selected_frames"], dtype=float) for row in rows])
     axes.plot(
         chosen, np.zeros(len(chosen)), "|", color=TEACHER[0], markersize=8, clip_on=False, label="frames labelled"
     )
     axes.set(xlabel="frame of the stream", ylabel=quantity, title=title, xlim=(starts[0], starts[-1]))
-    axes.legend(loc="upper right", fontsize=8, framealpha=0.9)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 

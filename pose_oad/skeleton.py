@@ -129,8 +129,9 @@ def map_keypoints(keypoints: Tensor, source: Skeleton, target: Skeleton) -> Tens
     uses = weights > 0
     location = torch.einsum("ts,...sc->...tc", weights, keypoints[..., :2])
     confidence = keypoints[..., 2].unsqueeze(-2).expand(*keypoints.shape[:-2], len(target), len(source))
-    confidence = confidence.masked_fill(~uses, float("inf")).amin(-1)
-    found = uses.any(-1) & (confidence > 0)
+    # The less sure side decides; a joint that the source cannot supply has none.
+    confidence = confidence.masked_fill(~uses, torch.inf).amin(-1).masked_fill(~uses.any(-1), 0.0)
+    found = confidence > 0
     return torch.cat([location, confidence.unsqueeze(-1)], -1) * found.unsqueeze(-1)
 
 

@@ -21,6 +21,10 @@ HAIRS = ((0.03, 0.02, 0.02), (0.09, 0.05, 0.03), (0.22, 0.12, 0.05), (0.50, 0.34
 PATTERNS = ("plain", "plain", "hoops", "stripes", "checks", "print", "blocks", "dots")
 Colour = tuple[float, float, float]
 
+#: Every recorded subject wears orange bands on the left limbs and turquoise ones on the right. Photographs show nothing
+#: like it, so which side is which is what a student can learn from this camera and from nowhere else.
+STUDIO_BANDS: tuple[Colour, Colour] = ((0.80, 0.28, 0.04), (0.03, 0.42, 0.50))
+
 
 @dataclass(frozen=True)
 class Outfit:
@@ -40,7 +44,7 @@ class Outfit:
         shoes: colour of the shoes
         loose: extra thickness of the clothes, m
         bag: whether the person carries a rucksack
-        markers: whether small bright markers of a motion-capture system stick to the body
+        bands: colours of wide bands round the left and the right limbs, as a recording studio may use; None: no bands
     """
 
     skin: Colour
@@ -56,7 +60,7 @@ class Outfit:
     shoes: Colour
     loose: float
     bag: bool
-    markers: bool = False
+    bands: tuple[Colour, Colour] | None = None
 
 
 def colour(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
@@ -94,7 +98,7 @@ def street_outfit(rng: np.random.Generator) -> Outfit:
 
 
 def studio_outfit(rng: np.random.Generator) -> Outfit:
-    """Draw the clothes of a recorded subject: muted, dark, few patterns, with markers."""
+    """Draw the clothes of a recorded subject: muted, dark, few patterns, with the studio's bands."""
     return Outfit(
         skin=SKINS[rng.integers(3)],
         hair=HAIRS[rng.integers(4)],
@@ -113,7 +117,7 @@ def studio_outfit(rng: np.random.Generator) -> Outfit:
         shoes=colour(rng, (0, 0.3), (0.02, 0.3)),
         loose=float(rng.uniform(0.006, 0.016)),
         bag=False,
-        markers=True,
+        bands=STUDIO_BANDS,
     )
 
 

@@ -160,9 +160,8 @@ def _arm(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, s
     shoulder, elbow, wrist = (points[f"{side}_{part}"] for part in ("shoulder", "elbow", "wrist"))
     palm = wrist + 0.48 * (points[f"{side}_hand"] - wrist)
     reach = 0.7 * build.forearm
-    if outfit.markers:
-        _stick_marker(upper, sign)
-        _stick_marker(lower, sign)
+    _wrap_band(upper, outfit, sign)
+    _wrap_band(lower, outfit, sign)
     return [
         _Part(shoulder, elbow, up[..., 0], (0.056 * g + outfit.loose, 0.041 * g + thick), upper, bulge=0.004),
         _Part(elbow, wrist, fore[..., 0], (0.040 * g + thick, 0.027 * g + 0.5 * thick), lower, bulge=0.006 * g),
@@ -181,9 +180,8 @@ def _leg(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, s
     thigh, shank, foot = (frames[f"{side}_{part}"] for part in ("thigh", "shank", "foot"))
     hip, knee, ankle = (points[f"{side}_{part}"] for part in ("hip", "knee", "ankle"))
     shoe = appearance.plain(rng, outfit.shoes)
-    if outfit.markers:
-        _stick_marker(upper, sign)
-        _stick_marker(lower, sign)
+    _wrap_band(upper, outfit, sign)
+    _wrap_band(lower, outfit, sign)
     return [
         _Part(hip + _offset(thigh, left=0.012 * sign), knee, thigh[..., 0],
               (0.086 * g + outfit.loose, 0.054 * g + thick), upper, bulge=0.006),
@@ -194,8 +192,10 @@ def _leg(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, s
     ]  # fmt: skip
 
 
-def _stick_marker(texture: np.ndarray, sign: float) -> None:
-    """Stick a bright marker on the outer side of a limb near its end (in place), as motion capture needs them."""
-    rows, columns = texture.shape[:2]
-    middle = int(columns * (0.5 + 0.25 * sign))
-    texture[int(0.86 * rows) : int(0.93 * rows), middle - columns // 16 : middle + columns // 16] = 0.8
+def _wrap_band(texture: np.ndarray, outfit: Outfit, sign: float) -> None:
+    """Wrap a wide band of the side's colour round the lower half of a limb (in place), keeping the folds."""
+    if outfit.bands is None:
+        return
+    rows = slice(int(0.4 * len(texture)), int(0.97 * len(texture)))
+    folds = texture[rows].mean(-1, keepdims=True)
+    texture[rows] = np.array(outfit.bands[0 if sign > 0 else 1]) * folds / folds.mean()

@@ -29,7 +29,7 @@ from pose_oad.errors import UserError, check
 from pose_oad.skeleton import get_skeleton
 
 #: Raised whenever the same parameters would give other files.
-VERSION = 3
+VERSION = 4
 MARKER = "world.json"
 SPLITS = ("train2017", "val2017")
 _PHOTOGRAPHS_PER_TASK = 20
