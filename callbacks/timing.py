@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from lightning import Callback, LightningModule, Trainer
 
 from pose_oad.distillation import as_distillation
 from pose_oad.window import FrameWindow
+
+_STATUS = Path("/proc/self/status")  # Linux only
 
 #: Phases that add up to a window's work, in order; ``decode`` runs beside them in the background.
 PHASES = ("decode", "wait", "predict", "evaluate", "query", "label", "train", "log")
@@ -85,4 +88,15 @@ def peak_memory() -> float:
     """Return the largest memory this process has held, MB: on the GPU if there is one, else resident."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
+    return peak_resident()
+
+
+def peak_resident() -> float:
+    """Return the largest resident memory of this process since it began, MB.
+
+    Linux says so itself; its getrusage would count what a larger parent process held before it started this one.
+    """
+    if _STATUS.exists():
+        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

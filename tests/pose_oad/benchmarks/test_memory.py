@@ -4,8 +4,9 @@ import numpy as np
 import psutil
 import pytest
 
+from callbacks.timing import peak_resident
 from pose_oad.benchmarks import memory
-from pose_oad.benchmarks.memory import bench_memory, peak_resident
+from pose_oad.benchmarks.memory import bench_memory
 from pose_oad.errors import UserError
 
 
