@@ -59,8 +59,8 @@ class World:
     train_images: int = 1600
     val_images: int = 120
     image_size: int = 320
-    stream_sequences: int = 6
-    stream_frames: int = 750
+    stream_sequences: int = 30
+    stream_frames: int = 150
     other_sequences: int = 2
     other_frames: int = 250
     frame_size: int = 256

@@ -25,8 +25,6 @@ def bench_memory(cfg: DictConfig) -> list[Figure]:
     Args:
         cfg: ``conf/bench.yaml``
 
-    Raises:
-        UserError: on a system that does not tell a process its peak.
     """
     log.info("  student: %s", describe_student(cfg))
     peaks, frames = {}, {}
