@@ -22,7 +22,7 @@ help:  ## show this list
 setup: $(SETUP)  ## make .venv and install the pinned packages
 $(SETUP): requirements.txt pyproject.toml
 	test -x $(PYTHON) || python3 -m venv .venv
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 

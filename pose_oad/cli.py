@@ -116,9 +116,18 @@ def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)
+        _interrupted()
+    except SystemExit as stop:
+        # Lightning's trainer turns an interrupt into exit code 1.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            _interrupted()
+        raise
     sys.exit(0)
+
+
+def _interrupted() -> NoReturn:
+    sys.stderr.write("interrupted\n")
+    sys.exit(130)
 
 
 def help_text(verb: str, doc: str) -> str:

@@ -79,7 +79,9 @@ def main(cfg: DictConfig) -> PretrainResult:
     """
     import lightning
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    from pose_oad.tracking import quiet_libraries
+
+    quiet_libraries()
     files = CheckpointFiles.within(cfg.checkpoint.folder)
     if cfg.resume and not files.last.is_file():
         raise UserError(f"resume=true: no {files.last} to continue from; expected one of an earlier pre-training")

@@ -61,6 +61,17 @@ def test_an_interrupt_ends_quietly(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "interrupted\n"
 
 
+def test_an_interrupt_that_lightning_made_an_exit_is_one_too(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(cfg: DictConfig) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise SystemExit(1)  # noqa: B904  (its context is what is read)
+
+    assert exit_code([], work) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_help_lists_choices_and_commented_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["--help"]) == 0
     page = capsys.readouterr().out
