@@ -47,14 +47,17 @@ def row_of(window: FrameWindow) -> dict[str, Any]:
     """Describe a window in plain values.
 
     Returns:
-        window number, first and last frame number, its clips with the frame each starts at, the chosen frames' numbers,
+        window number, first and last frame number, its clips with the frame each starts at and their labels, the chosen frames' numbers,
         and the window's metrics; a NaN becomes None.
     """
     return {
         "window": window.index,
         "first_frame": int(window.ids[0]),
         "last_frame": int(window.ids[-1]),
-        "clips": [{"name": segment.clip, "first_frame": int(window.ids[segment.start])} for segment in window.segments],
+        "clips": [
+            {"name": segment.clip, "first_frame": int(window.ids[segment.start]), **segment.labels}
+            for segment in window.segments
+        ],
         "selected_frames": window.ids[window.selected].tolist(),
         **{key: None if np.isnan(value) else value for key, value in window.metrics.items()},
     }

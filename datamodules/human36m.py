@@ -89,20 +89,19 @@ class Human36mSource:
                 continue
             others.add(match["camera"])
             if match["camera"] == camera:
-                action = _CANONICAL.get(match["action"], match["action"])
-                found.setdefault(action, []).append((int(match["number"] or 0), path))
+                found.setdefault(_action(path), []).append((int(match["number"] or 0), path))
         if not found:
             raise UserError(f"stream.cameras={camera}: {folder} has no video of it{nearest(camera, others)}")
         for action in actions or ():
             if action not in found:
                 raise UserError(f"stream.actions={action}: {subject} has no such action{nearest(action, found)}")
         paths = [path for action in (actions or sorted(found)) for _, path in sorted(found[action])]
-        return [self._clip(subject, path) for path in paths if not self._skipped(subject, path)]
+        return [self._clip(subject, camera, path) for path in paths if not self._skipped(subject, path)]
 
     def _skipped(self, subject: str, path: Path) -> bool:
         return any(fnmatch.fnmatch(f"{subject}/{path.stem}", pattern) for pattern in self._skip)
 
-    def _clip(self, subject: str, video: Path) -> Clip:
+    def _clip(self, subject: str, camera: str, video: Path) -> Clip:
         poses = self.root / subject / "MyPoseFeatures" / "D2_Positions" / f"{video.stem}.cdf"
         size, rate, frames = probe(video)
         labelled = count_poses(poses)
@@ -114,7 +113,14 @@ class Human36mSource:
                 "%s: %d poses for %d frames; the smaller number counts, here and below", poses, labelled, frames
             )
         start, stop = fraction_of(min(labelled, frames), *self._fractions)
-        return Clip(f"{subject}/{video.stem}", video, size, rate, start, stop, partial(read_poses, poses))
+        labels = {"subject": subject, "action": _action(video), "camera": camera}
+        return Clip(f"{subject}/{video.stem}", video, size, rate, start, stop, partial(read_poses, poses), labels)
+
+
+def _action(video: Path) -> str:
+    """Return the canonical name of the action that a video shows."""
+    name = video.name.partition(".")[0].partition(" ")[0]
+    return _CANONICAL.get(name, name)
 
 
 def count_poses(path: Path) -> int:

@@ -126,7 +126,8 @@ class _WindowBuilder:
         if self.filled == self._start:
             return
         images = np.stack(self._teacher_images) if self._teacher_images else None
-        self.segments.append(Segment(self._clip.name, self._start, self.filled, self._fit, images))
+        clip = self._clip
+        self.segments.append(Segment(clip.name, self._start, self.filled, self._fit, images, clip.labels))
         if truth is not None:
             self.truth.append(truth[self._numbers])
 

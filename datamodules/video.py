@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +35,7 @@ class Clip:
         stop: source frame after its last
         truth: loads the ground truth of all source frames, shape (frames, people, joints, 3), original px; None
             where there is none
+        labels: what evaluation groups errors by, as ``{"subject": "S1", "action": "Walking", "camera": "55011271"}``
     """
 
     name: str
@@ -44,6 +45,7 @@ class Clip:
     start: int
     stop: int
     truth: Callable[[], np.ndarray] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def sampled_length(self, rate: float | None) -> int:
         """Number of frames the stretch yields at a camera rate (frames/s; None: every frame)."""

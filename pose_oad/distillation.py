@@ -100,7 +100,8 @@ class OnlineDistillation(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam over all layers."""
-        return torch.optim.Adam(self.student.parameters(), lr=self.options.learning_rate)
+        # Fused: a step over a handful of frames otherwise spends a sixth of its time in updating small tensors one by one.
+        return torch.optim.Adam(self.student.parameters(), lr=self.options.learning_rate, fused=True)
 
     def training_step(self, batch: FrameWindow, batch_idx: int) -> None:
         """Label the chosen frames of a window, then train on them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -40,6 +40,7 @@ class Segment:
         fit: how its frames lie in the student's input
         teacher_images: RGB frames at the teacher's resolution, one for each candidate frame of the segment, uint8,
             shape (candidates, height, width, 3); None where the teacher reads no pixels
+        labels: what evaluation groups errors by, as ``{"subject": "S1", "action": "Walking", "camera": "55011271"}``
     """
 
     clip: str
@@ -47,6 +48,7 @@ class Segment:
     stop: int
     fit: FrameFit
     teacher_images: np.ndarray | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

@@ -167,7 +167,7 @@ def _train(student: PoseStudent, frames: Tensor, keypoints: Tensor, training: Tr
         for layer in student.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eval()
-    optimizer = torch.optim.Adam(student.parameters(), lr=training.learning_rate)
+    optimizer = torch.optim.Adam(student.parameters(), lr=training.learning_rate, fused=True)
     # The order of the other loop, so that both end with the same weights.
     generator = torch.Generator().manual_seed(hash((training.seed, window)) & 0x7FFF_FFFF)
     for _ in range(training.epochs):
