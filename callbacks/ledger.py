@@ -47,8 +47,8 @@ def row_of(window: FrameWindow) -> dict[str, Any]:
     """Describe a window in plain values.
 
     Returns:
-        window number, first and last frame number, its clips with the frame each starts at and their labels, the chosen frames' numbers,
-        and the window's metrics; a NaN becomes None.
+        window number, first and last frame number, its clips with the frame each starts at and their labels, the
+        chosen frames' numbers, and the window's metrics; a NaN becomes None.
     """
     return {
         "window": window.index,

@@ -100,7 +100,7 @@ class OnlineDistillation(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam over all layers."""
-        # Fused: a step over a handful of frames otherwise spends a sixth of its time in updating small tensors one by one.
+        # Fused: otherwise a step over a handful of frames spends a sixth of its time on updating small tensors.
         return torch.optim.Adam(self.student.parameters(), lr=self.options.learning_rate, fused=True)
 
     def training_step(self, batch: FrameWindow, batch_idx: int) -> None:
