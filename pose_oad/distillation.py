@@ -28,8 +28,10 @@ class TrainingOptions:
     """How the student trains on the frames chosen from one window.
 
     Attributes:
-        epochs: passes over the chosen frames
-        steps: optimiser steps per window instead of epochs (equal compute whatever the budget); None counts epochs
+        budget: what is the same in every window with a choice: ``epochs`` over the chosen frames (the paper's; the
+            steps then grow with the label budget) or optimiser ``steps`` (equal compute whatever the label budget)
+        epochs: passes over the chosen frames, under ``budget=epochs``
+        steps: optimiser steps per window, under ``budget=steps``
         batch_size: frames per optimiser step
         learning_rate: Adam's
         optimizer_state: ``fresh`` in every window (the paper's) or ``kept``
@@ -39,8 +41,9 @@ class TrainingOptions:
         seed: ``seed.model``, order of the frames
     """
 
+    budget: Literal["epochs", "steps"] = "epochs"
     epochs: int = 10
-    steps: int | None = None
+    steps: int = 10
     batch_size: int = 32
     learning_rate: float = 1e-3
     optimizer_state: Literal["fresh", "kept"] = "fresh"
@@ -57,11 +60,10 @@ class TrainingOptions:
         """
         heavy = isinstance(self.foreground, int | float) and self.foreground >= 0
         check(heavy, "training.foreground", self.foreground, "a number, 0 or more")
-        for key in ("epochs", "batch_size"):
+        check(self.budget in ("epochs", "steps"), "training.budget", self.budget, "epochs or steps")
+        for key in ("epochs", "steps", "batch_size"):
             value = getattr(self, key)
             check(isinstance(value, int) and value >= 1, f"training.{key}", value, "a whole number, 1 or more")
-        steps_ok = self.steps is None or (isinstance(self.steps, int) and self.steps >= 1)
-        check(steps_ok, "training.steps", self.steps, "a whole number, 1 or more, or null")
         rate = self.learning_rate
         check(isinstance(rate, int | float) and rate > 0, "training.learning_rate", rate, "a number above 0")
         check(
@@ -149,7 +151,7 @@ class OnlineDistillation(LightningModule):
         """Yield rows of the chosen frames, shuffled anew in every epoch."""
         generator = torch.Generator().manual_seed(hash((self.options.seed, window_index)) & 0x7FFF_FFFF)
         per_epoch = -(-frames // self.options.batch_size)
-        steps = self.options.steps or self.options.epochs * per_epoch
+        steps = self.options.steps if self.options.budget == "steps" else self.options.epochs * per_epoch
         while steps > 0:
             for rows in torch.randperm(frames, generator=generator).split(self.options.batch_size)[:steps]:
                 steps -= 1

@@ -39,7 +39,7 @@ _FIXED: dict[str, Any] = {
     "teacher.misses": 0.0,
     "teacher.swaps": 0.0,
     "window.camera_rate": None,
-    "training.steps": None,
+    "training.budget": "epochs",
     "training.optimizer_state": "fresh",
     "training.labels": "keypoints",
     "metric.missing": "argmax",

@@ -92,7 +92,11 @@ def module_of(**options) -> OnlineDistillation:
 
 @pytest.mark.parametrize(
     ("options", "steps"),
-    [({"epochs": 2, "batch_size": 4}, 6), ({"epochs": 3, "batch_size": 32}, 3), ({"steps": 5, "batch_size": 4}, 5)],
+    [
+        ({"epochs": 2, "batch_size": 4}, 6),
+        ({"epochs": 3, "batch_size": 32}, 3),
+        ({"budget": "steps", "steps": 5, "batch_size": 4}, 5),
+    ],
 )
 def test_batches_cover_every_chosen_frame_in_every_epoch(options: dict, steps: int) -> None:
     batches = list(module_of(**options)._batches(10, window_index=0))
@@ -142,6 +146,8 @@ def test_a_teacher_without_a_common_joint_is_refused() -> None:
     [
         ({"epochs": 0}, "training.epochs=0"),
         ({"steps": 0}, "training.steps=0"),
+        ({"steps": None}, "training.steps=None"),
+        ({"budget": "time"}, "training.budget=time"),
         ({"batch_size": 1.5}, "training.batch_size=1.5"),
         ({"learning_rate": -1}, "training.learning_rate=-1"),
         ({"optimizer_state": "old"}, "training.optimizer_state=old"),
