@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from lightning import LightningDataModule
 
-from datamodules.video import Clip, FrameSource, read_frames
+from datamodules.frames import DecodedFrame, FrameCache, FrameSizes, decode_frames
+from datamodules.video import Clip, FrameSource
 from pose_oad.distillation import as_distillation
 from pose_oad.errors import UserError, check
 from pose_oad.geometry import Fit, FrameFit
+from pose_oad.skeleton import Skeleton
 from pose_oad.window import FrameWindow, Segment
 
 ImageSize = Callable[[tuple[int, int]], tuple[int, int] | None]
@@ -34,6 +36,7 @@ class StreamOptions:
         teacher_image_size: width and height at which the teacher wants a frame of a given size; None if it reads none
         teacher_every: the teacher sees one frame in this many
         decoder_threads: threads of the video decoder
+        cache: keeps decoded frames for later runs; None decodes every time
     """
 
     window_frames: int
@@ -43,6 +46,7 @@ class StreamOptions:
     teacher_image_size: ImageSize = lambda size: None
     teacher_every: int = 1
     decoder_threads: int = 1
+    cache: FrameCache | None = None
 
 
 @dataclass(frozen=True)
@@ -106,20 +110,15 @@ class _WindowBuilder:
     def open_segment(self, clip: Clip) -> None:
         self._clip, self._start = clip, self.filled
         self._fit = FrameFit.of(clip.frame_size, self.options.input_size, self.options.fit)
-        self._teacher_size = self.options.teacher_image_size(clip.frame_size)
         self._teacher_images: list[np.ndarray] = []
         self._numbers: list[int] = []
 
-    def add(self, number: int, frame: Any) -> None:
+    def add(self, frame: DecodedFrame) -> None:
         left, top, width, height = self._fit.content
-        rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
-        self._pixels[self.filled, top : top + height, left : left + width] = rgb
-        if self._teacher_size is not None and (self.position.frame + self.filled) % self.options.teacher_every == 0:
-            width, height = self._teacher_size
-            self._teacher_images.append(
-                frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
-            )
-        self._numbers.append(number)
+        self._pixels[self.filled, top : top + height, left : left + width] = frame.student
+        if frame.teacher is not None and (self.position.frame + self.filled) % self.options.teacher_every == 0:
+            self._teacher_images.append(frame.teacher)
+        self._numbers.append(frame.number)
         self.filled += 1
 
     def close_segment(self, truth: np.ndarray | None) -> None:
@@ -131,7 +130,7 @@ class _WindowBuilder:
         if truth is not None:
             self.truth.append(truth[self._numbers])
 
-    def build(self, metric_width: float | None) -> FrameWindow:
+    def build(self, metric_width: float | None, truth_skeleton: Skeleton | None) -> FrameWindow:
         ids = np.arange(self.position.frame, self.position.frame + self.filled)
         first_width = self.segments[0].fit.frame_size[0]
         return FrameWindow(
@@ -141,6 +140,7 @@ class _WindowBuilder:
             candidates=np.flatnonzero(ids % self.options.teacher_every == 0),
             segments=tuple(self.segments),
             metric_scale=metric_width / first_width if metric_width else 1.0,
+            truth_skeleton=truth_skeleton,
             _sealed_truth=torch.from_numpy(np.concatenate(self.truth)) if self.truth else None,
         )
 
@@ -195,12 +195,12 @@ class WindowLoader:
         for number, clip in enumerate(self.source.clips[position.clip :], start=position.clip):
             truth = clip.truth() if clip.truth else None
             builder.open_segment(clip)
-            for source_frame, frame in read_frames(clip, self.options.rate, after, self.options.decoder_threads):
-                builder.add(source_frame, frame)
+            for frame in self._frames(clip, after, position.frame + builder.filled):
+                builder.add(frame)
                 if builder.filled == self.options.window_frames:
                     builder.close_segment(truth)
                     position = StreamPosition(
-                        position.window + 1, position.frame + builder.filled, number, source_frame
+                        position.window + 1, position.frame + builder.filled, number, frame.number
                     )
                     yield self._finish(builder, started), position
                     started = time.perf_counter()
@@ -212,8 +212,17 @@ class WindowLoader:
             end = StreamPosition(position.window + 1, position.frame + builder.filled, len(self.source.clips))
             yield self._finish(builder, started), end
 
+    def _frames(self, clip: Clip, after: int | None, first: int) -> Iterator[DecodedFrame]:
+        """Yield a clip's frames behind a source frame; ``first`` is the stream's number of the next one."""
+        options = self.options
+        _, _, width, height = FrameFit.of(clip.frame_size, options.input_size, options.fit).content
+        sizes = FrameSizes((width, height), options.teacher_image_size(clip.frame_size))
+        if options.cache is not None:
+            return options.cache.frames(clip, sizes, options.rate, after)
+        return decode_frames(clip, sizes, options.rate, after, options.decoder_threads, options.teacher_every, first)
+
     def _finish(self, builder: _WindowBuilder, started: float) -> FrameWindow:
-        window = builder.build(self.source.metric_width)
+        window = builder.build(self.source.metric_width, self.source.skeleton)
         window.seconds["decode"] = time.perf_counter() - started
         return window
 

@@ -62,7 +62,10 @@ class FrameWindow:
         candidates: positions in the window of the frames the teacher has seen, the only ones that may be selected
         segments: the clips the frames come from, in order
         metric_scale: px of the reported metric per px of the original frame (1 unless the source says otherwise)
+        truth_skeleton: joint set of the ground truth; None where there is none
         selected: positions the query strategy chose, ascending; empty until it has chosen
+        scores: how much the strategy thought each frame worth labelling, shape (frames,), larger is more, of meaning
+            for the candidates only; None where it scored nothing
         predictions: the student's keypoints before any training on this window, original px, shape
             (frames, joints, 3); None until predicted
         seconds: wall-clock time spent on this window by phase, s
@@ -77,7 +80,9 @@ class FrameWindow:
     candidates: np.ndarray
     segments: tuple[Segment, ...]
     metric_scale: float = 1.0
+    truth_skeleton: Skeleton | None = None
     selected: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    scores: np.ndarray | None = None
     predictions: Tensor | None = None
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -178,14 +183,30 @@ class SelectionView:
         skeleton: joint set of predictions and labels
         rng: random numbers of this window, seeded by ``seed.selection`` and the window's number
         frame_diagonal: length of the original frames' diagonal, px
+        scores: what the strategy's ``score`` returned, shape (frames,); None until then
+
+    Args:
+        window: the window
+        budget: how many must be chosen
+        skeleton: joint set of predictions and labels
+        rng: random numbers of this window
+        predictions: the scorer's keypoints, original px, shape (frames, joints, 3); None for a strategy that reads none
+        truth: the ground truth, likewise; for the oracle alone, None for every strategy that could be used
     """
 
     def __init__(
-        self, window: FrameWindow, budget: int, skeleton: Skeleton, rng: np.random.Generator, predictions: Tensor | None
+        self,
+        window: FrameWindow,
+        budget: int,
+        skeleton: Skeleton,
+        rng: np.random.Generator,
+        predictions: Tensor | None,
+        truth: Tensor | None = None,
     ) -> None:
         self.index, self.ids, self.frames, self.candidates = window.index, window.ids, window.frames, window.candidates
         self.budget, self.skeleton, self.rng = budget, skeleton, rng
-        self._predictions = predictions
+        self._predictions, self._truth = predictions, truth
+        self.scores: np.ndarray | None = None
         self.frame_diagonal = float(max(np.hypot(*s.fit.frame_size) for s in window.segments))
         self._label = window.label
 
@@ -205,12 +226,14 @@ class SelectionView:
 
     @property
     def truth(self) -> Tensor:
-        """Refuse: a strategy never sees the ground truth.
+        """The true person of each frame, for the oracle alone: original px, shape (frames, joints, 3).
 
         Raises:
-            GroundTruthAccessError: always.
+            GroundTruthAccessError: for every strategy that does not declare ``sees_truth``.
         """
-        raise GroundTruthAccessError("a query strategy cannot see the ground truth")
+        if self._truth is None:
+            raise GroundTruthAccessError("a query strategy cannot see the ground truth")
+        return self._truth
 
     def teacher_keypoints(self, positions: np.ndarray) -> Tensor:
         """Ask the teacher about some frames; every frame asked counts as a teacher call.

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from pose_oad.geometry import FrameFit
+from pose_oad.skeleton import get_skeleton
 from pose_oad.window import FrameWindow, Segment
 
 
@@ -43,5 +44,6 @@ def make_window(
             for n, (s, a, b) in enumerate(zip(sizes, bounds[:-1], bounds[1:], strict=True))
         ),
         predictions=predictions,
+        truth_skeleton=get_skeleton("body-12"),
         _sealed_truth=torch.rand(frames, 1, 12, 3, generator=generator) * 60 + 1 if truth is None else truth,
     )

@@ -4,7 +4,7 @@
 - ``sampling``: uniform, random
 - ``error``: largest student-teacher distance
 - ``confidence``: least confident student
-- ``references``: every frame, no frame
+- ``references``: every frame, no frame, the frames of largest true error
 
 Adding one: (1) a class here with ``score(view)``, or with ``select(view)`` where no score exists; set
 ``needs_predictions`` if it reads ``view.predictions``. (2) ``conf/strategy/<name>.yaml`` with its ``_target_`` and

@@ -12,8 +12,9 @@ from torch import Tensor
 from pose_oad.distillation import as_distillation
 from pose_oad.errors import UserError, check
 from pose_oad.prediction import predict_keypoints
+from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
-from pose_oad.window import FrameWindow, SelectionView
+from pose_oad.window import FrameWindow, SelectionView, reveal
 
 Scorer = Literal["frozen", "live"]
 
@@ -39,6 +40,10 @@ class QueryStrategy(Callback):
 
     #: Whether :meth:`score` or :meth:`select` reads ``view.predictions``.
     needs_predictions = False
+    #: Whether it is handed the ground truth: the oracle is, and nothing that could be used on a device.
+    sees_truth = False
+    #: Whether it is a point of comparison rather than a way to choose frames; reports set it apart.
+    reference = False
 
     def __init__(self, rate: float = 0.1, seed: int = 0, scorer: Scorer = "frozen", min_gap: int = 1) -> None:
         number = isinstance(rate, int | float) and not isinstance(rate, bool)
@@ -71,6 +76,7 @@ class QueryStrategy(Callback):
         scores = np.asarray(self.score(view), dtype=np.float64)
         if scores.shape != (len(view),):
             raise UserError(f"strategy {self.name}: score() returned shape {scores.shape}, expected ({len(view)},)")
+        view.scores = scores
         return top_k(scores[view.candidates], view.candidates, view.budget, self.min_gap, view.rng)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -85,7 +91,7 @@ class QueryStrategy(Callback):
             window.selected = self.choose(window, as_distillation(pl_module).student)
 
     def choose(self, window: FrameWindow, student: PoseStudent) -> np.ndarray:
-        """Choose frames of a window and check what was chosen.
+        """Choose frames of a window and check what was chosen; the scores are kept in ``window.scores``.
 
         Args:
             window: the window
@@ -95,13 +101,16 @@ class QueryStrategy(Callback):
             Ascending positions in the window.
 
         Raises:
-            UserError: if the strategy returned anything but as many different candidates as its budget.
+            UserError: if the strategy returned anything but as many different candidates as its budget, or needs a
+                ground truth that the stream has not.
         """
         budget = min(self.budget(len(window)), len(window.candidates))
         rng = np.random.Generator(np.random.Philox(key=[self.seed, window.index]))
         predictions = self._predictions(window, student) if self.needs_predictions and budget else None
-        view = SelectionView(window, budget, student.skeleton, rng, predictions)
+        truth = self._truth(window, student.skeleton) if self.sees_truth and budget else None
+        view = SelectionView(window, budget, student.skeleton, rng, predictions, truth)
         chosen = np.asarray(self.select(view) if budget else [], dtype=np.int64)
+        window.scores = view.scores
         if len(np.unique(chosen)) != budget or not np.isin(chosen, window.candidates).all():
             raise UserError(
                 f"strategy {self.name}: window {window.index}: chose {len(chosen)} frames ({len(np.unique(chosen))} "
@@ -114,6 +123,16 @@ class QueryStrategy(Callback):
             # Evaluation has just predicted this window with the student as it is now.
             return window.predictions
         return window.to_frame(predict_keypoints(self._frozen or student, window.frames))
+
+    def _truth(self, window: FrameWindow, skeleton: Skeleton) -> Tensor:
+        """Open the ground truth for a strategy that says it sees it; the person that evaluation measures."""
+        truth = reveal(window)
+        if truth is None or window.truth_skeleton is None:
+            raise UserError(
+                f"strategy={self.name}: this stream has no ground truth to choose by; choose another strategy, as "
+                "strategy=error"
+            )
+        return map_keypoints(truth[:, 0], window.truth_skeleton, skeleton)
 
 
 def top_k(scores: np.ndarray, positions: np.ndarray, k: int, min_gap: int, rng: np.random.Generator) -> np.ndarray:
