@@ -172,16 +172,12 @@ class _Targets:
         self._device = student.scale.device
         self._maps: MapTargets | None = None
         self.known_limbs: Tensor | None = None
-        keypoints = map_keypoints(labels.keypoints, labels.skeleton, student.skeleton)
-        self._keypoints = window.to_input(keypoints, window.selected)
-        # A joint missing in one person of a frame is unknown there, not absent: its maps do not count.
-        person = (keypoints[..., 2] > 0).any(-1, keepdim=True)
-        self._known = ~(person & (keypoints[..., 2] == 0)).any(1) & supplied
+        self._keypoints, self._known = labelled_people(labels, window, student.skeleton, supplied)
         if labels.confidence_maps is not None:
             self._maps, known, limbs = match_maps(labels, student.skeleton)
-            self._known = known.expand(len(keypoints), -1)
+            self._known = known.expand(len(self._keypoints), -1)
             self.known_limbs = limbs.to(self._device)
-        elif len(keypoints) * _map_bytes(student) <= _KEPT_BYTES:
+        elif len(self._keypoints) * _map_bytes(student) <= _KEPT_BYTES:
             self._maps = self._render(self._keypoints)
 
     def of(self, rows: Tensor) -> tuple[MapTargets, Tensor]:
@@ -193,6 +189,29 @@ class _Targets:
 
     def _render(self, keypoints: Tensor) -> MapTargets:
         return self._student.targets(keypoints.to(self._device))
+
+
+def labelled_people(
+    labels: WindowLabels, window: FrameWindow, skeleton: Skeleton, supplied: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Turn a teacher's people into what a student is to learn.
+
+    A joint that is missing in one person of a frame is unknown there, not absent: its maps do not count. A frame
+    without a person is background, where every joint is known to be absent.
+
+    Args:
+        labels: labels of the window's chosen frames
+        window: where the frames are from
+        skeleton: the student's joint set
+        supplied: which of its joints the teacher's joint set has, bool, shape (joints,)
+
+    Returns:
+        the people, input px, shape (frames, people, joints, 3); which joints are known, bool, shape (frames, joints).
+    """
+    keypoints = map_keypoints(labels.keypoints, labels.skeleton, skeleton)
+    person = (keypoints[..., 2] > 0).any(-1, keepdim=True)
+    known = ~(person & (keypoints[..., 2] == 0)).any(1) & supplied
+    return window.to_input(keypoints, window.selected), known
 
 
 def _map_bytes(student: PoseStudent) -> int:
