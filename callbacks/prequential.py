@@ -77,13 +77,26 @@ class PrequentialEvaluation(Callback):
         with window.phase("predict"):
             window.predictions = window.to_frame(predict_keypoints(student, window.frames, self.batch_size))
         with window.phase("evaluate"):
-            positions, labelled = self._labels(window, student.skeleton)
-            predicted = window.predictions[torch.from_numpy(positions)]
-            errors = joint_errors(predicted, labelled, self.rule, window.metric_scale)
-            self.frame_ids.append(window.ids[positions])
+            ids, errors, torso = self.errors(window, student.skeleton)
+            self.frame_ids.append(ids)
             self.frame_errors.append(errors.per_frame().numpy().astype(np.float32))
-            torso = torso_length(labelled, student.skeleton, window.metric_scale)
             window.metrics.update(self._measure(errors, torso, student.skeleton))
+
+    def errors(self, window: FrameWindow, skeleton: Skeleton) -> tuple[np.ndarray, JointErrors, Tensor]:
+        """Measure a window's predictions by the rule of this evaluation, without adding them to its totals.
+
+        Args:
+            window: the window, predicted
+            skeleton: joint set of the predictions
+
+        Returns:
+            stream numbers of the frames measured, shape (measured frames,); the errors of their joints; the torso's
+            length in each, px, shape (measured frames,).
+        """
+        positions, labelled = self._labels(window, skeleton)
+        predicted = window.predicted()[torch.from_numpy(positions)]
+        errors = joint_errors(predicted, labelled, self.rule, window.metric_scale)
+        return window.ids[positions], errors, torso_length(labelled, skeleton, window.metric_scale)
 
     def _labels(self, window: FrameWindow, skeleton: Skeleton) -> tuple[np.ndarray, Tensor]:
         """Return the positions that are measured and the best person there, shape (positions, joints, 3)."""
