@@ -1,0 +1,253 @@
+"""The offline study: choose frames in videos of some subjects, fine-tune on them together, test on other subjects.
+
+The query strategies work window by window as in a stream, but the student that they score stays the pre-trained one;
+it is fine-tuned on all chosen frames afterwards and tested on subjects that nothing has been chosen from.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from pose_oad.cli import build, plain, run_command
+from pose_oad.errors import UserError, check
+from pose_oad.online import make_teacher, stream_options, take_threads
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+    from callbacks.strategies import QueryStrategy
+    from datamodules.stream import StreamOptions, WindowLoader
+    from pose_oad.collection import Collector
+    from pose_oad.finetune_record import FinetuneRecord
+    from pose_oad.finetuning import FinetuneModule
+    from pose_oad.window import FrameWindow
+
+
+@dataclass(frozen=True)
+class OfflineStudy:
+    """Everything a study is made of, ready to start.
+
+    Attributes:
+        strategy: which frames are chosen
+        collector: chooses and labels them
+        module: the student and how it is fine-tuned
+        trainer: runs the epochs
+        train: videos in which frames are chosen
+        validation: videos that pick the checkpoint
+        test: videos of other subjects
+    """
+
+    strategy: QueryStrategy
+    collector: Collector
+    module: FinetuneModule
+    trainer: Trainer
+    train: WindowLoader
+    validation: WindowLoader
+    test: WindowLoader
+
+
+def main(cfg: DictConfig) -> dict[str, float]:
+    """Run one offline study from its configuration.
+
+    Args:
+        cfg: ``conf/finetune.yaml`` with overrides
+
+    Returns:
+        Test errors, counts and seconds by logged name, without ``final/``.
+
+    Raises:
+        UserError: if the configuration or the data cannot be used; nothing has been recorded then.
+    """
+    from lightning import seed_everything
+
+    from pose_oad.finetune_record import FinetuneRecord
+    from pose_oad.tracking import log_provenance, make_logger, quiet_libraries
+
+    quiet_libraries()
+    cfg.threads = take_threads(cfg.threads)
+    seed_everything(cfg.seed.model, workers=True, verbose=False)
+    study = prepare(cfg)
+    logger = make_logger(cfg, f"finetune-{study.strategy.name}-{cfg.rate:g}-seed{cfg.seed.base}")
+    try:
+        log_provenance(logger, cfg)
+        record = FinetuneRecord(cfg, logger, study.strategy)
+        summary = run(study, record, cfg)
+        record.finish(summary)
+    except BaseException:  # an interrupt too: the store must not show this run as one that is still going on
+        logger.finalize("failed")
+        raise
+    logger.finalize("success")
+    record.report()
+    return summary
+
+
+def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[str, float]:
+    """Select, fine-tune and test.
+
+    Args:
+        study: what was prepared
+        record: the run's folder
+        cfg: the resolved configuration
+
+    Returns:
+        The study's figures by logged name.
+    """
+    from callbacks.ledger import row_of
+    from pose_oad.collection import collect_measured
+    from pose_oad.finetuning import EpochLogger, fine_tune
+    from pose_oad.frame_store import FrameStore
+    from pose_oad.grouped import measure
+    from pose_oad.students import load_student
+
+    device, student = study.trainer.strategy.root_device, study.module.student
+    memory = cfg.collection.memory_mib
+    student.to(device)
+    with record.phase("selection"):
+        windows = _watched(study.train, "selection")
+        chosen = study.collector.collect(
+            windows, FrameStore(memory, record.folder), lambda window: record.add_window(row_of(window))
+        )
+    validation = collect_measured(_watched(study.validation, "validation"), student, FrameStore(memory, record.folder))
+    before = copy.deepcopy(student)
+    study.trainer.callbacks.append(EpochLogger(record.logger))  # type: ignore[attr-defined]
+    with record.phase("training"):
+        validation_error = fine_tune(study.trainer, study.module, chosen, validation, record.checkpoint)
+    students = {"test_before": before.to(device)}
+    if len(chosen):
+        students["test"] = load_student(record.checkpoint).to(device)
+    with record.phase("test"):
+        errors = measure(_watched(study.test, "test"), students, study.module.rule, cfg.metric.batch_size)
+    tested = errors.get("test", errors["test_before"])
+    return {
+        **{f"test_{name}": value for name, value in tested.values().items()},
+        "test_before_mpjpe_px": errors["test_before"].values()["mpjpe_px"],
+        "val_mpjpe_px": validation_error,
+        "frames": study.collector.frames,
+        "test_frames": tested.frames,
+        "selected": len(chosen),
+        "teacher_calls": study.collector.desk.calls,
+        "optimizer_steps": study.trainer.global_step,
+        **{f"{phase}_s": seconds for phase, seconds in record.seconds.items()},
+    }
+
+
+def prepare(cfg: DictConfig) -> OfflineStudy:
+    """Build what a study is made of, checking everything that can be checked before it starts.
+
+    Args:
+        cfg: the resolved configuration
+
+    Raises:
+        UserError: if a value, a file, or the combination cannot be used.
+    """
+    from datamodules.stream import WindowLoader
+    from pose_oad.collection import Collector
+    from pose_oad.distillation import TrainingOptions
+    from pose_oad.finetuning import FinetuneModule, Plateau
+    from pose_oad.frame_store import check_memory
+    from pose_oad.metrics.keypoints import MissingRule
+    from pose_oad.students import StudentConfig, load_student
+
+    _check_subjects_and_ranges(cfg)
+    check_memory(cfg.collection.memory_mib)
+    strategy = build(cfg.strategy)
+    rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
+    options = plain(cfg.training)
+    plateau = Plateau(**options.pop("plateau"))
+    training = TrainingOptions(**options, seed=cfg.seed.model)
+    trainer = _trainer(cfg)
+    sources = {part: _source(cfg, part) for part in ("train", "validation", "test")}
+    teacher = make_teacher(cfg.teacher, sources["train"].skeleton)
+    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
+    stream = stream_options(cfg, sources["train"], student, teacher)
+    loaders = {
+        "train": WindowLoader(sources["train"], stream),
+        "validation": WindowLoader(sources["validation"], _measured(stream, cfg.validation.every)),
+        "test": WindowLoader(sources["test"], _measured(stream, cfg.test.every)),
+    }
+    for part, loader in loaders.items():
+        check(loader.total_frames > 0, f"{part}.end", cfg[part].end, f"a range of at least one frame from {part}.start")
+    return OfflineStudy(
+        strategy,
+        Collector(strategy, student, teacher, cfg.metric.batch_size),
+        FinetuneModule(student, training, plateau, rule),
+        trainer,
+        **loaders,
+    )
+
+
+def _check_subjects_and_ranges(cfg: DictConfig) -> None:
+    """Refuse data that would be trained on and measured alike, and values that only the parts of a study have."""
+    tree = "root" in cfg.stream
+    check(tree, "stream", cfg.stream._target_, "a tree of subjects with a ground truth, as stream=human36m")
+    for part in ("validation", "test"):
+        every = cfg[part].every
+        check(isinstance(every, int) and every >= 1, f"{part}.every", every, "a number of frames, 1 or more")
+    shared = set(cfg.test.subjects) & set(cfg.stream.subjects)
+    check(not shared, "test.subjects", cfg.test.subjects, f"others than train.subjects={cfg.stream.subjects}")
+    start, end = cfg.validation.start, cfg.stream.end
+    numbers = all(isinstance(value, int | float) for value in (start, end))
+    check(numbers and start >= end, "validation.start", start, f"a fraction not before train.end={end}")
+    place = cfg.output.checkpoint
+    check(place is None or not Path(place).is_dir(), "output.checkpoint", place, "a file, as checkpoints/best.ckpt")
+
+
+def _source(cfg: DictConfig, part: str) -> Any:
+    """Open the videos of one part of the study; a refusal names that part's key."""
+    try:
+        if part == "train":
+            return build(cfg.stream)
+        subjects = plain(cfg.test)["subjects"] if part == "test" else plain(cfg.stream)["subjects"]
+        other = {"subjects": subjects, "start": cfg[part].start, "end": cfg[part].end, "shuffle": False}
+        return build(cfg.stream, without=list(other), **other)
+    except UserError as error:
+        owner = {"subjects": "train" if part == "validation" else part}
+        raise UserError(
+            re.sub(r"^stream\.(subjects|start|end)=", lambda m: f"{owner.get(m[1], part)}.{m[1]}=", str(error))
+        ) from error
+
+
+def _measured(options: StreamOptions, every: int) -> StreamOptions:
+    """Cut videos like the training videos, but for measuring one frame in so many, which no teacher sees."""
+    return replace(options, teacher_every=every, teacher_image_size=lambda size: None)
+
+
+def _trainer(cfg: DictConfig) -> Trainer:
+    from lightning import Trainer
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    options = plain(cfg.trainer)
+    try:
+        return Trainer(
+            max_epochs=cfg.training.epochs,
+            logger=False,  # EpochLogger makes one call per epoch
+            enable_checkpointing=False,  # fine_tune() keeps the best weights
+            enable_model_summary=False,
+            enable_progress_bar=sys.stderr.isatty(),
+            num_sanity_val_steps=0,
+            **options,
+        )
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise UserError(f"trainer={options}: refused by Lightning: {error}") from error
+
+
+def _watched(windows: WindowLoader, phase: str) -> Iterator[FrameWindow]:
+    """Show how far a walk through videos has come, where somebody is watching."""
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(
+        windows, phase, len(windows), console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True
+    )
+
+
+if __name__ == "__main__":
+    run_command("finetune", main)

@@ -1,0 +1,111 @@
+"""What stays of an offline study: its folder, its figures in the tracking store, and the table at the end."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import MLFlowLogger
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from pose_oad.collection import Chooser
+
+
+class FinetuneRecord:
+    """Keep a folder per study, and log it to the tracking store when it is done.
+
+    The folder holds ``config.yaml``, ``selection.jsonl`` (a row per window, named as in a stream's ledger),
+    ``student.ckpt`` and ``result.json``. Every file appears whole or not at all.
+
+    Args:
+        cfg: the resolved configuration
+        logger: the run's logger
+        strategy: whose study it is
+
+    Attributes:
+        folder: the run's folder
+        checkpoint: the file of the best weights in it
+        logger: the run's logger
+        seconds: wall-clock time of each phase so far, s
+    """
+
+    def __init__(self, cfg: DictConfig, logger: MLFlowLogger, strategy: Chooser) -> None:
+        self.logger = logger
+        self.folder = Path(cfg.output.folder) / str(logger.run_id)
+        self.checkpoint = self.folder / "student.ckpt"
+        self.seconds: dict[str, float] = {}
+        self._copy = Path(cfg.output.checkpoint) if cfg.output.checkpoint else None
+        self._rule = cfg.metric.missing
+        self._rows: list[dict[str, Any]] = []
+        self._summary: dict[str, float] = {}
+        role = "reference" if strategy.reference else "strategy"
+        for tag, value in {"kind": "finetune", "role": role, "label": strategy.name}.items():
+            logger.experiment.set_tag(logger.run_id, f"pose_oad.{tag}", value)
+        self.folder.mkdir(parents=True)
+        OmegaConf.save(cfg, self.folder / "config.yaml")
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Take the wall-clock time of the block."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+    def add_window(self, row: dict[str, Any]) -> None:
+        """Note what was chosen in one window, in plain values."""
+        self._rows.append(row)
+
+    def finish(self, summary: Mapping[str, float]) -> None:
+        """Write what can be written only now, and log all of it.
+
+        Args:
+            summary: the study's figures by logged name
+        """
+        self._summary = dict(summary)
+        _write(self.folder / "selection.jsonl", "".join(json.dumps(row) + "\n" for row in self._rows))
+        finite = {name: value for name, value in summary.items() if math.isfinite(value)}
+        values = {name: finite.get(name) for name in summary}
+        _write(self.folder / "result.json", json.dumps(values, indent=1) + "\n")
+        if self._copy is not None:
+            self._copy.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = self._copy.with_name(f"{self._copy.name}.{self.logger.run_id}")
+            shutil.copyfile(self.checkpoint, unfinished)
+            os.replace(unfinished, self._copy)
+        self.logger.log_metrics({f"final/{name}": value for name, value in finite.items()})
+        self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
+
+    def report(self) -> None:
+        """Print the figures as a table."""
+        values = self._summary
+        table = Table(title=self.logger._run_name, show_header=False)
+        before, after = values["test_before_mpjpe_px"], values["test_mpjpe_px"]
+        table.add_row("test MPJPE before, after", f"{before:.1f} px, {after:.1f} px")
+        prefix = "test_mpjpe_px/subject/"
+        subjects = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+        table.add_row("by subject", ", ".join(f"{name} {value:.1f} px" for name, value in subjects.items()))
+        table.add_row("PCK @ 3 px / @ 0.2 torso", f"{values['test_pck_3px']:.1%} / {values['test_pck_02_torso']:.1%}")
+        table.add_row("joints found", f"{values['test_detection_rate']:.1%} (missing joints: {self._rule})")
+        table.add_row("validation MPJPE", f"{values['val_mpjpe_px']:.1f} px")
+        share = values["selected"] / max(1, values["frames"])
+        table.add_row("frames labelled", f"{values['selected']:,} of {values['frames']:,} ({share:.1%})")
+        table.add_row("teacher calls", f"{values['teacher_calls']:,}")
+        table.add_row("optimiser steps", f"{values['optimizer_steps']:,}")
+        table.add_row("seconds by phase", ", ".join(f"{phase} {taken:.1f}" for phase, taken in self.seconds.items()))
+        table.add_row("kept in", str(self.folder))
+        Console().print(table)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file in one step."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_text(text)
+    os.replace(unfinished, path)

@@ -1,0 +1,171 @@
+"""Learning from a fixed set of labelled frames: the Lightning module of the offline study, and how it is fitted."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from pose_oad.distillation import TrainingOptions, freeze_batch_norm
+from pose_oad.errors import check
+from pose_oad.frame_store import FrameBatch, FrameSet
+from pose_oad.grouped import GroupedErrors
+from pose_oad.metrics.keypoints import MissingRule
+from pose_oad.objectives import map_loss
+from pose_oad.prediction import predict_keypoints
+from pose_oad.students import PoseStudent
+
+#: Name of the error that steers the learning rate and picks the checkpoint, px.
+VALIDATION_ERROR = "val/mpjpe_px"
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """When the learning rate is reduced.
+
+    Attributes:
+        factor: what it is multiplied by
+        patience: epochs without a smaller validation error that are let pass before
+    """
+
+    factor: float = 0.1
+    patience: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse unusable values.
+
+        Raises:
+            UserError: naming the config key.
+        """
+        number = isinstance(self.factor, int | float) and not isinstance(self.factor, bool)
+        check(number and 0 < self.factor < 1, "training.plateau.factor", self.factor, "a factor between 0 and 1")
+        whole = isinstance(self.patience, int) and not isinstance(self.patience, bool)
+        check(whole and self.patience >= 0, "training.plateau.patience", self.patience, "a number of epochs, 0 or more")
+
+
+class FinetuneModule(LightningModule):
+    """A pre-trained student that learns from labelled frames of many windows together.
+
+    Validation logs ``val/mpjpe_px``, the error on frames that are not trained on, px of the reported image.
+
+    Args:
+        student: the network, pre-trained
+        options: epochs, batch size, learning rate, batch norm and loss
+        plateau: when the learning rate is reduced
+        rule: what becomes of joints that are not found in validation
+
+    Attributes:
+        student: the network as it is now
+
+    Raises:
+        UserError: if the options ask for what only a stream can give.
+    """
+
+    def __init__(self, student: PoseStudent, options: TrainingOptions, plateau: Plateau, rule: MissingRule) -> None:
+        super().__init__()
+        check(
+            options.labels == "keypoints",
+            "training.labels",
+            options.labels,
+            "keypoints (a teacher's maps are not kept beyond their window)",
+        )
+        self.student, self.options, self.plateau, self.rule = student.train(), options, plateau, rule
+        self._validation = GroupedErrors(student.skeleton, rule)
+        self.save_hyperparameters({"student": student.config.to_dict()})
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return Adam over all layers, its rate reduced when the validation error stops falling."""
+        optimizer = torch.optim.Adam(self.student.parameters(), lr=self.options.learning_rate, fused=True)
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=self.plateau.factor, patience=self.plateau.patience
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": VALIDATION_ERROR}}
+
+    def on_train_epoch_start(self) -> None:
+        """Put the student into training mode, its batch norm as the options say."""
+        self.student.train()
+        if self.options.batch_norm == "frozen":
+            freeze_batch_norm(self.student)
+
+    def training_step(self, batch: FrameBatch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        student = self.student
+        maps, fields = student(student.normalise(batch.frames))
+        target = student.targets(batch.keypoints)
+        loss = map_loss(maps, fields, target, student.skeleton, batch.known, foreground=self.options.foreground)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.frames), logger=False)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the errors of the epoch before."""
+        self._validation = GroupedErrors(self.student.skeleton, self.rule)
+
+    def validation_step(self, batch: FrameBatch, batch_idx: int) -> None:
+        """Take the errors of one batch."""
+        predicted = predict_keypoints(self.student, batch.frames, len(batch.frames))
+        scale = torch.nn.functional.pad(batch.metric_scale, (0, 1), value=1.0)[:, None].cpu()
+        self._validation.update(predicted * scale, batch.keypoints[:, 0].cpu() * scale)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation error."""
+        self.log(VALIDATION_ERROR, self._validation.values()["mpjpe_px"], logger=False)
+
+
+class EpochLogger(Callback):
+    """Send an epoch's loss, validation error and learning rate to the tracking store in one call.
+
+    Args:
+        logger: the run's logger
+    """
+
+    def __init__(self, logger: MLFlowLogger) -> None:
+        self.logger = logger
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log one epoch, numbered from 1; the rate is the one the epoch was trained with."""
+        known = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = known | {"lr": trainer.optimizers[0].param_groups[0]["lr"]}
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        self.logger.log_metrics(finite, step=trainer.current_epoch + 1)
+
+
+def fine_tune(
+    trainer: Trainer, module: FinetuneModule, chosen: FrameSet, validation: FrameSet, checkpoint: Path
+) -> float:
+    """Train a student on the chosen frames and keep its weights of the epoch with the smallest validation error.
+
+    With nothing chosen, nothing is trained and the student's weights are kept as they are.
+
+    Args:
+        trainer: runs the epochs
+        module: student and options; afterwards the student has the weights of the last epoch, not those kept
+        chosen: labelled frames to train on
+        validation: frames with their true person
+        checkpoint: file the kept weights are written to, in one step at the end
+
+    Returns:
+        The validation error of the kept weights, px.
+    """
+    measured = validation.loader(64)
+    with tempfile.TemporaryDirectory(prefix="unfinished-", dir=checkpoint.parent) as folder:
+        kept = Path(folder) / "student.ckpt"
+        if not len(chosen):
+            trainer.validate(module, measured, verbose=False)
+            trainer.save_checkpoint(kept, weights_only=True)
+            error = float(trainer.callback_metrics[VALIDATION_ERROR])
+        else:
+            best = ModelCheckpoint(folder, "student", VALIDATION_ERROR, save_weights_only=True)
+            trainer.callbacks.append(best)  # type: ignore[attr-defined]
+            trainer.fit(module, chosen.loader(module.options.batch_size, module.options.seed), measured)
+            error = float(best.best_model_score) if best.best_model_score is not None else math.nan
+        os.replace(kept, checkpoint)
+    return error

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from pose_oad.errors import UserError
+from pose_oad.grouped import GroupedErrors, measure, true_person
+from pose_oad.metrics.keypoints import MissingRule
+from pose_oad.prediction import predict_keypoints
+from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.students import StudentConfig, build_student
+from tests.windows import make_window
+
+BODY = get_skeleton("body-12")
+PAIR = Skeleton("pair", ("left_shoulder", "right_hip"))
+
+
+def frames(*offsets: tuple[float, float]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return predictions that lie beside their labels, one pair of distances (px) per frame."""
+    labelled = torch.tensor([[[10.0, 10.0, 1.0], [10.0, 50.0, 1.0]]]).repeat(len(offsets), 1, 1)
+    predicted = labelled.clone()
+    predicted[..., 0] += torch.tensor(offsets)
+    return predicted, labelled
+
+
+def test_errors_by_group_and_joint() -> None:
+    errors = GroupedErrors(PAIR, MissingRule())
+    errors.update(*frames((1, 3), (2, 6)), labels={"subject": "S9", "action": "Walking"})
+    errors.update(*frames((0, 12)), labels={"subject": "S11", "action": "Walking"})
+    errors.update(*frames((4, 4)), scale=2.0, labels={"subject": "S9", "action": "Photo"})
+    values = errors.values()
+    assert errors.frames == 4
+    assert values["mpjpe_px"] == pytest.approx((1 + 3 + 2 + 6 + 0 + 12 + 8 + 8) / 8)
+    assert values["mpjpe_px/subject/S9"] == pytest.approx((1 + 3 + 2 + 6 + 8 + 8) / 6)
+    assert values["mpjpe_px/subject/S11"] == pytest.approx(6)
+    assert values["mpjpe_px/action/Walking"] == pytest.approx((1 + 3 + 2 + 6 + 0 + 12) / 6)
+    assert values["mpjpe_px/action/Photo"] == pytest.approx(8)
+    assert values["mpjpe_px/joint/left_shoulder"] == pytest.approx((1 + 2 + 0 + 8) / 4)
+    assert values["mpjpe_px/joint/right_hip"] == pytest.approx((3 + 6 + 12 + 8) / 4)
+    assert values["pck_3px"] == pytest.approx(4 / 8)  # 1, 3, 2, 0
+    # torso 40 px, a fifth of it 8; twice as much in the frame of scale 2
+    assert values["pck_02_torso"] == pytest.approx(7 / 8)
+    assert values["detection_rate"] == 1.0
+
+
+def test_a_joint_that_is_not_found_follows_the_rule() -> None:
+    predicted, labelled = frames((2, 4))
+    predicted[0, 1, 2] = 0.0
+    errors = GroupedErrors(PAIR, MissingRule("drop"))
+    errors.update(predicted, labelled, labels={"subject": "S9"})
+    assert errors.values()["mpjpe_px/subject/S9"] == pytest.approx(2)
+    assert errors.values()["detection_rate"] == pytest.approx(0.5)
+    assert math.isnan(errors.values()["mpjpe_px/joint/right_hip"])
+
+
+def test_frames_without_a_label_give_no_number() -> None:
+    predicted, labelled = frames((1, 1))
+    errors = GroupedErrors(PAIR, MissingRule())
+    errors.update(predicted, torch.zeros_like(labelled), labels={"subject": "S9"})
+    assert all(math.isnan(value) for value in errors.values().values())
+
+
+def test_students_are_measured_on_the_candidates_of_every_segment() -> None:
+    torch.manual_seed(0)
+    students = {
+        name: build_student(StudentConfig("s", "mobilenetv4_conv_small_050", input_size=(32, 32), head_channels=16))
+        for name in ("a", "b")
+    }
+    window = make_window(8, sizes=((64, 64), (96, 48)), every=3)  # candidates 0, 3 and 6
+    window.truth_skeleton, window.metric_scale = BODY, 2.0
+    window.segments[0].labels.update({"subject": "S9"})
+    window.segments[1].labels.update({"subject": "S11"})
+    errors = measure([window], students, MissingRule(), batch_size=2)
+    assert errors["a"].values() != errors["b"].values()
+    truth = true_person(window, BODY)
+    for name, student in students.items():
+        found = window.to_frame(predict_keypoints(student, window.frames))
+        distance = (found - truth)[..., :2].norm(dim=-1).mean(1) * 2
+        values = errors[name].values()
+        assert errors[name].frames == 3
+        assert values["mpjpe_px/subject/S9"] == pytest.approx(float(distance[[0, 3]].mean()), rel=1e-4)
+        assert values["mpjpe_px/subject/S11"] == pytest.approx(float(distance[6]), rel=1e-4)
+
+
+def test_a_window_without_truth_is_refused() -> None:
+    window = make_window(2)
+    window.truth_skeleton = None
+    with pytest.raises(UserError, match="clip 0 has no ground truth"):
+        true_person(window, BODY)
