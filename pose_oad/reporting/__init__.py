@@ -1,0 +1,18 @@
+"""From runs in a tracking store to tables, figures and one page.
+
+A reader's map, in the order in which a report is made:
+
+- ``store``: the runs, their parameters, metrics and ledgers, read from MLflow
+- ``groups``: runs that differ in nothing but their seed, and the parameters that tell groups apart
+- ``statistics``: mean and interval over seeds, paired comparison, correction for several comparisons
+- ``material``: what tables and figures are made from
+- ``layout``: a table's columns and cells; as Markdown, CSV, LaTeX or in the terminal
+- ``tables``: the tables of online runs; ``offline``: those of fine-tuning
+- ``style``: colours, markers and lines of a label, the same in every figure
+- ``curves``, ``tradeoffs``, ``details``: the figures; ``figures`` draws and saves all that have data
+- ``build``: all of it into a folder; ``page``: the HTML page; ``folder``: replaced as a whole or not at all
+
+Adding a table: write a function ``Material -> Table | None`` and name it in ``build.TABLES``. Adding a figure: write a
+function ``Material -> Picture`` that raises ``NothingToDraw`` where its data are absent, and name it in
+``figures.PICTURES``.
+"""
