@@ -4,43 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from pycocotools.coco import COCO
 from torch import Tensor
 
 from pose_oad.errors import UserError, check, nearest
-from pose_oad.geometry import FrameFit
-from pose_oad.maps import decode_single
-from pose_oad.maps.people import decode_people
-from pose_oad.metrics.coco_ap import average_precision, to_results
+from pose_oad.metrics.source_domain import AnnotatedData, LabelledImages, SourceDomainEvaluation
 from pose_oad.objectives import map_loss
 from pose_oad.students import StudentConfig, build_student
-from pose_oad.students.config import STRIDE
 
 SCHEDULES = ("one_cycle", "steps", "constant")
 _WARM_UP = 0.15  # share of the training in which one_cycle's rate rises
-
-
-class LabelledImages(Protocol):
-    """What a batch holds; :class:`datamodules.coco.PoseBatch` says it in full."""
-
-    images: Tensor
-    keypoints: Tensor
-    joint_mask: Tensor
-    pixel_mask: Tensor
-    image_ids: Tensor
-    frame_sizes: Tensor
-
-
-class AnnotatedData(Protocol):
-    """What validation needs of the data module beside its batches: whom pycocotools should expect to be found."""
-
-    ground_truth: COCO
-    category_id: int
 
 
 class PretrainModule(LightningModule):
@@ -49,14 +26,13 @@ class PretrainModule(LightningModule):
     Validation logs, over the letterboxed validation images:
 
     - ``val/loss``: the training objective;
-    - ``val/AP``, ``val/AP50``: OKS average precision of all people, by pycocotools;
-    - ``val/mpjpe_px``: over the images with exactly one person, labelled, and no ignored area, the mean distance (px of
-      the original image) between labelled joints and the maxima of their confidence maps. A maximum always exists, so
-      no joint is left out.
+    - ``val/AP``, ``val/AP50``, ``val/mpjpe_px``: see :class:`SourceDomainEvaluation`.
 
     Attributes:
         student: the network
     """
+
+    _evaluation: SourceDomainEvaluation
 
     def __init__(
         self,
@@ -87,8 +63,6 @@ class PretrainModule(LightningModule):
         student, milestones = dict(student), list(milestones)
         self.save_hyperparameters()
         self.student = build_student(StudentConfig.from_dict(student))
-        self._results: list[dict[str, Any]] = []
-        self._seen: list[int] = []
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Predict maps of normalised images; see :meth:`PoseStudent.forward`."""
@@ -104,36 +78,22 @@ class PretrainModule(LightningModule):
         """Take the loss, and collect who was found where."""
         maps = self(self.student.normalise(batch.images))
         self.log("val/loss", self._loss(maps, batch), batch_size=len(batch.images), sync_dist=True)
-        cmaps, pafs = (part.float() for part in maps)
-        people = decode_people(cmaps, pafs, self.student.skeleton)
-        single = decode_single(cmaps)
-        skeleton, category = self.student.skeleton, self._annotated().category_id
-        errors = []
-        for at, (image_id, size) in enumerate(zip(batch.image_ids.tolist(), batch.frame_sizes.tolist(), strict=True)):
-            fit = FrameFit.of(tuple(size), self.student.input_size, "letterbox")
-            found = fit.to_frame(_to_input(people.keypoints[at]))
-            found = torch.where(found[..., 2:] > 0, found, 0.0)
-            self._results += to_results(found, people.scores[at], skeleton, image_id, category)
-            self._seen.append(image_id)
-            truth = batch.keypoints[at][(batch.keypoints[at, :, :, 2] > 0).any(-1)]
-            if len(truth) == 1 and bool(batch.pixel_mask[at].all()):
-                offset = fit.to_frame(_to_input(single[at])) - fit.to_frame(truth[0])
-                errors.append(offset[truth[0, :, 2] > 0, :2].norm(dim=-1))
-        if errors:
-            distances = torch.cat(errors)
-            self.log("val/mpjpe_px", distances.mean(), batch_size=len(distances), sync_dist=True, prog_bar=True)
+        self._evaluation.update(maps, batch)
 
     def on_validation_epoch_start(self) -> None:
         """Forget who was found before."""
-        self._results, self._seen = [], []
+        category = self._annotated().category_id
+        self._evaluation = SourceDomainEvaluation(self.student.skeleton, self.student.input_size, category)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the average precision over everything that was predicted, on whichever device."""
-        results, seen = self._gathered(self._results), self._gathered(self._seen)
-        precision = average_precision(self._annotated().ground_truth, results, self.student.skeleton, seen)
+        """Log the figures over everything that was predicted, on whichever device."""
+        self._gather()
+        figures = self._evaluation.compute(self._annotated().ground_truth)
         # A set without anybody to be found has no precision; 0 keeps "best checkpoint" defined.
         for name in ("AP", "AP50"):
-            self.log(f"val/{name}", 0.0 if math.isnan(precision[name]) else precision[name], prog_bar=name == "AP")
+            self.log(f"val/{name}", 0.0 if math.isnan(figures[name]) else figures[name], prog_bar=name == "AP")
+        if not math.isnan(figures["mpjpe_px"]):
+            self.log("val/mpjpe_px", figures["mpjpe_px"], prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return Adam and, unless constant, the schedule of its rate."""
@@ -162,13 +122,14 @@ class PretrainModule(LightningModule):
     def _annotated(self) -> AnnotatedData:
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
-    def _gathered(self, part: list[Any]) -> list[Any]:
-        """Join what every process holds."""
+    def _gather(self) -> None:
+        """Join what every process has collected."""
         if self.trainer.world_size == 1:
-            return part
+            return
         parts: list[Any] = [None] * self.trainer.world_size
-        torch.distributed.all_gather_object(parts, part)
-        return [entry for of_process in parts for entry in of_process]
+        torch.distributed.all_gather_object(parts, self._evaluation)
+        self.on_validation_epoch_start()
+        self._evaluation.merge(parts)
 
 
 def one_cycle(progress: float) -> float:
@@ -183,8 +144,3 @@ def one_cycle(progress: float) -> float:
         return 0.04 + 0.96 * progress / _WARM_UP
     descent = min(1.0, (progress - _WARM_UP) / (1 - _WARM_UP))
     return 0.5 * (1 + math.cos(math.pi * descent))
-
-
-def _to_input(cells: Tensor) -> Tensor:
-    """Convert keypoints from map cells to px of the network input."""
-    return cells * cells.new_tensor((STRIDE, STRIDE, 1))
