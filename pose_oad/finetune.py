@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import UserError, check
@@ -115,6 +115,7 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
         chosen = study.collector.collect(
             windows, FrameStore(memory, record.folder), lambda window: record.add_window(row_of(window))
         )
+    record.write_selection()
     validation = collect_measured(_watched(study.validation, "validation"), student, FrameStore(memory, record.folder))
     before = copy.deepcopy(student)
     study.trainer.callbacks.append(EpochLogger(record.logger))  # type: ignore[attr-defined]
@@ -161,7 +162,8 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     strategy = build(cfg.strategy)
     rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
     options = plain(cfg.training)
-    plateau = Plateau(**options.pop("plateau"))
+    plateau = options.pop("plateau")
+    check(isinstance(plateau, dict), "training.plateau", plateau, "values for factor and patience")
     training = TrainingOptions(**options, seed=cfg.seed.model)
     trainer = _trainer(cfg)
     sources = {part: _source(cfg, part) for part in ("train", "validation", "test")}
@@ -178,19 +180,21 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     return OfflineStudy(
         strategy,
         Collector(strategy, student, teacher, cfg.metric.batch_size),
-        FinetuneModule(student, training, plateau, rule),
+        FinetuneModule(student, training, Plateau(**plateau), rule),
         trainer,
         **loaders,
     )
 
 
 def _check_subjects_and_ranges(cfg: DictConfig) -> None:
-    """Refuse data that would be trained on and measured alike, and values that only the parts of a study have."""
+    """Refuse frames that would be both trained on and measured, and values that nobody else checks."""
     tree = "root" in cfg.stream
     check(tree, "stream", cfg.stream._target_, "a tree of subjects with a ground truth, as stream=human36m")
-    for part in ("validation", "test"):
-        every = cfg[part].every
-        check(isinstance(every, int) and every >= 1, f"{part}.every", every, "a number of frames, 1 or more")
+    counts = {"validation.every": cfg.validation.every, "test.every": cfg.test.every}
+    for key, value in (counts | {"metric.batch_size": cfg.metric.batch_size}).items():
+        check(isinstance(value, int) and value >= 1, key, value, "a number of frames, 1 or more")
+    for key, value in {"train.subjects": cfg.stream.subjects, "test.subjects": cfg.test.subjects}.items():
+        check(OmegaConf.is_list(value) and len(value) > 0, key, value, "a list of subjects, as [S9]")
     shared = set(cfg.test.subjects) & set(cfg.stream.subjects)
     check(not shared, "test.subjects", cfg.test.subjects, f"others than train.subjects={cfg.stream.subjects}")
     start, end = cfg.validation.start, cfg.stream.end

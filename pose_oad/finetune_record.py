@@ -64,6 +64,10 @@ class FinetuneRecord:
         """Note what was chosen in one window, in plain values."""
         self._rows.append(row)
 
+    def write_selection(self) -> None:
+        """Write what was chosen in all windows."""
+        _write(self.folder / "selection.jsonl", "".join(json.dumps(row) + "\n" for row in self._rows))
+
     def finish(self, summary: Mapping[str, float]) -> None:
         """Write what can be written only now, and log all of it.
 
@@ -71,7 +75,6 @@ class FinetuneRecord:
             summary: the study's figures by logged name
         """
         self._summary = dict(summary)
-        _write(self.folder / "selection.jsonl", "".join(json.dumps(row) + "\n" for row in self._rows))
         finite = {name: value for name, value in summary.items() if math.isfinite(value)}
         values = {name: finite.get(name) for name in summary}
         _write(self.folder / "result.json", json.dumps(values, indent=1) + "\n")

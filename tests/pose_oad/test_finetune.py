@@ -131,11 +131,21 @@ def test_teacher_calls_are_counted_whoever_asks(run: Run, more: list[str], selec
 
 
 @pytest.mark.slow
-def test_the_same_seeds_give_the_same_study(run: Run) -> None:
-    first, again, other = (run("training.epochs=1", f"seed.base={seed}") for seed in (5, 5, 6))
-    errors = [{key: value for key, value in values.items() if key.startswith("test_mpjpe")}
-              for values in (first, again, other)]  # fmt: skip
+def test_a_teacher_that_reads_pixels_labels_what_it_sees(run: Run, student_checkpoint: Path) -> None:
+    teacher = ["teacher=checkpoint", f"teacher.path={student_checkpoint}", "teacher.every=2"]
+    values = run(*teacher, "training.epochs=1", "test.every=9")
+    assert (values["selected"], values["teacher_calls"]) == (16, 16)
+    [folder] = Path("runs/finetune").iterdir()
+    assert all(frame % 2 == 0 for row in rows(folder) for frame in row["selected_frames"])
+
+
+@pytest.mark.slow
+def test_the_same_seeds_give_the_same_study_from_a_cache_too(run: Run) -> None:
+    switches = (["seed.base=5"], ["seed.base=5", "window.cache=frames"], ["seed.base=6"])
+    studies = [run("training.epochs=1", *more) for more in switches]
+    errors = [{key: value for key, value in values.items() if "mpjpe" in key} for values in studies]
     assert errors[0] == errors[1] != errors[2]
+    assert list(Path("frames").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -145,6 +155,8 @@ def test_the_same_seeds_give_the_same_study(run: Run) -> None:
         (["train.subjects=[S7]"], r"^train.subjects=S7"),
         (["test.subjects=[S7]"], r"^test.subjects=S7"),
         (["test.subjects=[S9,S1]"], r"^test.subjects=\['S9', 'S1'\]: expected others than"),
+        (["test.subjects=S9"], "test.subjects=S9: expected a list"),
+        (["train.subjects=[]"], r"train.subjects=\[\]: expected a list"),
         (["test.every=0"], "test.every=0"),
         (["validation.every=few"], "validation.every=few"),
         (["validation.start=0.5"], "validation.start=0.5: expected a fraction not before train.end=0.8"),
@@ -152,10 +164,12 @@ def test_the_same_seeds_give_the_same_study(run: Run) -> None:
         (["validation.end=0.801"], "validation.end=0.801: expected a range of at least one frame"),
         (["window.frames=0"], "window.frames=0"),
         (["collection.memory_mib=-1"], "collection.memory_mib=-1"),
+        (["training.plateau=null"], "training.plateau=None"),
         (["training.plateau.factor=1"], "training.plateau.factor=1"),
         (["training.plateau.patience=-1"], "training.plateau.patience=-1"),
         (["training.labels=maps"], "training.labels=maps: expected keypoints"),
         (["training.epochs=0"], "training.epochs=0"),
+        (["metric.batch_size=0"], "metric.batch_size=0"),
         (["metric.missing=ignore"], "metric.missing=ignore"),
         (["teacher=onnx", "teacher.path=nowhere.onnx"], "teacher.path=nowhere.onnx"),
         (["checkpoint=nowhere.ckpt"], "nowhere.ckpt"),

@@ -119,6 +119,21 @@ def test_without_frames_the_weights_stay(tmp_path: Path) -> None:
     assert trainer.global_step == 0
 
 
+class Interrupt(Callback):
+    """Stops in the second epoch, when the first one's weights have been written."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: FinetuneModule) -> None:
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_leaves_no_file(tmp_path: Path) -> None:
+    module = module_of([1.0] * 3)
+    with pytest.raises(SystemExit):  # Lightning's way to pass an interrupt on
+        fine_tune(trainer_for(3, Interrupt()), module, frame_set(4), frame_set(2, 1), tmp_path / "student.ckpt")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("mode", ["frozen", "train"])
 def test_batch_norm_statistics_are_kept_or_updated(tmp_path: Path, mode: str) -> None:
     module = module_of([1.0, 1.0], batch_norm=mode)
