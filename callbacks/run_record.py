@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import MLFlowLogger
@@ -19,6 +21,14 @@ from pose_oad.distillation import OnlineDistillation, as_distillation
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
 
 
+class Observer(Protocol):
+    """A callback that has something to say about the whole run."""
+
+    def summary(self) -> dict[str, float]:
+        """Return figures of the finished run by logged name; called when the stream has ended."""
+        ...
+
+
 class RunRecord(Callback):
     """Keep a folder per run, and log it to the tracking store when the stream ends. Must be the last callback.
 
@@ -31,6 +41,7 @@ class RunRecord(Callback):
         evaluation: the errors
         timing: the times
         sampler: the frames to show
+        observers: who else adds to the summary
 
     Attributes:
         folder: the run's folder
@@ -45,8 +56,10 @@ class RunRecord(Callback):
         evaluation: PrequentialEvaluation,
         timing: Timing,
         sampler: FrameSampler,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.logger, self.evaluation, self.timing, self.sampler = logger, evaluation, timing, sampler
+        self.observers, self.figures = observers, bool(cfg.output.figures)
         self.folder = Path(cfg.output.folder) / str(logger.run_id)
         self.folder.mkdir(parents=True)
         OmegaConf.save(cfg, self.folder / "config.yaml")
@@ -62,10 +75,14 @@ class RunRecord(Callback):
             "selected": self.timing.selected,
             "teacher_calls": module.desk.calls,
             "optimizer_steps": module.optimizer_steps,
+            "training_events": self.timing.training_events,
             "wall_clock_s": self.timing.wall_clock,
             **{f"seconds/{phase}": self.timing.totals[phase] for phase in PHASES},
         }
-        self._draw(module)
+        for observer in self.observers:
+            self.summary |= observer.summary()
+        if self.figures:
+            self._draw(module)
         trainer.save_checkpoint(self.folder / "student.ckpt", weights_only=True)
         self.logger.log_metrics({f"final/{key}": value for key, value in self.summary.items() if value == value})
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))

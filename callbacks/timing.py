@@ -16,36 +16,41 @@ from pose_oad.window import FrameWindow
 _STATUS = Path("/proc/self/status")  # Linux only
 
 #: Phases that add up to a window's work, in order; ``decode`` runs beside them in the background.
-PHASES = ("decode", "wait", "predict", "evaluate", "query", "label", "train", "log")
+PHASES = ("decode", "wait", "predict", "evaluate", "query", "label", "train", "retention", "log")
+
+# Phases that come after a window's times have been taken: they are reported with the next window.
+_AFTER = ("retention", "log")
 
 
 class Timing(Callback):
     """Put a window's times and counts into its metrics. Must be the first callback.
 
     ``seconds/decode`` is the decoder's own time, in the background; ``seconds/wait`` how long the loop stood still for
-    it. ``seconds/log`` is that of the window before, since a window's own is only known once it has been logged.
+    it. ``seconds/log`` and ``seconds/retention`` are those of the window before, since a window's own are only known
+    once it has been logged. Retention is a measurement outside the stream: the wall clock does not count it.
 
     Attributes:
         totals: seconds of each phase so far
         frames: frames so far
         selected: frames selected so far
+        training_events: windows so far on which the student trained
         wall_clock: seconds from the start of the stream to the end of the last window
     """
 
     def __init__(self) -> None:
         self.totals = dict.fromkeys(PHASES, 0.0)
-        self.frames = self.selected = 0
+        self.frames = self.selected = self.training_events = 0
         self.wall_clock = 0.0
         self._started = self._ended = time.perf_counter()
         self._last: dict[str, float] = {}
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock, now that every callback is ready."""
         self._started = self._ended = time.perf_counter()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Note how long the loop waited for this window."""
-        batch.seconds["wait"] = time.perf_counter() - self._ended - self._last_log()
+        batch.seconds["wait"] = time.perf_counter() - self._ended - sum(self._after().values())
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -54,11 +59,12 @@ class Timing(Callback):
         window: FrameWindow = batch
         module = as_distillation(pl_module)
         now = time.perf_counter()
-        seconds = {phase: window.seconds.get(phase, 0.0) for phase in PHASES} | {"log": self._last_log()}
+        seconds = {phase: window.seconds.get(phase, 0.0) for phase in PHASES} | self._after()
         for phase, value in seconds.items():
             self.totals[phase] += value
         self.frames += len(window)
         self.selected += len(window.selected)
+        self.training_events += window.counts["optimizer_steps"] > 0
         window.metrics |= {f"seconds/{phase}": value for phase, value in seconds.items()}
         window.metrics |= {
             "candidates": len(window.candidates),
@@ -68,20 +74,21 @@ class Timing(Callback):
             "teacher_calls": window.counts["teacher_calls"],
             "teacher_calls_total": module.desk.calls,
             "optimizer_steps_total": module.optimizer_steps,
-            "wall_clock_s": now - self._started,
-            "frames_per_second": len(window) / (now - self._ended),
+            "wall_clock_s": now - self._started - self.totals["retention"],
+            "frames_per_second": len(window) / (now - self._ended - self._last.get("retention", 0.0)),
             "peak_memory_mb": peak_memory(),
         }
         self._ended, self._last = now, window.seconds
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count the last window's logging in."""
-        self.totals["log"] += self._last_log()
-        self.wall_clock = time.perf_counter() - self._started
+        for phase, value in self._after().items():
+            self.totals[phase] += value
+        self.wall_clock = time.perf_counter() - self._started - self.totals["retention"]
         self._last = {}
 
-    def _last_log(self) -> float:
-        return self._last.get("log", 0.0)
+    def _after(self) -> dict[str, float]:
+        return {phase: self._last.get(phase, 0.0) for phase in _AFTER}
 
 
 def peak_memory() -> float:

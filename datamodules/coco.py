@@ -99,19 +99,24 @@ class CocoDataModule(LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Read the annotations and decode as many images as memory is granted, validation first.
 
+        Args:
+            stage: ``validate`` leaves the training split alone; anything else reads both
+
         Raises:
             UserError: if the tree, an annotation file or an image is missing or not what it should be.
         """
-        if hasattr(self, "training"):
+        wanted = ["validation"] if stage == "validate" else ["validation", "training"]
+        if all(hasattr(self, split) for split in wanted):
             return
         if not self.root.is_dir():
             raise UserError(f"data.root={self.root}: no such folder; expected a COCO tree (make data writes one)")
         self.validation = ValidationPoses(self._index("val"), self.input_size, self.map_size)
-        self.training = TrainingPoses(
-            self._index("train"), self.input_size, self.map_size, self.augmentation, self.seed
-        )
-        for split in (self.validation, self.training):
-            split.keep(self.cache_mib // 2)
+        self.validation.keep(self.cache_mib // 2)
+        if stage != "validate":
+            self.training = TrainingPoses(
+                self._index("train"), self.input_size, self.map_size, self.augmentation, self.seed
+            )
+            self.training.keep(self.cache_mib // 2)
 
     @property
     def ground_truth(self) -> COCO:

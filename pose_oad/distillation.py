@@ -146,6 +146,7 @@ class OnlineDistillation(LightningModule):
             self.manual_backward(loss)
             optimizer.step()
             self.optimizer_steps += 1
+            window.counts["optimizer_steps"] += 1
 
     def _batches(self, frames: int, window_index: int) -> Iterator[Tensor]:
         """Yield rows of the chosen frames, shuffled anew in every epoch."""

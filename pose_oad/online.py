@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
@@ -12,12 +14,18 @@ from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import check
 
 if TYPE_CHECKING:
+    from lightning import Callback
+
     from callbacks.prequential import PrequentialEvaluation
     from callbacks.run_record import RunRecord
     from callbacks.strategies import QueryStrategy
     from callbacks.timing import Timing
-    from datamodules.stream import StreamDataModule
+    from datamodules.coco import CocoDataModule
+    from datamodules.stream import StreamDataModule, StreamOptions
+    from datamodules.video import FrameSource
     from pose_oad.distillation import OnlineDistillation
+    from pose_oad.students import PoseStudent
+    from pose_oad.teachers.base import Teacher
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class OnlineRun:
 
 
 def main(cfg: DictConfig) -> dict[str, float]:
-    """Run one stream from its configuration.
+    """Run one stream from its configuration, and print what came of it.
 
     Args:
         cfg: ``conf/online.yaml`` with overrides
@@ -53,29 +61,57 @@ def main(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: if the configuration or the data cannot be used; nothing has been recorded then.
     """
-    import torch
+    from callbacks.progress import WindowProgress
+
+    record = play(cfg, watchers=[WindowProgress()])
+    record.report()
+    return record.summary
+
+
+def play(cfg: DictConfig, tags: Mapping[str, str] | None = None, watchers: Sequence[Callback] = ()) -> RunRecord:
+    """Run one stream from its configuration.
+
+    Args:
+        cfg: ``conf/online.yaml`` with overrides
+        tags: further tags of the run in the tracking store, as its place in a study
+        watchers: further callbacks, called when a window has been logged
+
+    Returns:
+        What the run left: its folder, its summary.
+
+    Raises:
+        UserError: if the configuration or the data cannot be used; nothing has been recorded then.
+    """
     from lightning import Trainer, seed_everything
 
-    from callbacks.progress import WindowProgress
     from callbacks.run_record import RunRecord
     from callbacks.sampler import FrameSampler
     from callbacks.window_logger import WindowLogger
-    from pose_oad.tracking import log_provenance, make_logger, quiet_libraries
+    from pose_oad.tracking import file_hash, log_provenance, make_logger, quiet_libraries
 
     quiet_libraries()
-    # One core is the decoder's: on two cores, small steps are faster with one thread than with two that it disturbs.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
+    cfg.threads = take_threads(cfg.threads)
     seed_everything(cfg.seed.model, workers=True, verbose=False)
     run = prepare(cfg)
-    logger = make_logger(cfg, f"{run.strategy.name}-{cfg.rate:g}-seed{cfg.seed.base}")
+    observers = _observers(cfg, run)
+    own = {
+        "pose_oad.kind": "online",
+        "pose_oad.label": run.strategy.name,
+        "pose_oad.role": "reference" if run.strategy.reference else "strategy",
+        "checkpoint.sha256": file_hash(cfg.checkpoint),
+    }
+    name = f"{run.strategy.name}-{cfg.rate:g}-seed{cfg.seed.base}"
+    logger = make_logger(cfg, name, own | dict(tags or {}))
     log_provenance(logger, cfg)
     sampler = FrameSampler(run.data.loader.source.skeleton, cfg.output.samples)
-    record = RunRecord(cfg, logger, run.evaluation, run.timing, sampler)
+    record = RunRecord(cfg, logger, run.evaluation, run.timing, sampler, observers)
     trainer = Trainer(
         max_epochs=1,
         logger=logger,
+        # In this order: times around everything, errors before training, selection, what looks at both, records.
         callbacks=[
-            run.timing, run.evaluation, run.strategy, sampler, record.ledger, WindowLogger(), WindowProgress(), record
+            run.timing, run.evaluation, run.strategy, *observers, sampler, record.ledger, WindowLogger(), *watchers,
+            record,
         ],
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -85,8 +121,29 @@ def main(cfg: DictConfig) -> dict[str, float]:
         **cfg.trainer,
     )  # fmt: skip
     trainer.fit(run.module, datamodule=run.data)
-    record.report()
-    return record.summary
+    return record
+
+
+def take_threads(threads: int | None) -> int:
+    """Set the number of torch's threads.
+
+    Args:
+        threads: how many; None leaves one core to the decoder: on two cores, small steps are faster with one thread
+            than with two that it disturbs
+
+    Returns:
+        How many there are now.
+
+    Raises:
+        UserError: if it is no positive number.
+    """
+    import torch
+
+    if threads is None:
+        threads = max(1, (os.cpu_count() or 1) - 1)
+    check(isinstance(threads, int) and threads >= 1, "threads", threads, "a whole number, 1 or more, or null")
+    torch.set_num_threads(threads)
+    return threads
 
 
 def prepare(cfg: DictConfig) -> OnlineRun:
@@ -100,7 +157,7 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     """
     from callbacks.prequential import PrequentialEvaluation
     from callbacks.timing import Timing
-    from datamodules.stream import StreamDataModule, StreamOptions, window_length
+    from datamodules.stream import StreamDataModule
     from pose_oad.distillation import OnlineDistillation, TrainingOptions
     from pose_oad.metrics.keypoints import MissingRule
     from pose_oad.students import StudentConfig, load_student
@@ -110,27 +167,75 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     training = TrainingOptions(**plain(cfg.training), seed=cfg.seed.model)
     every = cfg.teacher.every
     check(isinstance(every, int) and every >= 1, "teacher.every", every, "a number of frames, 1 or more")
+    check(cfg.predictor in ("student", "teacher"), "predictor", cfg.predictor, "student or teacher")
     source = build(cfg.stream)
     teacher = make_teacher(cfg.teacher, source.skeleton)
     student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
+    evaluation = PrequentialEvaluation(
+        rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor
+    )
+    return OnlineRun(
+        OnlineDistillation(student, teacher, training),
+        StreamDataModule(source, stream_options(cfg, source, student, teacher)),
+        strategy,
+        evaluation,
+        Timing(),
+    )
+
+
+def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, teacher: Teacher) -> StreamOptions:
+    """Read how a stream is cut into windows from a configuration's ``window`` and ``teacher`` nodes."""
+    from datamodules.frames import FrameCache
+    from datamodules.stream import StreamOptions, window_length
+
     rate = cfg.window.camera_rate or source.clips[0].rate
-    options = StreamOptions(
+    return StreamOptions(
         window_frames=window_length(cfg.window.seconds, cfg.window.frames, rate),
         input_size=student.input_size,
         fit=cfg.window.fit,
         rate=cfg.window.camera_rate,
         teacher_image_size=teacher.image_size,
-        teacher_every=every,
+        teacher_every=cfg.teacher.every,
         decoder_threads=cfg.window.decoder_threads,
+        cache=FrameCache(Path(cfg.window.cache)) if cfg.window.cache else None,
     )
-    evaluation = PrequentialEvaluation(rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size)
-    return OnlineRun(
-        OnlineDistillation(student, teacher, training),
-        StreamDataModule(source, options),
-        strategy,
-        evaluation,
-        Timing(),
+
+
+def _observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
+    """Build the callbacks that look at errors and selection, and add to the run's summary."""
+    from callbacks.diagnostics import SelectionDiagnostics
+    from callbacks.hindsight import FinalPass
+    from datamodules.stream import WindowLoader
+
+    loader = run.data.loader
+    rate = cfg.window.camera_rate or loader.source.clips[0].rate
+    observers: list[Any] = [SelectionDiagnostics(run.evaluation, rate)]
+    if cfg.retention.root:
+        from callbacks.retention import Retention
+
+        observers.append(Retention(_source_domain(cfg, run), cfg.retention.every, cfg.retention.images))
+    if cfg.metric.final_pass:
+        observers.append(FinalPass(lambda: WindowLoader(loader.source, loader.options), run.evaluation))
+    return observers
+
+
+def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
+    """Read the validation set of the data the student was pre-trained on."""
+    from datamodules.augmentation import AugmentationConfig
+    from datamodules.coco import CocoDataModule
+
+    student = run.module.student
+    data = CocoDataModule(
+        cfg.retention.root,
+        student.skeleton,
+        student.input_size,
+        student.map_size,
+        augmentation=AugmentationConfig(),
+        val=cfg.retention.split,
+        batch_size=cfg.metric.batch_size,
     )
+    data.setup("validate")
+    return data
 
 
 def make_teacher(node: DictConfig, truth_skeleton: Any) -> Any:

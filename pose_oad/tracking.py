@@ -7,12 +7,14 @@ per window or epoch, since a call costs milliseconds.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import logging
 import os
 import platform
 import subprocess
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,13 @@ from pose_oad.errors import UserError
 _VERSIONED = ("torch", "torchvision", "timm", "lightning", "mlflow", "albumentations", "numpy", "av", "onnxruntime")
 
 
-def make_logger(cfg: DictConfig, run_name: str) -> MLFlowLogger:
+def make_logger(cfg: DictConfig, run_name: str, tags: Mapping[str, str] | None = None) -> MLFlowLogger:
     """Open a run in the tracking store.
 
     Args:
         cfg: a command's configuration; its ``tracking`` node has ``uri``, ``artifacts`` (folder) and ``experiment``
         run_name: name of the run in the MLflow UI
+        tags: tags of the run
 
     Returns:
         Lightning's MLflow logger, its run already created, so that an unusable store is found before any work is done.
@@ -50,6 +53,7 @@ def make_logger(cfg: DictConfig, run_name: str) -> MLFlowLogger:
             experiment_name=tracking.experiment,
             run_name=run_name,
             tracking_uri=tracking.uri,
+            tags=dict(tags or {}),
             artifact_location=Path(tracking.artifacts).resolve().as_uri() if tracking.artifacts else None,
         )
         _ = logger.run_id  # creates the run
@@ -57,6 +61,20 @@ def make_logger(cfg: DictConfig, run_name: str) -> MLFlowLogger:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"tracking.uri={tracking.uri}: cannot open the tracking store ({reason})") from error
     return logger
+
+
+def check_store(uri: str) -> None:
+    """Refuse an SQLite store that does not exist, before anybody who only wants to read it makes an empty one.
+
+    Args:
+        uri: the tracking store
+
+    Raises:
+        UserError: if its file is missing.
+    """
+    path = str(uri).removeprefix("sqlite:///")
+    if path != uri and not Path(path).is_file():
+        raise UserError(f"tracking.uri={uri}: no such tracking store; a first run, as `make online`, makes it")
 
 
 def quiet_libraries() -> None:
@@ -82,6 +100,12 @@ def log_provenance(logger: MLFlowLogger, cfg: DictConfig) -> None:
     from mlflow.entities import RunTag
 
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def git_tags() -> dict[str, str]:

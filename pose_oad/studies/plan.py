@@ -1,0 +1,245 @@
+"""What a study is: its description in ``conf/study``, and the trials that follow from it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig
+
+from pose_oad.cli import compose_config, plain
+from pose_oad.errors import UserError, check, nearest
+
+Overrides = Mapping[str, Any]
+
+#: What may be minimised: figures of a run's summary.
+OBJECTIVES = (
+    "mpjpe_px", "mpjpe_second_half_px", "mpjpe_last_third_px", "teacher_distance_px", "teacher_calls", "selected",
+    "optimizer_steps", "wall_clock_s", "seconds/train",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A run that the strategies are compared with.
+
+    Attributes:
+        label: how reports call it
+        set: its overrides
+        per: keys of the grid with whose values it is repeated; with none it runs once a seed
+    """
+
+    label: str
+    set: Overrides
+    per: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A change under which the whole grid, or a part of it, is repeated.
+
+    Attributes:
+        label: what reports add to the strategy's name
+        set: its overrides
+        when: values of the grid for which it makes sense, by key; everywhere if empty
+    """
+
+    label: str
+    set: Overrides
+    when: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def fits(self, point: Overrides) -> bool:
+        """Return whether it makes sense at a point of the grid."""
+        return all(point.get(key) in values for key, values in self.when.items())
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as described in ``conf/study/<name>.yaml``.
+
+    Attributes:
+        name: its name; also the name of its experiment in the tracking store
+        question: what it answers, in a sentence
+        set: overrides of every trial
+        seeds: values of ``seed.base``
+        grid: values by config key, all combinations of which are run
+        variants: changes under which the grid is repeated, beside the grid as it is
+        references: what is compared with
+        space: for a search instead of a grid: ranges by config key, as ``{low, high, log}`` or ``{choices}``
+        sampler: Optuna's sampler of a search, as a ``_target_`` node
+        trials: how many points a search tries
+        objectives: figures of the summary to minimise
+        prune: whether trials are given up that do no better than a student that never learns
+        prepare: files to make before the first trial, as ``{make: path, command: verb, set: {…}}``
+    """
+
+    name: str
+    question: str
+    set: Overrides = field(default_factory=dict)
+    seeds: Sequence[int] = (0,)
+    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    variants: Sequence[Variant] = ()
+    references: Sequence[Reference] = ()
+    space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sampler: Mapping[str, Any] | None = None
+    trials: int = 0
+    objectives: Sequence[str] = ("mpjpe_px",)
+    prune: bool = False
+    prepare: Sequence[Mapping[str, Any]] = ()
+
+    @classmethod
+    def of(cls, node: DictConfig) -> Study:
+        """Read a config node.
+
+        Raises:
+            UserError: if a key is unknown or a value refused.
+        """
+        values = plain(node)
+        known = cls.__dataclass_fields__
+        for key in values:
+            if key not in known:
+                raise UserError(f"study.{key}: no such key{nearest(key, known)}")
+        values["references"] = [_read(Reference, entry, "references") for entry in values.get("references") or ()]
+        values["variants"] = [_read(Variant, entry, "variants") for entry in values.get("variants") or ()]
+        return cls(**{key: value for key, value in values.items() if value is not None})
+
+    def __post_init__(self) -> None:
+        """Refuse unusable values.
+
+        Raises:
+            UserError: naming the config key.
+        """
+        check(bool(re.fullmatch(r"[\w.-]+", self.name)), "study.name", self.name, "letters, digits and . _ -")
+        whole = all(isinstance(seed, int) and seed >= 0 for seed in self.seeds)
+        check(whole and len(self.seeds) == len(set(self.seeds)) > 0, "study.seeds", self.seeds, "different numbers")
+        check(bool(self.grid) != bool(self.space), "study.space", dict(self.space), "either a grid or a space")
+        for key, values in self.grid.items():
+            check(isinstance(values, list) and bool(values), f"study.grid.{key}", values, "a list of values")
+        check(bool(self.objectives), "study.objectives", list(self.objectives), "at least one figure")
+        for objective in self.objectives:
+            if objective not in OBJECTIVES:
+                raise UserError(f"study.objectives={objective}: unknown figure{nearest(objective, OBJECTIVES)}")
+        if self.space:
+            check(isinstance(self.trials, int) and self.trials >= 1, "study.trials", self.trials, "1 or more")
+            for key, entry in self.space.items():
+                ok = set(entry) in ({"choices"}, {"low", "high"}, {"low", "high", "log"})
+                check(ok, f"study.space.{key}", dict(entry), "{low, high}, {low, high, log} or {choices}")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A trial to be run.
+
+    Attributes:
+        key: what tells it from every other trial of the study
+        point: the same without the seeds: runs of one point are repetitions
+        label: how reports call it
+        role: ``strategy`` or ``reference``
+        overrides: its own overrides, as on a command line, without those of the whole study and the seed
+        seeds: the runs it is made of
+        sampled: whether Optuna's sampler adds values of the search space
+    """
+
+    key: str
+    point: str
+    label: str
+    role: str
+    overrides: tuple[str, ...]
+    seeds: tuple[int, ...]
+    sampled: bool = False
+
+
+def slots(study: Study) -> list[Slot]:
+    """List the trials of a study: references first (the longest are among them), then the grid or the search."""
+    listed = list(_references(study))
+    if study.space:
+        points = (f"sample {number}" for number in range(study.trials))
+        return listed + [Slot(point, point, "", "strategy", (), tuple(study.seeds), True) for point in points]
+    for seed in study.seeds:
+        for point in _combinations(study.grid):
+            label = str(point.get("strategy", ""))
+            listed.append(_slot(label, "strategy", point, seed))
+            for variant in study.variants:
+                if variant.fits(point):
+                    named = f"{label}, {variant.label}" if label else variant.label
+                    listed.append(_slot(named, "strategy", {**point, **variant.set}, seed))
+    return listed
+
+
+def check_slots(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -> None:
+    """Compose every configuration once, so that a wrong key is found before the first trial and not at the last.
+
+    Args:
+        study: the study
+        settings: overrides of every trial
+        listed: the trials
+
+    Raises:
+        UserError: for an override that is refused.
+    """
+    for point in {slot.overrides for slot in listed}:
+        compose_config("online", [*settings, *point])
+    for key, entry in study.space.items():
+        compose_config("online", [*settings, override(key, entry.get("low", (entry.get("choices") or [None])[0]))])
+
+
+def overrides(values: Overrides) -> list[str]:
+    """Write values by key as overrides of a command line; nested mappings become dotted keys."""
+    return [override(key, value) for key, value in _dotted(values)]
+
+
+def override(key: str, value: Any) -> str:
+    """Write one value as an override of a command line, in Hydra's syntax."""
+    return f"{key}={_text(value)}"
+
+
+def _dotted(values: Overrides, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
+    text = str(value)
+    if isinstance(value, str) and not re.fullmatch(r"[\w./:+@%-]+", text):
+        text = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return text
+
+
+def _references(study: Study) -> Iterator[Slot]:
+    for reference in study.references:
+        for key in reference.per:
+            if key not in study.grid:
+                raise UserError(f"study.references: per={key}: the grid has no such key{nearest(key, study.grid)}")
+        for seed in study.seeds:
+            for point in _combinations({key: study.grid[key] for key in reference.per}):
+                yield _slot(reference.label, "reference", {**point, **reference.set}, seed)
+
+
+def _slot(label: str, role: str, values: Overrides, seed: int) -> Slot:
+    written = tuple(overrides(values))
+    point = " ".join(written)
+    return Slot(f"{label}: {point} seed {seed}", point, label, role, written, (seed,))
+
+
+def _combinations(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def _read(kind: type[Any], entry: Any, key: str) -> Any:
+    try:
+        return kind(**entry)
+    except TypeError as error:
+        raise UserError(f"study.{key}={entry}: {error}") from None

@@ -1,0 +1,74 @@
+"""Which trials are not worth finishing: those that do no better than a student that never learns.
+
+A student that never learns costs no label and no training, so a trial whose error is larger than its is worse in every
+objective, and giving it up cannot hide a trade-off; Optuna's own pruners look at one objective only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+#: Share of the stream that is played before a trial may be given up: adapting takes a while to pay.
+PATIENCE = 1 / 3
+
+#: A trial is given up when its error exceeds the never adapted student's by this factor.
+MARGIN = 1.05
+
+
+class ErrorCurve:
+    """The mean error of a run from its beginning to each of its windows.
+
+    Attributes:
+        frames: number of frames played at each window's end
+        errors: mean error so far, px
+    """
+
+    def __init__(self) -> None:
+        self.frames: list[int] = []
+        self.errors: list[float] = []
+
+    def add(self, frames: int, error: float) -> None:
+        """Take in a window of so many frames and its mean error, px (NaN: nothing was measured)."""
+        before, mean = (self.frames[-1], self.errors[-1]) if self.frames else (0, float("nan"))
+        if np.isnan(error) or np.isnan(mean):
+            mean = mean if np.isnan(error) else error
+        else:
+            mean = (mean * before + error * frames) / (before + frames)
+        self.frames.append(before + frames)
+        self.errors.append(float(mean))
+
+    def plain(self) -> dict[str, list[Any]]:
+        """Return it as values that a trial can keep."""
+        return {"frames": self.frames, "errors": self.errors}
+
+
+def never_adapted(study: optuna.Study, seeds: Sequence[int]) -> dict[str, list[Any]] | None:
+    """Find the finished reference that never learnt on the same seeds.
+
+    Returns:
+        Its curve; None while there is none.
+    """
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        attributes = trial.user_attrs
+        if "strategy=none" in attributes["overrides"] and list(attributes["seeds"]) == list(seeds):
+            return attributes["curves"][0]
+    return None
+
+
+def is_hopeless(curve: ErrorCurve, reference: dict[str, list[Any]]) -> bool:
+    """Return whether a run does no better than the student that never learns.
+
+    Args:
+        curve: the run so far
+        reference: the finished curve of a student that never learnt, on the same stream
+    """
+    frames, total = curve.frames[-1], reference["frames"][-1]
+    if frames < PATIENCE * total or frames >= total:
+        return False
+    # Windows of another length end elsewhere: in between, the mean so far changes steadily.
+    return bool(curve.errors[-1] > MARGIN * np.interp(frames, reference["frames"], reference["errors"]))

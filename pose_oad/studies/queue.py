@@ -1,0 +1,252 @@
+"""The trials of a study in Optuna's storage: who works on what, and what a killed worker left behind.
+
+Optuna's queue of waiting trials is the list of what is to be done, for grids and searches alike. A worker holds a file
+lock while it lives, which the operating system takes away however it dies; the trials of a worker whose lock is free
+are put back. Over several machines, the heartbeat of Optuna's database storage does the same.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from pose_oad.errors import UserError
+from pose_oad.studies.plan import Slot, Study
+
+_HEARTBEAT = 30  # s
+# A trial is claimed, and a moment later says by whom.
+_UNSIGNED = timedelta(seconds=60)
+_OPEN = (TrialState.WAITING, TrialState.RUNNING)
+_DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+
+#: Says what a trial of a dead worker came to: its values where its runs had finished, None where it must be repeated.
+Salvage = Callable[[FrozenTrial], Sequence[float] | None]
+
+
+@dataclass(frozen=True)
+class TrialQueue:
+    """Where a study's trials are kept.
+
+    Attributes:
+        folder: folder of the study on this machine
+        url: URL of a database that several machines share; None keeps a journal in the folder
+        name: the study's name
+    """
+
+    folder: Path
+    url: str | None
+    name: str
+
+    def open(self, study: Study, settings: Sequence[str], on_stale: Callable[..., None] | None = None) -> optuna.Study:
+        """Open the study, making it if it is new.
+
+        Args:
+            study: its description
+            settings: overrides of all of its trials; they are the same in every session
+            on_stale: called with study and trial when another machine's worker has fallen silent
+
+        Raises:
+            UserError: if the storage cannot be reached, or the study was begun with other settings.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        try:
+            opened = optuna.create_study(
+                storage=self._storage(on_stale),
+                study_name=self.name,
+                directions=["minimize"] * len(study.objectives),
+                sampler=_sampler(study),
+                load_if_exists=True,
+            )
+            begun = opened.user_attrs.get("settings")
+            if begun is None:
+                opened.set_user_attr("settings", [*settings, *study.objectives])
+        except UserError:
+            raise
+        except Exception as error:  # whatever the database's driver raises, it is the storage that is unusable
+            raise UserError(f"storage={self._shown}: cannot be used ({_first_line(error)})") from error
+        if begun is not None and begun != [*settings, *study.objectives]:
+            differing = sorted(set(begun) ^ {*settings, *study.objectives})
+            raise UserError(
+                f"study.name={self.name}: was begun in {self._shown} with other settings ({', '.join(differing)}); "
+                "expected the same, or another name as study.name=…"
+            )
+        return opened
+
+    @property
+    def _shown(self) -> str:
+        """The storage without a password."""
+        if self.url is None:
+            return str(self.folder / "journal.log")
+        from sqlalchemy.engine import make_url
+
+        try:
+            return make_url(self.url).render_as_string(hide_password=True)
+        except Exception:  # not even a URL: then there is no password in it to be hidden
+            return self.url
+
+    def _storage(self, on_stale: Callable[..., None] | None) -> BaseStorage:
+        if self.url is not None:
+            return RDBStorage(self.url, heartbeat_interval=_HEARTBEAT, heartbeat_stale_trial_callback=on_stale)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "journal.log"
+        lock = _JournalLock(path)
+        _cut_torn_line(path, lock)
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]  # its base is private
+
+    @contextmanager
+    def session(self) -> Iterator[str]:
+        """Hold the lock of one worker; yields its name, which its trials carry."""
+        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        lock = FileLock(self._lock(name))
+        (self.folder / "workers").mkdir(parents=True, exist_ok=True)
+        with lock:
+            yield name
+        self._lock(name).unlink(missing_ok=True)
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Keep two sessions on this machine from filling the queue at the same time."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / "plan.lock"):
+            yield
+
+    def _lock(self, worker: str) -> Path:
+        return self.folder / "workers" / f"{worker}.lock"
+
+    def is_dead(self, trial: FrozenTrial) -> bool:
+        """Return whether the worker of a running trial was on this machine and is no more."""
+        worker = trial.user_attrs.get("worker")
+        if worker is None:
+            started = trial.datetime_start
+            return self.url is None and (started is None or datetime.now() - started > _UNSIGNED)
+        if not worker.startswith(f"{socket.gethostname()}-"):
+            return False
+        if not self._lock(worker).exists():
+            return True
+        try:
+            with FileLock(self._lock(worker), timeout=0):
+                return True
+        except Timeout:
+            return False
+
+
+class _JournalLock:
+    """A lock that the operating system takes away when its holder dies; Optuna's own ones then block for 30 s."""
+
+    def __init__(self, journal: Path) -> None:
+        self._lock = FileLock(f"{journal}.lock")
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def _cut_torn_line(journal: Path, lock: _JournalLock) -> None:
+    """Remove what a killed writer left of its last line, which would spoil the next one."""
+    if not journal.exists():
+        return
+    lock.acquire()
+    try:
+        with journal.open("rb+") as file:
+            content = file.read()
+            file.truncate(content.rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def fill(study: optuna.Study, listed: Sequence[Slot]) -> int:
+    """Put those trials into the queue that are not in it, running or done; failed ones are tried again.
+
+    Returns:
+        How many have been added.
+    """
+    there = {t.user_attrs.get("key") for t in study.get_trials(deepcopy=False, states=(*_OPEN, *_DONE))}
+    missing = [slot for slot in listed if slot.key not in there]
+    for slot in missing:
+        study.enqueue_trial({}, user_attrs=asdict(slot))
+    return len(missing)
+
+
+def recover(study: optuna.Study, queue: TrialQueue, salvage: Salvage) -> int:
+    """Settle the trials of workers of this machine that have died.
+
+    Args:
+        study: the study
+        queue: where it is kept
+        salvage: says which of them had finished all the same
+
+    Returns:
+        How many were put back into the queue.
+    """
+    again = 0
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        if not queue.is_dead(trial):
+            continue
+        values = salvage(trial)
+        if values is not None:
+            study.tell(trial.number, list(values))
+        else:
+            study.tell(trial.number, state=TrialState.FAIL)
+            requeue(study, trial)
+            again += 1
+    return again
+
+
+def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Put a trial that could not be finished back into the queue, with the values it had been given."""
+    attributes = {key: value for key, value in trial.user_attrs.items() if key in Slot.__dataclass_fields__}
+    study.enqueue_trial(trial.params, user_attrs=attributes)
+
+
+def is_duplicate(study: optuna.Study, trial: FrozenTrial | optuna.Trial) -> bool:
+    """Return whether an earlier trial is or was at the same work: two machines may fill the queue at once."""
+    same = [
+        other.number
+        for other in study.get_trials(deepcopy=False, states=(*_OPEN, *_DONE))
+        if other.user_attrs.get("key") == trial.user_attrs["key"]
+    ]
+    return min(same, default=trial.number) < trial.number
+
+
+def waiting(study: optuna.Study) -> int:
+    """Return how many trials nobody has begun."""
+    return len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+
+def _sampler(study: Study) -> optuna.samplers.BaseSampler | None:
+    from hydra.utils import instantiate
+
+    if study.sampler is None:
+        return None
+    try:
+        return instantiate(dict(study.sampler))
+    except Exception as error:  # whatever Hydra raises, it is this node that is wrong
+        raise UserError(f"study.sampler={dict(study.sampler)}: cannot be made ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def as_slot(attributes: dict[str, Any]) -> Slot:
+    """Read a slot back from a trial's attributes, where its tuples have become lists."""
+    values = {key: attributes[key] for key in Slot.__dataclass_fields__}
+    return Slot(**values | {"overrides": tuple(values["overrides"]), "seeds": tuple(values["seeds"])})

@@ -1,0 +1,213 @@
+"""Everything around the workers of a study: what must be made first, the study's own run, progress, and the end."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import optuna
+from filelock import FileLock
+from mlflow.tracking import MlflowClient
+from omegaconf import DictConfig
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
+from rich.table import Table
+
+from pose_oad.errors import UserError, check
+from pose_oad.studies.plan import Study, check_slots, overrides, slots
+from pose_oad.studies.queue import TrialQueue, fill, recover
+from pose_oad.studies.worker import Assignment, work
+
+log = logging.getLogger(__name__)
+
+_POLL = 0.5  # s between two looks at the queue
+
+
+def run_study(cfg: DictConfig) -> dict[str, int]:
+    """Run a study, or go on with it where it was.
+
+    Args:
+        cfg: ``conf/sweep.yaml`` with overrides
+
+    Returns:
+        Number of trials by Optuna's state, in small letters.
+
+    Raises:
+        UserError: if the configuration, the storage or the data cannot be used.
+    """
+    from pose_oad.tracking import quiet_libraries
+
+    quiet_libraries()
+    study = Study.of(cfg.study)
+    check(isinstance(cfg.workers, int) and cfg.workers >= 1, "workers", cfg.workers, "a whole number, 1 or more")
+    listed = slots(study)
+    settings = _settings(cfg, study)
+    check_slots(study, settings, listed)
+    queue = TrialQueue(Path(cfg.folder), cfg.storage, study.name)
+    opened = queue.open(study, settings)
+    _prepare(study, Path(cfg.folder))
+    parent = _parent_run(cfg, study, opened)
+    assignment = Assignment(study, queue, settings, parent, str(cfg.tracking.uri), str(cfg.tracking.experiment))
+    with queue.planning():
+        again = recover(opened, queue, assignment.salvage)
+        added = fill(opened, listed)
+    ended = len(opened.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+    log.info("study %s: %d trials, %d of them done before", study.name, len(listed), ended)
+    if again:
+        log.info("%d trials that a stopped worker had begun are repeated", again)
+    started = time.perf_counter()
+    _work(assignment, opened, cfg.workers, _Announcer(study, len(listed), ended))
+    if added or again:
+        log.info("done in %.0f s", time.perf_counter() - started)
+    return _close(assignment, opened)
+
+
+def _settings(cfg: DictConfig, study: Study) -> tuple[str, ...]:
+    """Return the overrides of every trial of a study; trials share decoded frames and draw no figures."""
+    folder = Path(cfg.folder)
+    fixed = {
+        "tracking.uri": cfg.tracking.uri,
+        "tracking.artifacts": cfg.tracking.artifacts,
+        "tracking.experiment": cfg.tracking.experiment,
+        "output.folder": str(folder / "runs"),
+        "output.figures": False,
+        "window.cache": cfg.cache,
+        "threads": cfg.threads,
+    }
+    return (*overrides(fixed), *overrides(study.set))
+
+
+def _prepare(study: Study, folder: Path) -> None:
+    """Make the files that trials share and that are not there yet."""
+    for step in study.prepare:
+        path = Path(step["make"])
+        with FileLock(folder / "prepare.lock"):
+            if path.exists():
+                continue
+            log.info("%s: made first, by %s", path, step["command"])
+            command = [sys.executable, "-m", f"pose_oad.{step['command']}", *overrides(step.get("set") or {})]
+            done = subprocess.run(command, check=False)
+        if done.returncode or not path.exists():
+            raise UserError(f"study.prepare: {' '.join(command[1:])} did not make {path} (exit code {done.returncode})")
+
+
+def _parent_run(cfg: DictConfig, study: Study, opened: optuna.Study) -> str:
+    """Return the id of the study's own run in the tracking store, made if it is new there."""
+    from pose_oad.tracking import make_logger
+
+    known = opened.user_attrs.get("run")
+    client = MlflowClient(str(cfg.tracking.uri))
+    if known is not None:
+        try:
+            client.update_run(known, status="RUNNING")
+        except Exception as error:  # whatever the store's driver raises
+            raise UserError(
+                f"tracking.uri={cfg.tracking.uri}: does not hold the run {known} of study {study.name} "
+                f"({' '.join(str(error).split())[:120]}); expected the store it was begun with, or another study.name"
+            ) from error
+        return str(known)
+    tags = {"pose_oad.kind": "study", "pose_oad.study": study.name, "mlflow.note.content": study.question}
+    logger = make_logger(cfg, study.name, tags)
+    opened.set_user_attr("run", logger.run_id)
+    return str(logger.run_id)
+
+
+def _work(assignment: Assignment, opened: optuna.Study, workers: int, announce: Callable[[FrozenTrial], None]) -> None:
+    if workers == 1:
+        work(assignment, announce)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks of loaded libraries
+    target = partial(_worker_process, assignment, os.getpid())
+    processes = [context.Process(target=target, name=f"worker {n}") for n in range(workers)]
+    seen = {t.number for t in opened.get_trials(deepcopy=False) if t.state.is_finished()}
+    for process in processes:
+        process.start()
+    try:
+        while True:
+            running = any(process.is_alive() for process in processes)
+            for trial in opened.get_trials(deepcopy=False):
+                if trial.state.is_finished() and trial.number not in seen:
+                    seen.add(trial.number)
+                    announce(trial)
+            if not running:
+                break
+            time.sleep(_POLL)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+    if any(process.exitcode == 2 for process in processes):
+        raise UserError("study: a trial was refused, see above")
+
+
+def _worker_process(assignment: Assignment, parent_pid: int) -> None:
+    """Be one of several workers: a user's mistake ends it with one line and exit code 2, as in a command."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        work(assignment, parent_pid=parent_pid)
+    except UserError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class _Announcer:
+    """Says a line about every trial that has ended."""
+
+    def __init__(self, study: Study, total: int, ended: int) -> None:
+        self._study, self._total, self._ended = study, total, ended
+
+    def __call__(self, trial: FrozenTrial) -> None:
+        if "key" not in trial.user_attrs:
+            return
+        name = " ".join(filter(None, [trial.user_attrs["label"], *(f"{k}={v:.4g}" for k, v in _numbers(trial))]))
+        seeds = ", ".join(map(str, trial.user_attrs["seeds"]))
+        self._ended += trial.state != TrialState.FAIL
+        if trial.state == TrialState.COMPLETE:
+            pairs = zip(self._study.objectives, trial.values, strict=True)
+            said = ", ".join(f"{objective} {value:.4g}" for objective, value in pairs)
+            said += f", {trial.user_attrs['seconds']:.1f} s"
+        else:
+            said = {TrialState.PRUNED: "given up", TrialState.FAIL: "failed"}[trial.state]
+        log.info("%d/%d  %s, seed %s: %s", self._ended, self._total, name, seeds, said)
+
+
+def _numbers(trial: FrozenTrial) -> list[tuple[str, float]]:
+    return [(key, value) for key, value in trial.params.items() if isinstance(value, int | float)]
+
+
+def _close(assignment: Assignment, opened: optuna.Study) -> dict[str, int]:
+    """Close the study's own run, say what came of the trials, and count them."""
+    trials = opened.get_trials(deepcopy=False)
+    counts = {state.name.lower(): sum(trial.state == state for trial in trials) for state in TrialState}
+    client = MlflowClient(assignment.tracking_uri)
+    for name, count in counts.items():
+        client.log_metric(assignment.parent, f"trials/{name}", count)
+    unfinished = counts["running"] + counts["waiting"]
+    if not unfinished:
+        client.set_terminated(assignment.parent, "FINISHED")
+    _print_table(assignment.study, trials)
+    return counts
+
+
+def _print_table(study: Study, trials: Sequence[FrozenTrial]) -> None:
+    """Print the mean of every objective by point."""
+    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    table = Table(title=f"{study.name}: {study.question}")
+    for column in ("", "point", *study.objectives, "runs"):
+        table.add_column(column, justify="left" if column in ("", "point") else "right")
+    for label, point in dict.fromkeys((t.user_attrs["label"], t.user_attrs["point"]) for t in done):
+        same = [trial for trial in done if (trial.user_attrs["label"], trial.user_attrs["point"]) == (label, point)]
+        sampled = " ".join(f"{key}={value:.4g}" for key, value in _numbers(same[0]))
+        values = [f"{sum(v) / len(v):.4g}" for v in zip(*(trial.values for trial in same), strict=True)]
+        table.add_row(label, sampled or point, *values, str(sum(len(trial.user_attrs["seeds"]) for trial in same)))
+    Console().print(table)
+    log.info("make report STUDY=%s draws the figures", study.name)

@@ -1,0 +1,182 @@
+"""One process of a study: takes a trial from the queue, plays its runs, says what came of it, takes the next."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import optuna
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from optuna.trial import FrozenTrial
+
+from callbacks.window_watcher import WindowWatcher
+from pose_oad.cli import compose_config
+from pose_oad.online import play
+from pose_oad.studies import pruning
+from pose_oad.studies.plan import Slot, Study, override, overrides
+from pose_oad.studies.queue import TrialQueue, as_slot, is_duplicate, requeue, waiting
+from pose_oad.tracking import quiet_libraries
+from pose_oad.window import FrameWindow
+
+log = logging.getLogger(__name__)
+
+
+class DuplicateTrialError(Exception):
+    """Another worker is or was at the same work."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker needs to know.
+
+    Attributes:
+        study: the study
+        queue: where its trials are
+        settings: overrides of every trial
+        parent: id of the study's own run in the tracking store
+        tracking_uri: the tracking store
+        experiment: its experiment there
+    """
+
+    study: Study
+    queue: TrialQueue
+    settings: tuple[str, ...]
+    parent: str
+    tracking_uri: str
+    experiment: str
+
+    def open(self) -> optuna.Study:
+        """Open the study's queue."""
+        return self.queue.open(self.study, self.settings, requeue)
+
+    def runs_of(self, trial: FrozenTrial) -> list[Run]:
+        """Return the runs of a trial from the tracking store."""
+        client = MlflowClient(self.tracking_uri)
+        experiment = client.get_experiment_by_name(self.experiment)
+        if experiment is None:
+            return []
+        chosen = f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.`pose_oad.trial` = '{trial.number}'"
+        return list(client.search_runs([experiment.experiment_id], chosen))
+
+    def salvage(self, trial: FrozenTrial) -> list[float] | None:
+        """Return the values of a dead worker's trial if its runs had finished; else close the runs."""
+        runs = self.runs_of(trial)
+        finished = [run for run in runs if run.info.status == "FINISHED"]
+        if len(finished) == len(trial.user_attrs["seeds"]):
+            return [_mean([run.data.metrics[f"final/{name}"] for run in finished]) for name in self.study.objectives]
+        self.close(runs)
+        return None
+
+    def close(self, runs: Sequence[Run]) -> None:
+        """Mark runs that will not be finished."""
+        for run in runs:
+            MlflowClient(self.tracking_uri).set_terminated(run.info.run_id, "KILLED")
+
+
+def work(assignment: Assignment, announce: Callable[[FrozenTrial], None] | None = None, parent_pid: int = 0) -> None:
+    """Work through a study's queue until nobody has anything left to begin.
+
+    Args:
+        assignment: the study
+        announce: called with every trial that has ended here
+        parent_pid: process that started this one; the worker stops when it is gone. 0 looks at none
+
+    Raises:
+        UserError: if a trial's configuration or data cannot be used.
+    """
+    quiet_libraries()
+    study = assignment.open()
+    after = [lambda _, trial: announce(trial)] if announce else []
+    with assignment.queue.session() as name:
+        while waiting(study):
+            study.optimize(
+                partial(_objective, assignment, study, name, parent_pid),
+                n_trials=1,
+                catch=(DuplicateTrialError, *_SURVIVABLE),
+                callbacks=after,
+            )
+
+
+# What may go wrong in one trial and leave the others meaningful, as memory that does not suffice for one network.
+_SURVIVABLE = (RuntimeError, ArithmeticError, MemoryError)
+
+
+def _objective(
+    assignment: Assignment, study: optuna.Study, worker: str, parent_pid: int, trial: optuna.Trial
+) -> float | tuple[float, ...]:
+    """Play a trial's runs and return its values."""
+    if "key" not in trial.user_attrs:
+        # Somebody else took the last one between the look and the grasp.
+        raise DuplicateTrialError
+    trial.set_user_attr("worker", worker)
+    if is_duplicate(study, trial):
+        raise DuplicateTrialError
+    slot = as_slot(trial.user_attrs)
+    space = assignment.study.space if slot.sampled else {}
+    point = [*slot.overrides, *overrides({key: _suggest(trial, key, entry) for key, entry in space.items()})]
+    results, curves = [], []
+    for seed in slot.seeds:
+        cfg = compose_config("online", [*assignment.settings, *point, override("seed.base", seed)])
+        watch = _Watch(assignment, study, trial, slot, seed, parent_pid)
+        try:
+            record = play(cfg, _tags(assignment, slot, point, trial), [WindowWatcher(watch.look)])
+        except optuna.TrialPruned:
+            assignment.close(assignment.runs_of(study.trials[trial.number]))
+            raise
+        results.append(record.summary)
+        curves.append(watch.curve.plain())
+    trial.set_user_attr("curves", curves)
+    trial.set_user_attr("seconds", sum(result["wall_clock_s"] for result in results))
+    return tuple(_mean([result[name] for result in results]) for name in assignment.study.objectives)
+
+
+def _tags(assignment: Assignment, slot: Slot, point: Sequence[str], trial: optuna.Trial) -> dict[str, str]:
+    label = {"pose_oad.label": slot.label} if slot.label else {}
+    return label | {
+        "pose_oad.role": slot.role,
+        "pose_oad.study": assignment.study.name,
+        "pose_oad.point": " ".join(point),
+        "pose_oad.trial": str(trial.number),
+        "mlflow.parentRunId": assignment.parent,
+    }
+
+
+class _Watch:
+    """Looks at a run window by window: keeps its curve, reports it, and gives the run up when it is hopeless."""
+
+    def __init__(
+        self, assignment: Assignment, study: optuna.Study, trial: optuna.Trial, slot: Slot, seed: int, parent_pid: int
+    ) -> None:
+        self.curve = pruning.ErrorCurve()
+        self._trial, self._parent_pid = trial, parent_pid
+        self._reports = len(assignment.study.objectives) == 1 and seed == slot.seeds[0]
+        prunes = assignment.study.prune and slot.role == "strategy" and seed == slot.seeds[0]
+        self._reference = pruning.never_adapted(study, slot.seeds) if prunes else None
+
+    def look(self, window: FrameWindow) -> None:
+        if self._parent_pid and os.getppid() != self._parent_pid:
+            raise KeyboardInterrupt
+        error = window.metrics.get("mpjpe_px", window.metrics.get("teacher_distance_px", float("nan")))
+        self.curve.add(len(window), error)
+        if self._reports:
+            self._trial.report(self.curve.errors[-1], step=int(window.ids[-1]))
+        if self._reference is not None and pruning.is_hopeless(self.curve, self._reference):
+            raise optuna.TrialPruned(f"after {self.curve.frames[-1]} frames no better than a student that never learns")
+
+
+def _suggest(trial: optuna.Trial, key: str, entry: Mapping[str, Any]) -> Any:
+    if "choices" in entry:
+        return trial.suggest_categorical(key, entry["choices"])
+    low, high, log_scale = entry["low"], entry["high"], bool(entry.get("log", False))
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(key, low, high, log=log_scale)
+    return trial.suggest_float(key, low, high, log=log_scale)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(sum(values) / len(values))
