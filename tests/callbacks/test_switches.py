@@ -1,0 +1,210 @@
+"""Every flaw of the published protocol is a switch; its two settings differ as predicted, each on a hand-made window.
+
+======================  =========================================================================================
+switch                  where it is tested
+======================  =========================================================================================
+metric.missing          tests/pose_oad/metrics/test_keypoints.py::test_missing_joint_policies (exact values)
+strategy.missing        test_the_papers_rule_steers_away_from_the_frame_in_which_nothing_is_found, here; the scores
+                        themselves in tests/callbacks/strategies/test_scored.py
+strategy.scorer         test_frozen_scores_do_not_follow_the_adaptation, here
+strategy.min_gap        test_a_gap_avoids_near_duplicates_at_the_same_budget, here; where it must yield to the budget in
+                        tests/callbacks/strategies/test_base.py
+strategy.reduce         test_each_reduction_over_joints_chooses_another_frame, here
+training.budget         test_steps_grow_with_the_labels_under_epochs_only, here
+training.optimizer_state  test_the_optimiser_starts_afresh_or_remembers, here
+training.batch_norm     test_batch_statistics_are_updated_or_kept, here
+training.labels         test_targets_are_rendered_keypoints_or_the_teachers_maps, here
+======================  =========================================================================================
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from callbacks.strategies.base import QueryStrategy
+from callbacks.strategies.confidence import Confidence
+from callbacks.strategies.error import Error
+from pose_oad import distillation
+from pose_oad.distillation import OnlineDistillation, TrainingOptions
+from pose_oad.maps import MapTargets
+from pose_oad.metrics.stream import redundancy
+from pose_oad.prediction import predict_keypoints
+from pose_oad.skeleton import get_skeleton
+from pose_oad.students import StudentConfig, build_student
+from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.teachers.desk import LabelDesk
+from pose_oad.teachers.truth import TruthTeacher
+from pose_oad.window import FrameWindow
+from tests.windows import make_window
+
+BODY = get_skeleton("body-12")
+
+
+class Brightness(torch.nn.Module):
+    """A student that is as sure of every joint as a frame is bright, or, once ``adapted``, as it is dark."""
+
+    skeleton, input_size, map_size = BODY, (32, 32), (8, 8)
+    config = SimpleNamespace(to_dict=dict)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("adapted", torch.tensor(0.0))
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        return frames.float().mean((1, 2, 3)) / 255
+
+    def forward(self, brightness: Tensor) -> tuple[Tensor, None]:
+        sure = brightness + self.adapted * (1 - 2 * brightness)
+        return sure.view(-1, 1, 1, 1).expand(-1, 12, 8, 8).contiguous(), None
+
+
+class MapTeacher:
+    """Label every frame with one person at (16, 16) px, and with maps of its own that are 0.4 everywhere."""
+
+    name = "maps"
+    skeleton = BODY
+    uses_truth = False
+
+    def image_size(self, frame_size: tuple[int, int]) -> None:
+        return None
+
+    def label(self, request: TeacherRequest) -> Labels:
+        frames = len(request.ids)
+        keypoints = torch.tensor([16.0, 16.0, 1.0]).expand(frames, 1, 12, 3).clone()
+        maps = torch.full((frames, 12, 8, 8), 0.4)
+        return Labels(keypoints, maps, torch.zeros(frames, len(BODY.limbs), 2, 8, 8))
+
+
+def choose(strategy: QueryStrategy, window: FrameWindow) -> list[int]:
+    return strategy.choose(window, SimpleNamespace(skeleton=BODY)).tolist()  # type: ignore[arg-type]
+
+
+def window_of(confidence: list[list[float]], errors: list[float] | None = None) -> FrameWindow:
+    """Return a window of frames predicted with given confidences, shape (frames, 1 or 12), and errors, px."""
+    frames = len(confidence)
+    truth = torch.full((frames, 1, 12, 3), 30.0)
+    truth[..., 2] = 1.0
+    predictions = truth[:, 0].clone()
+    predictions[..., 2] = torch.tensor(confidence)
+    predictions[..., 0] += torch.tensor(errors or [0.0] * frames)[:, None]
+    window = make_window(frames, truth=truth, predictions=predictions)
+    window.desk = LabelDesk(TruthTeacher(BODY))
+    return window
+
+
+def train(windows: list[FrameWindow], teacher: Teacher | None = None, **options: Any) -> Any:
+    """Train a small student on whole windows, one after another; return the module and its optimiser."""
+    torch.manual_seed(0)
+    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
+    module: Any = OnlineDistillation(student, teacher or TruthTeacher(BODY), TrainingOptions(**options))
+    optimizer = module.configure_optimizers()
+    # What a trainer would do.
+    module.optimizers = lambda use_pl_optimizer: optimizer
+    module.manual_backward = lambda loss: loss.backward()
+    for window in windows:
+        window.desk, window.selected = module.desk, window.candidates
+        module.training_step(window, window.index)
+    return module, optimizer
+
+
+@pytest.mark.parametrize("strategy", [Error, Confidence])
+def test_the_papers_rule_steers_away_from_the_frame_in_which_nothing_is_found(strategy: type) -> None:
+    """The student is lost in frame 1, 25 px off and unsure in frame 2, and right and sure in frames 0 and 3."""
+    window = window_of([[0.9], [0.01], [0.5], [0.8]], errors=[0.0, 50.0, 25.0, 1.0])
+    paper, worst = ({"missing": rule, "scorer": "live"} for rule in ("zero", "worst"))
+    assert choose(strategy(rate=0.25, **paper), window) == [2]
+    assert choose(strategy(rate=0.75, **paper), window) == [0, 2, 3]  # whatever the budget, short of everything
+    assert choose(strategy(rate=0.25, **worst), window) == [1]
+    assert choose(strategy(rate=0.5, **worst), window) == [1, 2]
+
+
+def test_frozen_scores_do_not_follow_the_adaptation() -> None:
+    student, window = Brightness(), make_window(4)
+    window.frames[:] = torch.tensor([60, 200, 30, 120], dtype=torch.uint8).view(4, 1, 1, 1)
+    module = OnlineDistillation(student, TruthTeacher(BODY), TrainingOptions())  # type: ignore[arg-type]
+    frozen, live = (Confidence(rate=0.25, scorer=scorer) for scorer in ("frozen", "live"))
+    for strategy in (frozen, live):
+        strategy.on_fit_start(None, module)  # type: ignore[arg-type]
+    student.adapted.fill_(1.0)
+    window.predictions = window.to_frame(predict_keypoints(student, window.frames))  # type: ignore[arg-type]
+    assert frozen.choose(window, student).tolist() == [2]  # type: ignore[arg-type]
+    assert live.choose(window, student).tolist() == [1]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("strategy", [Error, Confidence])
+def test_a_gap_avoids_near_duplicates_at_the_same_budget(strategy: type) -> None:
+    """Two humps of error and doubt around frames 5 and 14, the first higher."""
+    hump = np.maximum(9 - 2 * np.abs(np.arange(20) - 5), 6 - 2 * np.abs(np.arange(20) - 14)).clip(0)
+    window = window_of([[0.9 - 0.05 * h] for h in hump], errors=hump.tolist())
+    near = choose(strategy(rate=0.15, scorer="live"), window)
+    apart = choose(strategy(rate=0.15, scorer="live", min_gap=5), window)
+    assert near == [4, 5, 6]
+    assert redundancy(np.array(near), 4) == 1.0
+    assert {5, 14} < set(apart)
+    assert redundancy(np.array(apart), 4) == 0.0
+    assert len(near) == len(apart) == 3
+
+
+def test_each_reduction_over_joints_chooses_another_frame() -> None:
+    """Frame 0 has the least sure joint, frame 1 is the least sure on average, frame 2 has the least sure best joint."""
+    window = window_of([[0.2] + [0.9] * 11, [0.95] + [0.3] * 11, [0.5] * 12])
+    chosen = {
+        reduce: choose(Confidence(rate=0.34, scorer="live", reduce=reduce), window)  # type: ignore[arg-type]
+        for reduce in ("min", "mean", "max")
+    }
+    assert chosen == {"min": [0], "mean": [1], "max": [2]}
+
+
+def test_steps_grow_with_the_labels_under_epochs_only() -> None:
+    """Two passes over 3, 6 and 12 frames in batches of 3, or 5 steps each."""
+    steps = {}
+    for budget in ("epochs", "steps"):
+        windows = [make_window(frames) for frames in (3, 6, 12)]
+        train(windows, budget=budget, epochs=2, steps=5, batch_size=3)
+        steps[budget] = [window.counts["optimizer_steps"] for window in windows]
+        assert [window.counts["teacher_calls"] for window in windows] == [3, 6, 12]
+    assert steps == {"epochs": [2, 4, 8], "steps": [5, 5, 5]}
+
+
+@pytest.mark.parametrize(("state", "remembered"), [("fresh", 3), ("kept", 2 + 3)])
+def test_the_optimiser_starts_afresh_or_remembers(state: str, remembered: int) -> None:
+    """Two steps on the first window, three on the second: how many Adam's moments have seen."""
+    windows = [make_window(4, index=0), make_window(6, index=1)]
+    _, optimizer = train(windows, optimizer_state=state, epochs=1, batch_size=2)
+    assert {int(entry["step"]) for entry in optimizer.state.values()} == {remembered}
+
+
+@pytest.mark.parametrize(("mode", "changes"), [("train", True), ("frozen", False)])
+def test_batch_statistics_are_updated_or_kept(mode: str, changes: bool) -> None:
+    module, _ = train([], batch_norm=mode)
+    before = {name: value.clone() for name, value in module.student.named_buffers() if "running" in name}
+    module, _ = train([make_window(4)], batch_norm=mode, epochs=1)
+    after = dict(module.student.named_buffers())
+    assert before
+    assert {not torch.equal(value, after[name]) for name, value in before.items()} == {changes}
+
+
+def test_targets_are_rendered_keypoints_or_the_teachers_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets: dict[str, MapTargets] = {}
+    loss = distillation.map_loss
+    for labels in ("keypoints", "maps"):
+
+        def record(
+            maps: Tensor, fields: Tensor, target: MapTargets, *more: Any, to: str = labels, **options: Any
+        ) -> Any:
+            targets[to] = target
+            return loss(maps, fields, target, *more, **options)
+
+        monkeypatch.setattr(distillation, "map_loss", record)
+        train([make_window(2)], MapTeacher(), labels=labels, epochs=1)
+    # Frame px (16, 16) of 64 are cell (2, 2) of 8, between four cells of which none is further than the others.
+    rendered = targets["keypoints"].confidence_maps[0, 0]
+    assert rendered[1:3, 1:3].min() == rendered.max() > 0
+    assert rendered[4:, 4:].max() == 0
+    assert torch.allclose(targets["maps"].confidence_maps, torch.tensor(0.4))
