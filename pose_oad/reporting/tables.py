@@ -22,13 +22,14 @@ _COSTS: tuple[tuple[str, str, Style], ...] = (
     ("wall_clock_s", "wall clock, s", "seconds"),
 )
 _DIAGNOSTICS: tuple[tuple[str, str, Style], ...] = (
+    # "{error}" stands for the error that counts, of the whole stream.
     ("recovery_s", "recovery after a change, s", "seconds"),
     ("recovered_share", "changes recovered from", "share"),
     ("retention_ap_before", "COCO AP before", "share"),
     ("retention_ap_after", "→ after", "share"),
     ("retention_mpjpe_px_before", "COCO error before, px", "px"),
     ("retention_mpjpe_px_after", "→ after, px", "px"),
-    ("backward_mpjpe_px", "final student on the whole stream, px", "px"),
+    ("backward_{error}", "final student on the stream, px", "px"),
     ("backward_transfer_px", "backward transfer, px", "signed"),
     ("score_error_correlation", "score–error correlation", "number"),
     ("redundancy", "redundancy", "number"),
@@ -62,17 +63,20 @@ def online_matrix(material: Material) -> Table | None:
 
 def diagnostics_table(material: Material) -> Table | None:
     """Make the table of what explains an error; columns that no run has are left out, None if all are."""
-    known = [entry for entry in _DIAGNOSTICS if any(material.estimate(g, entry[0]).n for g in material.online)]
+    named = [(name.format(error=material.window_error), title, style) for name, title, style in _DIAGNOSTICS]
+    known = [entry for entry in named if any(material.estimate(group, entry[0]).n for group in material.online)]
     if not known:
         return None
     rows = tuple(
         (*key_cells(group), *(material.estimate(group, metric) for metric, _, _ in known)) for group in material.online
     )
     note = (
-        "Recovery: seconds after a change of clip until the error is back at its level before. Before → after: the "
-        "student as it came from pre-training and at the end of the stream. Backward transfer: error of the final "
-        "student on past windows minus what it was when they were met; negative means that it has become better at "
-        "them. Correlation: of the strategy's scores with the true errors, over the frames of a window."
+        "Recovery: mean time after a change of clip until the error is back near its level before it, a lower bound "
+        "where not all changes are recovered from. Before → after: the student as it came from pre-training and as it "
+        "is at the end, on images like those of its pre-training. Backward transfer: what the final student gains on "
+        "the stream over the student that first met each frame; negative where it has forgotten more than it learnt. "
+        "Correlation: of a strategy's scores with the true errors, by rank. Redundancy: share of chosen frames with "
+        "another chosen frame close by."
     )
     return Table("diagnostics", "What explains it", (*key_columns(material.online), *metric_columns(known)), rows, note)
 
