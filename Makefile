@@ -3,6 +3,9 @@ STRATEGY ?= random
 RATE ?= 0.10
 SEED ?= 0
 STUDENT ?= small
+STUDY ?= compare_strategies
+WORKERS ?= 2
+RUN ?=
 ARGS ?=
 PORT ?= 5000
 
@@ -12,12 +15,13 @@ DATA := data/synthetic/contact_sheet.png
 PRETRAINED := checkpoints/$(STUDENT)/best.ckpt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data pretrain online ui lint test test-fast bench clean
+.PHONY: help setup data pretrain online finetune sweep report replay ui lint test test-fast bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\n  Options: STRATEGY=%s RATE=%s SEED=%s STUDENT=%s ARGS="key=value …"; see `%s -m pose_oad.online --help`\n' \
-	  '$(STRATEGY)' '$(RATE)' '$(SEED)' '$(STUDENT)' '$(PYTHON)'
+	@printf '\n  Options: STRATEGY=%s RATE=%s SEED=%s STUDENT=%s STUDY=%s WORKERS=%s ARGS="key=value …"\n' \
+	  '$(STRATEGY)' '$(RATE)' '$(SEED)' '$(STUDENT)' '$(STUDY)' '$(WORKERS)'
+	@printf '  Every key: `%s -m pose_oad.<command> --help`\n' '$(PYTHON)'
 
 setup: $(SETUP)  ## make .venv and install the pinned packages
 $(SETUP): requirements.txt pyproject.toml
@@ -38,6 +42,18 @@ $(PRETRAINED): | $(DATA)
 
 online: $(SETUP) $(DATA) $(PRETRAINED)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT)
 	$(PYTHON) -m pose_oad.online strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(ARGS)
+
+finetune: $(SETUP) $(DATA) $(PRETRAINED)  ## the offline study: choose in videos, train on all, test on other people (as online)
+	$(PYTHON) -m pose_oad.finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(ARGS)
+
+sweep: $(SETUP) $(DATA) $(PRETRAINED)  ## run a study, or go on with it (STUDY, WORKERS)
+	$(PYTHON) -m pose_oad.sweep study=$(STUDY) workers=$(WORKERS) $(ARGS)
+
+report: $(SETUP)  ## tables, figures and a page of a study (STUDY), or STUDY=null of every run
+	$(PYTHON) -m pose_oad.report study=$(STUDY) $(ARGS)
+
+replay: $(SETUP)  ## do a run again and compare (RUN)
+	$(PYTHON) -m pose_oad.replay run=$(RUN) $(ARGS)
 
 ui: $(SETUP)  ## compare runs in the browser: MLflow on 127.0.0.1 (PORT)
 	.venv/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port $(PORT)

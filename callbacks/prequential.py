@@ -71,7 +71,7 @@ class PrequentialEvaluation(Callback):
         self.rule, self.truth_skeleton = rule.validate(), truth_skeleton
         if predictor == "teacher" and rule.policy == "argmax":
             self.rule = rule._replace(policy="drop")
-        self.desk = LabelDesk(teacher)
+        self.desk = LabelDesk(teacher, count="evaluation_teacher_calls")
         self.teacher_every, self.batch_size, self.predictor = teacher_every, batch_size, predictor
         self.frame_ids: list[np.ndarray] = []
         self.frame_errors: list[np.ndarray] = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from pose_oad.cli import build, plain, run_command
-from pose_oad.errors import check
+from pose_oad.errors import UserError, check
 
 if TYPE_CHECKING:
     from lightning import Callback
@@ -169,6 +169,8 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     check(isinstance(every, int) and every >= 1, "teacher.every", every, "a number of frames, 1 or more")
     check(cfg.predictor in ("student", "teacher"), "predictor", cfg.predictor, "student or teacher")
     source = build(cfg.stream)
+    if strategy.sees_truth and source.skeleton is None:
+        raise UserError(f"strategy={strategy.name}: this stream has no ground truth; choose a strategy without it")
     teacher = make_teacher(cfg.teacher, source.skeleton)
     student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
     evaluation = PrequentialEvaluation(
@@ -214,7 +216,7 @@ def _observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
         from callbacks.retention import Retention
 
         observers.append(Retention(_source_domain(cfg, run), cfg.retention.every, cfg.retention.images))
-    if cfg.metric.final_pass:
+    if cfg.metric.final_pass and cfg.predictor == "student":
         observers.append(FinalPass(lambda: WindowLoader(loader.source, loader.options), run.evaluation))
     return observers
 
@@ -224,9 +226,10 @@ def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
     from datamodules.augmentation import AugmentationConfig
     from datamodules.coco import CocoDataModule
 
-    student = run.module.student
+    student, root = run.module.student, Path(cfg.retention.root)
+    check(root.is_dir(), "retention.root", root, "the folder of a COCO tree, or null")
     data = CocoDataModule(
-        cfg.retention.root,
+        root,
         student.skeleton,
         student.input_size,
         student.map_size,

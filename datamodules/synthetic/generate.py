@@ -61,8 +61,8 @@ class World:
     image_size: int = 320
     stream_sequences: int = 30
     stream_frames: int = 150
-    other_sequences: int = 2
-    other_frames: int = 250
+    other_sequences: int = 6
+    other_frames: int = 150
     frame_size: int = 256
     cameras: tuple[str, ...] = tuple(HUMAN36M_INTRINSICS)
 

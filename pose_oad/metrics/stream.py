@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 
 class Recovery(NamedTuple):
@@ -76,8 +76,8 @@ def redundancy(ids: np.ndarray, gap: int) -> float:
 def rank_correlation(scores: np.ndarray, errors: np.ndarray) -> float:
     """Return Spearman's rank correlation of a strategy's scores with the errors they should foretell.
 
-    Frames with a score or an error that is not finite are left out, also those that a rule for missing joints ranks
-    last with a score of -inf: the figure speaks of the frames that were scored.
+    Frames without a score (NaN) or without an error are left out. A score of -inf, with which a rule for missing joints
+    ranks a frame last, is the lowest rank: that such a rule hides the worst frames shows here.
 
     Args:
         scores: how much each frame seemed worth labelling, shape (frames,)
@@ -86,11 +86,12 @@ def rank_correlation(scores: np.ndarray, errors: np.ndarray) -> float:
     Returns:
         In [-1, 1]; NaN for fewer than three frames, or where all scores or all errors are equal.
     """
-    both = np.isfinite(scores) & np.isfinite(errors)
+    both = ~np.isnan(scores) & np.isfinite(errors)
     scores, errors = scores[both], errors[both]
-    if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(errors) == 0:
+    if len(scores) < 3 or len(np.unique(scores)) == 1 or np.ptp(errors) == 0:
         return float("nan")
-    return float(spearmanr(scores, errors).statistic)
+    # Ranks first: spearmanr itself would call an infinite score a NaN.
+    return float(spearmanr(rankdata(scores), errors).statistic)
 
 
 def backward_transfer(prequential: np.ndarray, final: np.ndarray) -> float:

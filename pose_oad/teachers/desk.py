@@ -55,14 +55,17 @@ class LabelDesk:
         teacher: who labels
         map_size: width and height of the student's maps in cells, to which the teacher's maps are resampled as they
             arrive; None drops the maps
+        count: name under which a window counts the calls made here
 
     Attributes:
         calls: frames the teacher has labelled so far in this run
     """
 
-    def __init__(self, teacher: Teacher, map_size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, teacher: Teacher, map_size: tuple[int, int] | None = None, count: str = "teacher_calls"
+    ) -> None:
         self.teacher = teacher
-        self.map_size = map_size
+        self.map_size, self.count = map_size, count
         self.calls = 0
         # Rows of the labels already given, by window; they die with their window.
         self._known: weakref.WeakKeyDictionary[FrameWindow, tuple[np.ndarray, WindowLabels]] = (
@@ -83,7 +86,7 @@ class LabelDesk:
             known = _stack([known, *(self._ask(window, segment, new) for segment in window.segments)])
             rows[new] = np.arange(offset, offset + len(new))
             self.calls += len(new)
-            window.counts["teacher_calls"] += len(new)
+            window.counts[self.count] += len(new)
             self._known[window] = (rows, known)
         return known.take(rows[positions])
 

@@ -98,3 +98,28 @@ def test_a_value_on_the_command_line_goes_before_the_experiments() -> None:
 
 def test_the_demo_is_the_configuration_as_it_stands() -> None:
     assert compose_config("online", ["experiment=demo"]) == compose_config("online", ["~experiment"])
+
+
+def test_the_offline_study_is_the_papers() -> None:
+    cfg = compose_config("finetune", ["experiment=paper_offline"])
+    expected = {
+        "stream.subjects": ["S1", "S5", "S6", "S7", "S8"], "test.subjects": ["S9", "S11"],
+        "stream.cameras": ["55011271"], "stream.start": 0.0, "stream.end": 0.8, "student.backbone": "densenet121",
+        "window.frames": 1500, "window.seconds": None, "window.camera_rate": 50, "training.epochs": 10,
+        "training.batch_size": 32, "training.learning_rate": 1e-3, "training.batch_norm": "train",
+        "training.foreground": 0.0, "metric.missing": "zero",
+    }  # fmt: skip
+    resolved = {key: OmegaConf.select(cfg, key) for key in expected}
+    assert {key: list(v) if OmegaConf.is_list(v) else v for key, v in resolved.items()} == expected
+
+
+def test_the_pre_training_is_the_papers() -> None:
+    cfg = compose_config("pretrain", ["experiment=paper_pretraining"])
+    expected = {
+        "student.backbone": "densenet121", "optimiser.learning_rate": 1e-3, "optimiser.schedule": "steps",
+        "optimiser.milestones": [75, 150], "trainer.max_epochs": 250, "augmentation.rotation": 0.2,
+        "augmentation.scale": [0.5, 2.0], "augmentation.shift": 0.2, "augmentation.colour": "light",
+        "objective.foreground": 0.0, "checkpoint.folder": "checkpoints/densenet121",
+    }  # fmt: skip
+    resolved = {key: OmegaConf.select(cfg, key) for key in expected}
+    assert {key: list(v) if OmegaConf.is_list(v) else v for key, v in resolved.items()} == expected

@@ -75,7 +75,7 @@ def test_an_interrupt_that_lightning_made_an_exit_is_one_too(capsys: pytest.Capt
 def test_help_lists_choices_and_commented_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["--help"]) == 0
     page = capsys.readouterr().out
-    assert "strategy: all, confidence, error, none, random, uniform" in page
+    assert "strategy: all, confidence, error, none, oracle, random, uniform" in page
     assert "rate: 0.10                  # share of each window's frames" in page
 
 

@@ -100,12 +100,15 @@ def test_rank_correlation_looks_at_ranks_only() -> None:
     assert rank_correlation(np.array([1.0, 3.0, 2.0, 4.0]), errors) == pytest.approx(0.8)
 
 
-def test_rank_correlation_leaves_out_what_is_not_finite() -> None:
-    scores = np.array([1.0, -np.inf, 3.0, 2.0, np.nan, 4.0])
-    errors = np.array([1.0, 99.0, 2.0, 3.0, 0.0, 4.0])
+def test_rank_correlation_leaves_out_what_is_unknown_and_ranks_minus_infinity_last() -> None:
+    scores = np.array([1.0, 3.0, 2.0, np.nan, 4.0])
+    errors = np.array([1.0, 2.0, 3.0, 0.0, 4.0])
     assert rank_correlation(scores, errors) == pytest.approx(0.8)
-    errors[5] = np.nan
+    errors[4] = np.nan
     assert rank_correlation(scores, errors) == pytest.approx(0.5)  # 1 3 2 against 1 2 3: 1 - 6 * 2 / (3 * 8)
+    # The frame of largest error is ranked last: 2 3 4 1 against 1 2 3 4, 1 - 6 (1 + 1 + 1 + 9) / (4 * 15).
+    hidden = np.array([1.0, 2.0, 3.0, -np.inf])
+    assert rank_correlation(hidden, np.array([1.0, 2.0, 3.0, 99.0])) == pytest.approx(-0.2)
 
 
 @pytest.mark.parametrize(
