@@ -6,6 +6,7 @@ seed become one row, and every strategy is compared with a baseline at the same 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pose_oad.reporting.layout import Table
     from pose_oad.reporting.material import Material
     from pose_oad.reporting.store import Selection
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,15 @@ def main(cfg: DictConfig) -> Report:
     study = None if cfg.study_name is None else str(cfg.study_name)
     client = open_store(str(cfg.tracking.uri))
     selection = load_runs(client, study, _names("experiments", cfg.experiments), _names("runs", cfg.runs))
-    material = gather(selection, error, str(cfg.baseline), float(confidence), Ledgers(client))
+    ledgers = Ledgers(client)
+    material = gather(selection, error, str(cfg.baseline), float(confidence), ledgers)
     folder = Path(cfg.folder) if cfg.folder else Path("reports") / _file_name(study or "all")
     title = f"Study {study}" if study else "Runs of online active distillation"
     tables = build_report(folder, title, selection, material, plain(cfg))
     if selection.parent is not None:
         client.log_artifacts(selection.parent.run_id, str(folder), "report")
+    if ledgers.missing:
+        _log.warning("%d runs have no ledger and take no part in figures over the stream", len(ledgers.missing))
     report = Report(folder, selection, material, tables)
     show(report)
     return report

@@ -9,7 +9,7 @@ A reader's map, in the order in which a report is made:
 - ``layout``: a table's columns and cells; as Markdown, CSV, LaTeX or in the terminal
 - ``tables``: the tables of online runs; ``offline``: those of fine-tuning
 - ``style``: colours, markers and lines of a label, the same in every figure
-- ``curves``, ``tradeoffs``, ``details``: the figures; ``figures`` draws and saves all that have data
+- ``curves``, ``settings``, ``tradeoffs``, ``details``: the figures; ``figures`` draws and saves all that have data
 - ``build``: all of it into a folder; ``page``: the HTML page; ``folder``: replaced as a whole or not at all
 
 Adding a table: write a function ``Material -> Table | None`` and name it in ``build.TABLES``. Adding a figure: write a

@@ -61,9 +61,16 @@ def error_over_stream(material: Material) -> Picture:
         marks = "Thin vertical lines: changes of clip." if changes else ""
     caption = (
         "Every window is predicted before anything in it is trained on; each point is the mean over the frames of a "
-        f"window and over seeds. A line that falls below that of the student never adapted has learned. {marks}"
+        f"window and over seeds{_without_ledger(material, drawn)}. A line that falls below that of the student never "
+        f"adapted has learned. {marks}"
     )
     return Picture("error_over_stream", title, caption.strip() + aside + left_out_note(groups), figure)
+
+
+def _without_ledger(material: Material, groups: list[Group]) -> str:
+    runs = [run for group in groups for run in group.runs]
+    missing = sum(not material.ledger(run) for run in runs)
+    return f" ({missing} of {len(runs)} runs have no ledger and take no part)" if missing else ""
 
 
 def window_errors(material: Material, group: Group) -> tuple[np.ndarray, np.ndarray]:
@@ -121,8 +128,9 @@ def error_against_rate(material: Material) -> Picture:
     aside = focus(axes, levels[False], levels[True])
     legend_below(figure, [series.name for series in shown])
     caption = (
-        f"Mean over seeds with the {100 * material.confidence:g} % interval. A strategy is worth its name where its "
-        "line stays below that of random at the same rate by more than the intervals. Mind that more labelled frames "
-        f"also mean more optimiser steps. {material.lowest(groups, material.error)}"
+        f"Mean over seeds with the {100 * material.confidence:g} % interval. A strategy earns its keep where its line "
+        f"stays below that of {material.baseline} at the same rate; intervals that overlap do not settle it, the paired "
+        "differences in the table are the fairer test. More labelled frames also mean more optimiser steps. "
+        f"{material.lowest(groups, material.error)}"
     )
     return Picture("error_against_rate", title, caption.strip() + aside + left_out_note(groups), figure)

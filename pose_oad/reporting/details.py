@@ -55,7 +55,7 @@ def error_by_joint(material: Material) -> Picture:
     axes.grid(visible=False, axis="x")
     title = f"Error by joint{at_rate}"
     axes.set(ylabel=error_title(material.window_error), title=title)
-    legend_below(figure, [series.name for series in shown], columns=_MOST_BARS)
+    legend_below(figure, [series.name for series in shown])
     cut = f" {_MOST_BARS} of {len(every)} labels are shown." if len(every) > _MOST_BARS else ""
     caption = (
         f"Means over seeds with the {100 * material.confidence:g} % interval. Joints far from the trunk move most and "
@@ -103,7 +103,8 @@ def selection_strip(material: Material) -> Picture:
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.margins(x=0.005)
+    last = max(ledger[-1]["last_frame"] for _, ledger in rows)
+    axes.set_xlim(-0.005 * last, 1.005 * last)
     plain_numbers(axes, logarithmic=False)
     title = f"Frames chosen{at_rate}, seed {seed}"
     axes.set(xlabel="frame of the stream", title=title)

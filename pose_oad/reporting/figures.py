@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pose_oad.reporting.curves import error_against_rate, error_over_stream
 from pose_oad.reporting.details import error_by_joint, selection_strip
 from pose_oad.reporting.material import Material
-from pose_oad.reporting.pictures import NothingToDraw, Picture
+from pose_oad.reporting.pictures import NothingToDraw, Picture, at_one_condition
+from pose_oad.reporting.settings import error_against_setting, varied_settings
 from pose_oad.reporting.style import house_style
 from pose_oad.reporting.tradeoffs import (
     error_against_calls,
@@ -36,6 +39,9 @@ PICTURES: tuple[Callable[[Material], Picture], ...] = (
 def draw_all(material: Material, folder: Path) -> tuple[list[Picture], list[str]]:
     """Draw every figure that has data into a folder, as ``<name>.png`` (150 dpi) and ``<name>.svg``.
 
+    Where other parameters than the rate vary, the error is drawn against each of them, and all other figures show the
+    one setting that most groups have.
+
     Args:
         material: what to draw
         folder: an existing folder
@@ -45,15 +51,22 @@ def draw_all(material: Material, folder: Path) -> tuple[list[Picture], list[str]
     """
     pictures: list[Picture] = []
     skipped: list[str] = []
+    groups, where = at_one_condition(material.online)
+    one = replace(material, online=tuple(groups))
+    draws = [
+        (f"error against {key}", partial(error_against_setting, material, key), "")
+        for key in varied_settings(material.online)
+    ]
+    draws += [(draw.__name__.replace("_", " "), partial(draw, one), where) for draw in PICTURES]
     with house_style():
-        for draw in PICTURES:
+        for name, draw, shown_where in draws:
             try:
-                picture = draw(material)
+                picture = draw()
             except NothingToDraw as reason:
-                skipped.append(f"{draw.__name__.replace('_', ' ').removesuffix(' picture')}: {reason}")
+                skipped.append(f"{name}: {reason}")
                 _log.info("no figure of %s", skipped[-1])
                 continue
             picture.figure.savefig(folder / f"{picture.name}.png", dpi=150)
             picture.figure.savefig(folder / f"{picture.name}.svg", dpi=200, metadata={"Date": None})
-            pictures.append(picture)
+            pictures.append(replace(picture, caption=picture.caption + shown_where))
     return pictures, skipped

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import rich.box
 import rich.table
 import rich.text
 
@@ -196,13 +197,15 @@ def escape_latex(text: str) -> str:
 
 def to_rich(table: Table) -> rich.table.Table:
     """Lay a table out for the terminal."""
-    laid_out = rich.table.Table(title=rich.text.Text(table.title), caption=rich.text.Text(table.note))
+    title, note = rich.text.Text(table.title), rich.text.Text(table.note)
+    laid_out = rich.table.Table(title=title, caption=note, box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in table.columns:
-        laid_out.add_column(
-            rich.text.Text(column.title),
-            justify="left" if column.style == "text" else "right",
-            no_wrap=column.style in ("px", "signed"),
-        )
+        if column.style == "text":
+            laid_out.add_column(rich.text.Text(column.title))
+        else:
+            # A number in one piece is worth a header in several.
+            header = rich.text.Text(column.title.replace(" ", "\n"))
+            laid_out.add_column(header, justify="right", no_wrap=True)
     for row in table.shown():
         laid_out.add_row(*map(rich.text.Text, row))
     return laid_out

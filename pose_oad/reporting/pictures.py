@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pose_oad.reporting.groups import Group
+from pose_oad.reporting.groups import Group, short_names
 from pose_oad.reporting.material import Material
 from pose_oad.reporting.style import Look, looks, with_aside
 
@@ -60,11 +60,17 @@ class Series:
     look: Look
 
 
-def series_of(groups: Sequence[Group]) -> list[Series]:
-    """Collect groups into series, strategies first; at most :data:`MOST_LINES` strategies and as many references."""
+def series_of(groups: Sequence[Group], across: str = "") -> list[Series]:
+    """Collect groups into series, strategies first; at most :data:`MOST_LINES` strategies and as many references.
+
+    Args:
+        groups: the groups
+        across: key of a parameter that varies within a series and does not belong to its name
+    """
     members: dict[tuple[bool, str], list[Group]] = {}
     for group in groups:
-        members.setdefault((group.is_reference, group.name), []).append(group)
+        named = replace(group, setting=tuple(pair for pair in group.setting if pair[0] != across))
+        members.setdefault((group.is_reference, named.name), []).append(group)
     names = [[name for reference, name in members if reference is wanted] for wanted in (False, True)]
     look = looks(*names)
     return [
@@ -78,6 +84,31 @@ def left_out_note(groups: Sequence[Group]) -> str:
     """Say how many strategies are not drawn because there are too many; empty if all are."""
     names = {group.name for group in groups if not group.is_reference}
     return f" {MOST_LINES} of {len(names)} strategies are shown." if len(names) > MOST_LINES else ""
+
+
+def at_one_condition(groups: Sequence[Group], free: str = "") -> tuple[list[Group], str]:
+    """Choose, among the settings that are not a strategy's own, the one that most groups have; the first of equals.
+
+    Args:
+        groups: of any setting
+        free: key of a parameter that may still differ
+
+    Returns:
+        The groups of that setting, which is taken out of their names; and a sentence on it, empty if there is only one.
+    """
+    conditions = [tuple(pair for pair in group.condition if pair[0] != free) for group in groups]
+    counts = Counter(conditions)
+    if len(counts) < 2:
+        return list(groups), ""
+    chosen = max(counts, key=lambda condition: counts[condition])
+    kept = [
+        replace(group, setting=tuple(pair for pair in group.setting if pair not in chosen))
+        for group, condition in zip(groups, conditions, strict=True)
+        if condition == chosen
+    ]
+    names = short_names([key for key, _ in chosen])
+    described = ", ".join(f"{names[key]} is {value}" for key, value in chosen)
+    return kept, f" Shown where {described}; the tables have the rest."
 
 
 def at_one_rate(groups: Sequence[Group]) -> tuple[list[Group], str]:

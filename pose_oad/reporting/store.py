@@ -136,6 +136,7 @@ def open_store(uri: str) -> MlflowClient:
         _check_sqlite(uri)
     # An unreachable server is a matter of seconds then, not of minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
 
     try:
@@ -250,10 +251,14 @@ class Ledgers:
 
     Args:
         client: the store
+
+    Attributes:
+        missing: ids of runs that were asked for their ledger and have none that can be read
     """
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
+        self.missing: list[str] = []
         self._rows: dict[str, list[dict[str, Any]]] = {}
 
     def __call__(self, run: RunData) -> list[dict[str, Any]]:
@@ -272,7 +277,8 @@ class Ledgers:
                 path = self._client.download_artifacts(run.run_id, "ledger.parquet", folder)
                 rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
             except (MlflowException, OSError, pa.ArrowException) as error:
-                _log.warning("run %s has no readable ledger (%s)", run.run_id, " ".join(str(error).split())[:120])
+                _log.debug("run %s: no ledger: %s", run.run_id, error)
+                self.missing.append(run.run_id)
                 return []
         return rows
 

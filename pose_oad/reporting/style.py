@@ -66,8 +66,7 @@ class Look:
     @property
     def curve(self) -> dict[str, Any]:
         """Arguments of ``plot`` and ``errorbar``."""
-        edge = {"markeredgecolor": "white", "markeredgewidth": 0.5}
-        return {"color": self.color, "marker": self.marker, "linestyle": self.line, "linewidth": 1.5, **edge}
+        return {"color": self.color, "marker": self.marker, "linestyle": self.line, "linewidth": 1.5}
 
 
 def looks(strategies: Sequence[str], references: Sequence[str]) -> dict[str, Look]:
@@ -111,13 +110,12 @@ def new_figure(height: float = 4.0, width: float = 8.0) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def legend_below(figure: Figure, order: Sequence[str] = (), columns: int = 4) -> None:
+def legend_below(figure: Figure, order: Sequence[str] = ()) -> None:
     """Put one legend for all axes below them, each label once.
 
     Args:
         figure: with labelled lines, points or bars
         order: labels begin with these names, in this order; others follow. Matplotlib's own order is by kind of mark
-        columns: entries per line, at most
     """
     handles: dict[str, Any] = {}
     for axes in figure.axes:
@@ -126,6 +124,8 @@ def legend_below(figure: Figure, order: Sequence[str] = (), columns: int = 4) ->
     place = {name: number for number, name in enumerate(order)}
     labels = sorted(handles, key=lambda label: place.get(label.partition(_ASIDE)[0], len(place)))
     if labels:
+        # About 14 characters of this size fill an inch; line and gaps of an entry take the room of ten.
+        columns = max(1, int(14 * figure.get_figwidth() / (max(map(len, labels)) + 10)))
         shown = [handles[label] for label in labels]
         figure.legend(shown, labels, loc="outside lower center", ncols=min(columns, len(labels)))
 

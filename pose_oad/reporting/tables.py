@@ -171,6 +171,8 @@ def comparison_note(material: Material, groups: Sequence[Group]) -> str:
     if material.baseline not in labels:
         return f"No run is labelled {material.baseline}, so nothing is compared; there are {', '.join(labels)}."
     most = max(len(group.runs) for group in groups)
+    if most < 2:
+        return "With one seed there is neither an interval nor a test."
     caution = (
         f" n = {most} is small: an interval this wide or a p-value this large rules little out." if most < 10 else ""
     )
