@@ -129,8 +129,8 @@ def error_against_rate(material: Material) -> Picture:
     legend_below(figure, [series.name for series in shown])
     caption = (
         f"Mean over seeds with the {100 * material.confidence:g} % interval. A strategy earns its keep where its line "
-        f"stays below that of {material.baseline} at the same rate; intervals that overlap do not settle it, the paired "
-        "differences in the table are the fairer test. More labelled frames also mean more optimiser steps. "
+        f"stays below that of {material.baseline} at the same rate; intervals that overlap do not settle it, the "
+        "paired differences in the table are the fairer test. More labelled frames also mean more optimiser steps. "
         f"{material.lowest(groups, material.error)}"
     )
     return Picture("error_against_rate", title, caption.strip() + aside + left_out_note(groups), figure)
