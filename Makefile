@@ -50,7 +50,7 @@ sweep: $(SETUP) $(DATA) $(PRETRAINED)  ## run a study, or go on with it (STUDY, 
 	$(PYTHON) -m pose_oad.sweep study=$(STUDY) workers=$(WORKERS) $(ARGS)
 
 report: $(SETUP)  ## tables, figures and a page of a study (STUDY), or STUDY=null of every run
-	$(PYTHON) -m pose_oad.report study=$(STUDY) $(ARGS)
+	$(PYTHON) -m pose_oad.report study_name=$(STUDY) $(ARGS)
 
 replay: $(SETUP)  ## do a run again and compare (RUN)
 	$(PYTHON) -m pose_oad.replay run=$(RUN) $(ARGS)

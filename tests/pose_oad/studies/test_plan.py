@@ -1,0 +1,133 @@
+"""A study's description becomes the right list of trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pose_oad.cli import CONF, compose_config
+from pose_oad.errors import UserError
+from pose_oad.studies.plan import Reference, Study, Variant, check_slots, override, overrides, slots
+
+ALL = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
+
+
+def make(**values: object) -> Study:
+    return Study(**{"name": "s", "question": "?", "grid": {"strategy": ["random", "error"]}, **values})  # type: ignore[arg-type]
+
+
+def test_a_grid_is_every_combination_with_every_seed() -> None:
+    listed = slots(make(grid={"strategy": ["random", "error"], "rate": [0.01, 0.05, 0.1]}, seeds=[4, 7]))
+    assert len(listed) == len({slot.key for slot in listed}) == 2 * 3 * 2
+    first = listed[0]
+    assert (first.label, first.role, first.overrides, first.seeds) == (
+        "random", "strategy", ("strategy=random", "rate=0.01"), (4,)
+    )  # fmt: skip
+    points = {slot.point for slot in listed}
+    assert len(points) == 6
+    assert "strategy=error rate=0.1" in points
+
+
+def test_references_come_first_and_are_repeated_where_asked() -> None:
+    grid = {"student": ["small", "resnet18"], "strategy": ["random"]}
+    references = [Reference("never", {"strategy": "none"}, ["student"]), Reference("all", {"strategy": "all"})]
+    listed = slots(make(grid=grid, seeds=[0, 1], references=references))
+    assert [slot.label for slot in listed] == ["never"] * 4 + ["all"] * 2 + ["random"] * 4
+    assert [slot.role for slot in listed] == ["reference"] * 6 + ["strategy"] * 4
+    assert {slot.overrides for slot in listed[:4]} == {
+        ("student=small", "strategy=none"), ("student=resnet18", "strategy=none")
+    }  # fmt: skip
+
+
+def test_variants_repeat_the_grid_where_they_make_sense() -> None:
+    worst = Variant("worst", {"strategy.missing": "worst"}, {"strategy": ["error"]})
+    kept = Variant("kept", {"training.optimizer_state": "kept"})
+    listed = slots(make(variants=[worst, kept]))
+    assert [slot.label for slot in listed] == ["random", "random, kept", "error", "error, worst", "error, kept"]
+    assert listed[3].overrides == ("strategy=error", "strategy.missing=worst")
+
+
+def test_a_search_has_as_many_slots_as_trials() -> None:
+    listed = slots(make(grid={}, space={"rate": {"low": 0.01, "high": 0.1}}, trials=3, seeds=[0, 1]))
+    assert [slot.sampled for slot in listed] == [True] * 3
+    assert len({slot.key for slot in listed}) == 3
+    assert listed[0].seeds == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "read"),
+    [
+        ("rate", 0.01, 0.01),
+        ("window.seconds", None, None),
+        ("metric.final_pass", True, True),
+        ("stream.subjects", ["S1", "S5"], ["S1", "S5"]),
+        ("output.folder", "runs/a b, (c)=d's", "runs/a b, (c)=d's"),
+        ("training.learning_rate", 1e-5, 1e-5),
+        ("stream.cameras", ["55011271"], [55011271]),
+    ],
+)
+def test_overrides_are_read_back_as_they_were(key: str, value: object, read: object) -> None:
+    cfg = compose_config("online", [override(key, value)])
+    for part in key.split("."):
+        cfg = cfg[part]
+    assert cfg == read
+
+
+def test_nested_overrides_become_dotted_keys() -> None:
+    assert overrides({"training": {"epochs": 3, "labels": "maps"}, "window.frames": 5}) == [
+        "training.epochs=3", "training.labels=maps", "window.frames=5",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_studies_that_come_along_can_be_composed(name: str) -> None:
+    study = Study.of(compose_config("sweep", [f"study={name}"]).study)
+    assert study.name == name
+    listed = slots(study)
+    assert len({slot.key for slot in listed}) == len(listed) > 0
+    check_slots(study, overrides(study.set), listed)
+
+
+def test_the_rates_are_the_papers() -> None:
+    study = Study.of(compose_config("sweep", ["study=sampling_rate"]).study)
+    assert study.grid["rate"] == [0.01, 0.05, 0.10, 0.20, 0.40]
+    assert study.grid["strategy"] == ["uniform", "random", "error", "confidence"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["study.name=a/b"], "study.name=a/b: expected letters"),
+        (["study.seeds=[]"], r"study.seeds=\[\]"),
+        (["study.seeds=[1,1]"], "study.seeds"),
+        (["study.seeds=[-1]"], "study.seeds"),
+        (["~study.grid"], "study.space={}: expected either a grid or a space"),
+        (["study.grid.strategy=random"], "study.grid.strategy=random: expected a list"),
+        (["+study.space={rate: {low: 1, high: 2}}"], "either a grid or a space"),
+        (["+study.objectives=[mpjpe]"], r"study.objectives=mpjpe: unknown figure; did you mean 'mpjpe_px'\?"),
+        (["+study.sedes=[0]"], r"study.sedes: no such key; did you mean 'seeds'\?"),
+        (["study.references=[{labels: x}]"], "study.references={'labels': 'x'}"),
+        (["study.references=[{label: x, set: {}, per: [rates]}]"], "per=rates: the grid has no such key"),
+        (["+study.grid.rat=[0.1]"], r"unknown config key 'rat'; did you mean 'rate'\?"),
+        (["+study.grid.teacher=[oracle]"], "teacher=oracle: unknown teacher"),
+    ],
+)
+def test_a_wrong_description_is_refused(changes: list[str], message: str) -> None:
+    def read() -> None:
+        study = Study.of(compose_config("sweep", ["study=sampling_rate", *changes]).study)
+        check_slots(study, [], slots(study))
+
+    with pytest.raises(UserError, match=message):
+        read()
+
+
+@pytest.mark.parametrize("entry", [{"low": 1}, {"low": 1, "high": 2, "step": 1}, {}])
+def test_a_wrong_range_is_refused(entry: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=r"study\.space\.rate"):
+        make(grid={}, space={"rate": entry}, trials=1)
+
+
+def test_every_study_says_what_it_asks() -> None:
+    for name in ALL:
+        assert Path(CONF / "study" / f"{name}.yaml").read_text().startswith("# ")
