@@ -82,21 +82,16 @@ def main(cfg: DictConfig) -> Comparison:
         UserError: if the run does not exist, is no online run, or cannot be played again.
         SystemExit: with exit code 1 if something differs.
     """
-    from mlflow.tracking import MlflowClient
-
     from callbacks.ledger import read_ledger
     from callbacks.progress import WindowProgress
     from pose_oad.online import play
-    from pose_oad.tracking import check_store, quiet_libraries
+    from pose_oad.tracking import open_store
 
-    quiet_libraries()
-    check_store(cfg.tracking.uri)
-    client = MlflowClient(cfg.tracking.uri)
+    check(bool(cfg.run), "run", cfg.run, "the id of a run, or its folder")
+    client = open_store(cfg.tracking.uri)
     logged = _load(client, cfg)
-    # Keys that came into being after the run take their defaults.
-    again = OmegaConf.merge(compose_config("online"), logged.cfg, {"tracking": cfg.tracking, "output": cfg.output})
-    if not isinstance(again, DictConfig):
-        raise TypeError("a configuration is a mapping")
+    again = completed(logged.cfg)
+    again.tracking, again.output.folder = cfg.tracking, cfg.output.folder
     tags = {"pose_oad.kind": "replay", "pose_oad.replay_of": logged.run_id}
     record = play(again, tags, [WindowProgress()])
     found = compare(logged.rows, read_ledger(record.ledger.path))
@@ -109,6 +104,19 @@ def main(cfg: DictConfig) -> Comparison:
     if not found.same:
         sys.exit(1)
     return found
+
+
+def completed(logged: DictConfig) -> DictConfig:
+    """Add the keys that came into being after a run was logged, with their defaults.
+
+    What was built from a choice (strategy, stream, …) stays as it was: another choice has other keys.
+    """
+    cfg = compose_config("online")
+    OmegaConf.set_struct(cfg, False)
+    for key, node in logged.items():
+        old = isinstance(node, DictConfig) and isinstance(cfg.get(key), DictConfig) and "_target_" not in node
+        cfg[key] = OmegaConf.merge(cfg[key], node) if old else node
+    return cfg
 
 
 def compare(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Comparison:
@@ -146,7 +154,6 @@ def _load(client: MlflowClient, cfg: DictConfig) -> LoggedRun:
     """Fetch a run's configuration, ledger and tags from the tracking store."""
     from callbacks.ledger import read_ledger
 
-    check(bool(cfg.run), "run", cfg.run, "the id of a run, or its folder")
     run_id = Path(str(cfg.run)).name
     try:
         run = client.get_run(run_id)

@@ -55,7 +55,8 @@ def main(cfg: DictConfig) -> Report:
     """
     from pose_oad.reporting.build import build_report
     from pose_oad.reporting.material import gather
-    from pose_oad.reporting.store import Ledgers, load_runs, open_store
+    from pose_oad.reporting.store import Ledgers, load_runs
+    from pose_oad.tracking import open_store
 
     confidence, error = cfg.confidence, str(cfg.error)
     number = isinstance(confidence, int | float) and not isinstance(confidence, bool)

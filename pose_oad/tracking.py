@@ -12,11 +12,12 @@ import importlib.metadata
 import logging
 import os
 import platform
+import sqlite3
 import subprocess
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # MLflow reports its use to its makers and prints advice unless told not to; set before it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -27,6 +28,9 @@ from lightning.pytorch.loggers import MLFlowLogger
 from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _VERSIONED = ("torch", "torchvision", "timm", "lightning", "mlflow", "albumentations", "numpy", "av", "onnxruntime")
 
@@ -63,18 +67,48 @@ def make_logger(cfg: DictConfig, run_name: str, tags: Mapping[str, str] | None =
     return logger
 
 
-def check_store(uri: str) -> None:
-    """Refuse an SQLite store that does not exist, before anybody who only wants to read it makes an empty one.
+def open_store(uri: str) -> MlflowClient:
+    """Open a tracking store for reading; never creates one.
 
     Args:
-        uri: the tracking store
+        uri: ``sqlite:///<path>`` or the URL of an MLflow server
 
     Raises:
-        UserError: if its file is missing.
+        UserError: if there is no such file, or it is not a tracking store.
     """
-    path = str(uri).removeprefix("sqlite:///")
-    if path != uri and not Path(path).is_file():
-        raise UserError(f"tracking.uri={uri}: no such tracking store; a first run, as `make online`, makes it")
+    quiet_libraries()
+    if uri.startswith("sqlite:///"):
+        _check_sqlite(uri)
+    # An unreachable server is a matter of seconds then, not of minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from mlflow import MlflowClient
+
+    try:
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+    except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
+        raise UserError(
+            f"tracking.uri={uri}: cannot read the tracking store ({' '.join(str(error).split())[:200]})"
+        ) from error
+    return client
+
+
+def _check_sqlite(uri: str) -> None:
+    """Refuse a file that MLflow would otherwise create or fill with tables of its own."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not path.is_file():
+        raise UserError(f"tracking.uri={uri}: no such file; expected a tracking store that runs have been logged to")
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise UserError(f"tracking.uri={uri}: cannot read the tracking store ({error})") from error
+    if not {"experiments", "runs"} <= tables:
+        raise UserError(f"tracking.uri={uri}: not a tracking store: it has no tables 'experiments' and 'runs'")
 
 
 def quiet_libraries() -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pose_oad.errors import UserError, nearest
@@ -117,53 +114,6 @@ class Selection:
             return "no run left out"
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.most_common())
         return f"{total} run{'s' * (total > 1)} left out: {reasons}"
-
-
-def open_store(uri: str) -> MlflowClient:
-    """Open a tracking store for reading; never creates one.
-
-    Args:
-        uri: ``sqlite:///<path>`` or the URL of an MLflow server
-
-    Raises:
-        UserError: if there is no such file, or it is not a tracking store.
-    """
-    # Importing the module keeps MLflow from reporting its use, and must come before MLflow itself.
-    from pose_oad.tracking import quiet_libraries
-
-    quiet_libraries()
-    if uri.startswith("sqlite:///"):
-        _check_sqlite(uri)
-    # An unreachable server is a matter of seconds then, not of minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    from mlflow import MlflowClient
-
-    try:
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)
-    except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
-        raise UserError(
-            f"tracking.uri={uri}: cannot read the tracking store ({' '.join(str(error).split())[:200]})"
-        ) from error
-    return client
-
-
-def _check_sqlite(uri: str) -> None:
-    """Refuse a file that MLflow would otherwise create or fill with tables of its own."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if not path.is_file():
-        raise UserError(f"tracking.uri={uri}: no such file; expected a tracking store that runs have been logged to")
-    try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise UserError(f"tracking.uri={uri}: cannot read the tracking store ({error})") from error
-    if not {"experiments", "runs"} <= tables:
-        raise UserError(f"tracking.uri={uri}: not a tracking store: it has no tables 'experiments' and 'runs'")
 
 
 def load_runs(

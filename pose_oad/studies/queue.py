@@ -25,7 +25,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from pose_oad.errors import UserError
-from pose_oad.studies.plan import Slot, Study
+from pose_oad.studies.plan import Slot, Study, overrides
 
 _HEARTBEAT = 30  # s
 # A trial is claimed, and a moment later says by whom.
@@ -51,12 +51,11 @@ class TrialQueue:
     url: str | None
     name: str
 
-    def open(self, study: Study, settings: Sequence[str], on_stale: Callable[..., None] | None = None) -> optuna.Study:
+    def open(self, study: Study, on_stale: Callable[..., None] | None = None) -> optuna.Study:
         """Open the study, making it if it is new.
 
         Args:
             study: its description
-            settings: overrides of all of its trials; they are the same in every session
             on_stale: called with study and trial when another machine's worker has fallen silent
 
         Raises:
@@ -64,6 +63,7 @@ class TrialQueue:
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        settings = [*overrides(study.set), *study.objectives]
         try:
             opened = optuna.create_study(
                 storage=self._storage(on_stale),
@@ -74,13 +74,13 @@ class TrialQueue:
             )
             begun = opened.user_attrs.get("settings")
             if begun is None:
-                opened.set_user_attr("settings", [*settings, *study.objectives])
+                opened.set_user_attr("settings", settings)
         except UserError:
             raise
         except Exception as error:  # whatever the database's driver raises, it is the storage that is unusable
             raise UserError(f"storage={self._shown}: cannot be used ({_first_line(error)})") from error
-        if begun is not None and begun != [*settings, *study.objectives]:
-            differing = sorted(set(begun) ^ {*settings, *study.objectives})
+        if begun is not None and begun != settings:
+            differing = sorted(set(begun) ^ set(settings))
             raise UserError(
                 f"study.name={self.name}: was begun in {self._shown} with other settings ({', '.join(differing)}); "
                 "expected the same, or another name as study.name=…"
@@ -110,13 +110,13 @@ class TrialQueue:
 
     @contextmanager
     def session(self) -> Iterator[str]:
-        """Hold the lock of one worker; yields its name, which its trials carry."""
-        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        lock = FileLock(self._lock(name))
-        (self.folder / "workers").mkdir(parents=True, exist_ok=True)
-        with lock:
-            yield name
-        self._lock(name).unlink(missing_ok=True)
+        """Hold the lock of one worker; yields its name (machine and lock file), which its trials carry."""
+        folder = (self.folder / "workers").resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.lock"
+        with FileLock(path):
+            yield f"{socket.gethostname()}:{path}"
+        path.unlink(missing_ok=True)
 
     @contextmanager
     def planning(self) -> Iterator[None]:
@@ -125,21 +125,20 @@ class TrialQueue:
         with FileLock(self.folder / "plan.lock"):
             yield
 
-    def _lock(self, worker: str) -> Path:
-        return self.folder / "workers" / f"{worker}.lock"
-
     def is_dead(self, trial: FrozenTrial) -> bool:
         """Return whether the worker of a running trial was on this machine and is no more."""
         worker = trial.user_attrs.get("worker")
         if worker is None:
             started = trial.datetime_start
             return self.url is None and (started is None or datetime.now() - started > _UNSIGNED)
-        if not worker.startswith(f"{socket.gethostname()}-"):
+        machine, _, path = worker.partition(":")
+        if machine != socket.gethostname():
             return False
-        if not self._lock(worker).exists():
-            return True
+        if not Path(path).exists():
+            # Behind a database, another container may have this machine's name; its heartbeat will tell.
+            return self.url is None
         try:
-            with FileLock(self._lock(worker), timeout=0):
+            with FileLock(path, timeout=0):
                 return True
         except Timeout:
             return False

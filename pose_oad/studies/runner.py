@@ -51,7 +51,7 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
     settings = _settings(cfg, study)
     check_slots(study, settings, listed)
     queue = TrialQueue(Path(cfg.folder), cfg.storage, study.name)
-    opened = queue.open(study, settings)
+    opened = queue.open(study)
     _prepare(study, Path(cfg.folder))
     parent = _parent_run(cfg, study, opened)
     assignment = Assignment(study, queue, settings, parent, str(cfg.tracking.uri), str(cfg.tracking.experiment))
@@ -103,10 +103,9 @@ def _parent_run(cfg: DictConfig, study: Study, opened: optuna.Study) -> str:
     from pose_oad.tracking import make_logger
 
     known = opened.user_attrs.get("run")
-    client = MlflowClient(str(cfg.tracking.uri))
     if known is not None:
         try:
-            client.update_run(known, status="RUNNING")
+            MlflowClient(str(cfg.tracking.uri)).update_run(known, status="RUNNING")
         except Exception as error:  # whatever the store's driver raises
             raise UserError(
                 f"tracking.uri={cfg.tracking.uri}: does not hold the run {known} of study {study.name} "
@@ -185,17 +184,33 @@ def _numbers(trial: FrozenTrial) -> list[tuple[str, float]]:
 
 
 def _close(assignment: Assignment, opened: optuna.Study) -> dict[str, int]:
-    """Close the study's own run, say what came of the trials, and count them."""
+    """Close the study's own run, say what came of its trials, and count them."""
     trials = opened.get_trials(deepcopy=False)
-    counts = {state.name.lower(): sum(trial.state == state for trial in trials) for state in TrialState}
+    counts = count_slots(trials)
     client = MlflowClient(assignment.tracking_uri)
     for name, count in counts.items():
         client.log_metric(assignment.parent, f"trials/{name}", count)
-    unfinished = counts["running"] + counts["waiting"]
-    if not unfinished:
+    if not counts["running"] + counts["waiting"]:
         client.set_terminated(assignment.parent, "FINISHED")
     _print_table(assignment.study, trials)
     return counts
+
+
+def count_slots(trials: Sequence[FrozenTrial]) -> dict[str, int]:
+    """Count what a study consists of by how far it has come.
+
+    A slot can have several trials: those that a killed worker left, and the one that took their place.
+
+    Returns:
+        Numbers by Optuna's state in small letters, the furthest of each slot's trials counting.
+    """
+    order = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL)
+    furthest: dict[str, TrialState] = {}
+    for trial in trials:
+        key = trial.user_attrs.get("key")
+        if key is not None:
+            furthest[key] = min(furthest.get(key, TrialState.FAIL), trial.state, key=order.index)
+    return {state.name.lower(): list(furthest.values()).count(state) for state in order}
 
 
 def _print_table(study: Study, trials: Sequence[FrozenTrial]) -> None:

@@ -52,7 +52,7 @@ class Assignment:
 
     def open(self) -> optuna.Study:
         """Open the study's queue."""
-        return self.queue.open(self.study, self.settings, requeue)
+        return self.queue.open(self.study, requeue)
 
     def runs_of(self, trial: FrozenTrial) -> list[Run]:
         """Return the runs of a trial from the tracking store."""

@@ -6,7 +6,8 @@ import pytest
 
 from pose_oad.reporting.groups import Group
 from pose_oad.reporting.material import Material, gather
-from pose_oad.reporting.store import Ledgers, Selection, load_runs, open_store
+from pose_oad.reporting.store import Ledgers, Selection, load_runs
+from pose_oad.tracking import open_store
 from tests.pose_oad.reporting.fake_store import shared_store
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pose_oad.errors import UserError
-from pose_oad.reporting.store import Ledgers, Selection, load_runs, open_store
+from pose_oad.reporting.store import Ledgers, Selection, load_runs
+from pose_oad.tracking import open_store
 
 
 def test_only_finished_runs_of_the_study_are_kept_and_the_others_counted(selection: Selection) -> None:

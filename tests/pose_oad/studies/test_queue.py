@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -15,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pose_oad.errors import UserError
 from pose_oad.studies.plan import Study, slots
 from pose_oad.studies.queue import TrialQueue, as_slot, fill, is_duplicate, recover, requeue, waiting
+from pose_oad.studies.runner import count_slots
 
 
 def claim(opened: optuna.Study, worker: str) -> optuna.Trial:
@@ -37,15 +40,15 @@ def states(opened: optuna.Study) -> dict[str, list[str]]:
 
 def test_a_queue_is_filled_once(study: Study, queue: TrialQueue) -> None:
     listed = slots(study)
-    opened = queue.open(study, [])
+    opened = queue.open(study)
     assert (fill(opened, listed), fill(opened, listed)) == (4, 0)
-    assert fill(queue.open(study, []), listed) == 0
+    assert fill(queue.open(study), listed) == 0
     assert waiting(opened) == 4
     assert [as_slot(trial.user_attrs) for trial in opened.get_trials()] == listed
 
 
 def test_a_failed_trial_is_tried_again_and_a_finished_one_is_not(study: Study, queue: TrialQueue) -> None:
-    opened = queue.open(study, [])
+    opened = queue.open(study)
     fill(opened, slots(study))
     opened.tell(claim(opened, "a"), 1.0)
     opened.tell(claim(opened, "a"), state=TrialState.FAIL)
@@ -55,7 +58,7 @@ def test_a_failed_trial_is_tried_again_and_a_finished_one_is_not(study: Study, q
 
 
 def test_only_a_dead_workers_trial_is_put_back(study: Study, queue: TrialQueue) -> None:
-    opened = queue.open(study, [])
+    opened = queue.open(study)
     fill(opened, slots(study))
     with queue.session() as alive:
         claim(opened, alive)
@@ -68,7 +71,7 @@ def test_only_a_dead_workers_trial_is_put_back(study: Study, queue: TrialQueue) 
 
 
 def _hold_a_trial(study: Study, queue: TrialQueue, ready: multiprocessing.synchronize.Event) -> None:
-    opened = queue.open(study, [])
+    opened = queue.open(study)
     with queue.session() as name:
         claim(opened, name)
         ready.set()
@@ -76,7 +79,7 @@ def _hold_a_trial(study: Study, queue: TrialQueue, ready: multiprocessing.synchr
 
 
 def test_a_killed_process_is_dead(study: Study, queue: TrialQueue) -> None:
-    opened = queue.open(study, [])
+    opened = queue.open(study)
     fill(opened, slots(study))
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
@@ -92,14 +95,22 @@ def test_a_killed_process_is_dead(study: Study, queue: TrialQueue) -> None:
 
 
 def test_other_machines_workers_are_left_to_the_heartbeat(study: Study, queue: TrialQueue) -> None:
-    opened = queue.open(study, [])
+    opened = queue.open(study)
     fill(opened, slots(study))
-    claim(opened, "elsewhere-1-abc")
+    claim(opened, "elsewhere:/tmp/1.lock")
+    assert recover(opened, queue, lost) == 0
+
+
+def test_behind_a_database_an_unknown_lock_is_left_to_the_heartbeat(study: Study, tmp_path: Path) -> None:
+    queue = TrialQueue(tmp_path, f"sqlite:///{tmp_path}/study.db", "small")
+    opened = queue.open(study)
+    fill(opened, slots(study))
+    claim(opened, f"{socket.gethostname()}:{tmp_path}/elsewhere.lock")
     assert recover(opened, queue, lost) == 0
 
 
 def test_what_had_finished_is_not_repeated(study: Study, queue: TrialQueue) -> None:
-    opened = queue.open(study, [])
+    opened = queue.open(study)
     fill(opened, slots(study))
     with queue.session() as dead:
         claim(opened, dead)
@@ -110,7 +121,7 @@ def test_what_had_finished_is_not_repeated(study: Study, queue: TrialQueue) -> N
 
 
 def test_sampled_values_are_kept_when_a_trial_is_put_back(study: Study, queue: TrialQueue) -> None:
-    opened = queue.open(study, [])
+    opened = queue.open(study)
     fill(opened, slots(study)[:1])
     with queue.session() as dead:
         claim(opened, dead).suggest_float("rate", 0.0, 1.0)
@@ -120,7 +131,7 @@ def test_sampled_values_are_kept_when_a_trial_is_put_back(study: Study, queue: T
 
 
 def test_the_later_of_two_equal_trials_is_the_duplicate(study: Study, queue: TrialQueue) -> None:
-    opened = queue.open(study, [])
+    opened = queue.open(study)
     [slot] = slots(study)[:1]
     fill(opened, [slot])
     requeue(opened, opened.get_trials()[0])
@@ -131,25 +142,24 @@ def test_the_later_of_two_equal_trials_is_the_duplicate(study: Study, queue: Tri
 
 
 def test_a_line_cut_off_by_a_crash_does_not_spoil_the_journal(study: Study, queue: TrialQueue) -> None:
-    fill(queue.open(study, []), slots(study))
+    fill(queue.open(study), slots(study))
     journal = queue.folder / "journal.log"
     whole = journal.read_text()
     journal.write_text(whole + whole.splitlines()[-1][:25])
-    opened = queue.open(study, [])
+    opened = queue.open(study)
     assert waiting(opened) == 4
     opened.tell(opened.ask(), 1.0)
-    assert waiting(queue.open(study, [])) == 3
+    assert waiting(queue.open(study)) == 3
     for line in journal.read_text().splitlines():
         json.loads(line)
 
 
 def test_a_study_cannot_go_on_with_other_settings(study: Study, queue: TrialQueue) -> None:
-    queue.open(study, ["rate=0.01"])
-    queue.open(study, ["rate=0.01"])
-    with pytest.raises(
-        UserError, match=r"study.name=small: was begun in .* with other settings \(rate=0.01, rate=0.5\)"
-    ):
-        queue.open(study, ["rate=0.5"])
+    begun = replace(study, set={"rate": 0.01})
+    queue.open(begun)
+    queue.open(replace(begun, seeds=[0, 1, 2]))
+    with pytest.raises(UserError, match=r"study.name=small: was begun .* other settings \(rate=0.01, rate=0.5\)"):
+        queue.open(replace(study, set={"rate": 0.5}))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +177,7 @@ def test_a_storage_that_cannot_be_reached_is_named_without_its_password(
     study: Study, tmp_path: Path, url: str, message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as error:
-        TrialQueue(tmp_path, url, "small").open(study, [])
+        TrialQueue(tmp_path, url, "small").open(study)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -175,4 +185,16 @@ def test_a_storage_that_cannot_be_reached_is_named_without_its_password(
 def test_a_sampler_that_does_not_exist_is_named(queue: TrialQueue) -> None:
     study = Study("small", "?", space={"rate": {"low": 0.1, "high": 0.2}}, trials=1, sampler={"_target_": "optuna.No"})
     with pytest.raises(UserError, match=r"study\.sampler="):
-        queue.open(study, [])
+        queue.open(study)
+
+
+def test_a_slot_counts_with_the_furthest_of_its_trials(study: Study, queue: TrialQueue) -> None:
+    opened = queue.open(study)
+    fill(opened, slots(study))
+    with queue.session() as dead:
+        claim(opened, dead)
+    recover(opened, queue, lost)
+    opened.tell(claim(opened, "a"), state=TrialState.FAIL)
+    claim(opened, "a")
+    counts = count_slots(opened.get_trials())
+    assert counts == {"complete": 0, "pruned": 0, "running": 1, "waiting": 2, "fail": 1}

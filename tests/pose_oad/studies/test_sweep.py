@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -25,17 +25,21 @@ from pose_oad.errors import UserError
 from pose_oad.studies.queue import TrialQueue
 from pose_oad.sweep import main
 
-Settings = Callable[..., list[str]]
-
 
 @pytest.fixture
-def overrides(online_settings: Settings, tmp_path: Path) -> list[str]:
-    """A study of two strategies and a reference, two seeds: six trials."""
+def overrides(human36m_tree: Path, student_checkpoint: Path, tmp_path: Path) -> list[str]:
+    """A study of two strategies and a reference, two seeds: six trials of a second, 108 frames in five windows."""
+    settings = {
+        "stream.root": human36m_tree, "checkpoint": student_checkpoint, "student.input_size": "[64,64]",
+        "window.seconds": "null", "window.frames": 25, "training.epochs": 1, "rate": 0.2,
+        "trainer.accelerator": "cpu",
+    }  # fmt: skip
     return [
         "study.name=small", "study.seeds=[0,1]", "study.grid={strategy: [random, uniform]}", "study.prepare=[]",
         "study.references=[{label: never adapted, set: {strategy: none}}]", f"folder={tmp_path}/study",
         f"cache={tmp_path}/frames", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db",
-        f"tracking.artifacts={tmp_path}/artifacts", *online_settings(),
+        f"tracking.artifacts={tmp_path}/artifacts",
+        "~study.set", *(f"+study.set.{key}={value}" for key, value in settings.items()),
     ]  # fmt: skip
 
 
@@ -130,8 +134,8 @@ def test_bad_input_is_refused_before_the_first_trial(
 
 
 def test_an_unknown_study_is_refused() -> None:
-    with pytest.raises(UserError, match=r"study=compare: unknown study; did you mean 'compare_strategies'\?"):
-        compose_config("sweep", ["study=compare"])
+    with pytest.raises(UserError, match=r"study=compare_strategy: unknown study; did you mean 'compare_strategies'\?"):
+        compose_config("sweep", ["study=compare_strategy"])
 
 
 @pytest.fixture
