@@ -61,9 +61,7 @@ class LabelDesk:
         calls: frames the teacher has labelled so far in this run
     """
 
-    def __init__(
-        self, teacher: Teacher, map_size: tuple[int, int] | None = None, count: str = "teacher_calls"
-    ) -> None:
+    def __init__(self, teacher: Teacher, map_size: tuple[int, int] | None = None, count: str = "teacher_calls") -> None:
         self.teacher = teacher
         self.map_size, self.count = map_size, count
         self.calls = 0

@@ -1,4 +1,4 @@
-"""An OpenPose-type network in an ONNX file as a teacher."""
+"""An OpenPose-type network in an ONNX file as a teacher, or a student that this project exported."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pose_oad.errors import check
+from pose_oad.exporting.metadata import is_exported
 from pose_oad.geometry import FrameFit
 from pose_oad.maps import decode_people
 from pose_oad.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.exported import ExportedTeacher
 from pose_oad.teachers.onnx_network import STRIDE, OpenPoseNetwork
 
 # Channel with the x component of each limb of the joint set "coco-18", in the order of its limbs; y is the next one.
@@ -29,8 +31,12 @@ class OnnxTeacher:
     maps are cut back to the frame and enlarged before people are looked for: a cell of 8 px is coarse beside a small
     person.
 
+    A file that this project exported is recognised by its metadata and labels as :class:`ExportedTeacher` does; of the
+    options, ``batch_size`` and ``threads`` hold for it.
+
     Args:
-        path: ONNX file: an image input [N, 3, H, W], H and W free, and the two outputs named below at an eighth of it
+        path: ONNX file that this project exported, or one with an image input [N, 3, H, W], H and W free, and
+            the two outputs named below at an eighth of it
         height: height to which frames are resized, px, a multiple of 8
         batch_size: frames per run of the network
         threads: threads of the network on a CPU; None leaves it to onnxruntime
@@ -68,6 +74,10 @@ class OnnxTeacher:
         check(channels in ("bgr", "rgb"), "teacher.channels", channels, "bgr or rgb")
         check(scale > 0, "teacher.scale", scale, "more than 0")
         check(_whole(enlarge), "teacher.enlarge", enlarge, "1 or more")
+        self._exported = ExportedTeacher(Path(str(path)), batch_size, threads) if is_exported(Path(str(path))) else None
+        if self._exported is not None:
+            self.name, self.skeleton = self._exported.name, self._exported.skeleton
+            return
         self.name = f"onnx:{Path(str(path)).stem}"
         self.skeleton = get_skeleton("coco-18")
         self._height, self._batch_size, self._enlarge = height, batch_size, enlarge
@@ -75,7 +85,9 @@ class OnnxTeacher:
         self._network = OpenPoseNetwork(Path(str(path)), heat_maps, fields, batch_size, threads)
 
     def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
-        """Return the width and height to which a frame is resized, px; the height is always the same."""
+        """Return the width and height to which a frame is resized, px; the height is the same for every frame."""
+        if self._exported is not None:
+            return self._exported.image_size(frame_size)
         width, height = frame_size
         return max(1, round(width * self._height / height)), self._height
 
@@ -85,6 +97,8 @@ class OnnxTeacher:
         Raises:
             ValueError: if the request has no images, or images of another size than :meth:`image_size`.
         """
+        if self._exported is not None:
+            return self._exported.label(request)
         width, height = self.image_size(request.frame_size)
         images = request.images
         if images is None or images.shape[1:] != (height, width, 3):

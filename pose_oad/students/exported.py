@@ -1,0 +1,92 @@
+"""A student in an ONNX file that this project exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pose_oad.errors import UserError, check
+from pose_oad.exporting.metadata import CONFIDENCE_MAPS, FRAMES, PART_AFFINITY_FIELDS, ExportMetadata
+from pose_oad.onnx_session import ORT_ERRORS, describe, first_line, open_session
+from pose_oad.students.config import STRIDE
+
+
+class ExportedStudent:
+    """Run an exported student with onnxruntime, on a GPU where it has one. It cannot be trained.
+
+    A :class:`pose_oad.predictors.Predictor`.
+
+    Args:
+        path: ONNX file that ``make export`` wrote
+        threads: threads on a CPU; None leaves it to onnxruntime
+
+    Attributes:
+        metadata: what the file says about itself
+        name: how tables call it
+        skeleton: joint set of its maps
+        input_size: width and height of the frames it takes, px
+        map_size: width and height of its maps, cells
+        fit: how an original frame lies in the input, ``letterbox`` or ``squash``
+
+    Raises:
+        UserError: if the file is missing, is no ONNX network, or not one of ours.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        self._what, path = f"exported student {path}", Path(path)
+        whole = isinstance(threads, int) and threads >= 1
+        check(threads is None or whole, "threads", threads, "1 or more, or null")
+        self._session = open_session(path, threads, self._what)
+        self.metadata = ExportMetadata.from_strings(self._session.get_modelmeta().custom_metadata_map, self._what)
+        self.name = f"{self.metadata.name} ({path.name})"
+        self.skeleton, self.fit = self.metadata.skeleton, self.metadata.fit
+        self.input_size = self.metadata.input_size
+        self.map_size = (self.input_size[0] // STRIDE, self.input_size[1] // STRIDE)
+        self._check_graph()
+
+    def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict the maps of some frames.
+
+        Args:
+            frames: RGB uint8, shape (frames, height, width, 3), at the input size
+
+        Returns:
+            confidence maps, shape (frames, joints, rows, columns), and part affinity fields, shape
+            (frames, limbs, 2, rows, columns), float32, on the CPU.
+
+        Raises:
+            ValueError: if the frames have another type or size.
+            UserError: if onnxruntime cannot run the file on this machine.
+        """
+        width, height = self.input_size
+        if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1:] != (height, width, 3):
+            raise ValueError(
+                f"frames {frames.dtype} {tuple(frames.shape)}: expected uint8 (frames, {height}, {width}, 3)"
+            )
+        if not len(frames):  # a batch of nothing is more than some of its operations can do
+            return tuple(torch.zeros(0, *shape) for shape in self._shapes())  # type: ignore[return-value]
+        names = [CONFIDENCE_MAPS, PART_AFFINITY_FIELDS]
+        try:
+            maps, fields = self._session.run(names, {FRAMES: frames.cpu().contiguous().numpy()})
+        except ORT_ERRORS as error:
+            raise UserError(f"{self._what}: cannot be run here; {first_line(error)}") from error
+        return torch.from_numpy(maps), torch.from_numpy(fields)
+
+    def _shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shapes of one frame's confidence maps and part affinity fields."""
+        (columns, rows), skeleton = self.map_size, self.skeleton
+        return (len(skeleton), rows, columns), (len(skeleton.limbs), 2, rows, columns)
+
+    def _check_graph(self) -> None:
+        """Refuse a graph that is not what its metadata say."""
+        width, height = self.input_size
+        inputs = {node.name: (node.type, list(node.shape[1:])) for node in self._session.get_inputs()}
+        outputs = {node.name for node in self._session.get_outputs()}
+        known = inputs == {FRAMES: ("tensor(uint8)", [height, width, 3])}
+        if not known or outputs != {CONFIDENCE_MAPS, PART_AFFINITY_FIELDS}:
+            raise UserError(
+                f"{self._what}: expected an input {FRAMES} [N, {height}, {width}, 3] of uint8 and the outputs "
+                f"{CONFIDENCE_MAPS} and {PART_AFFINITY_FIELDS}; it has {describe(self._session)}"
+            )
