@@ -5,11 +5,15 @@ Commands that only look (predict, evaluate) and the registered model work with e
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from pose_oad.errors import UserError, check
 from pose_oad.skeleton import Skeleton
+from pose_oad.students import load_student
 
 
 class Predictor(Protocol):
@@ -38,3 +42,53 @@ class Predictor(Protocol):
             (frames, limbs, 2, rows, columns), float32, where the network runs.
         """
         ...
+
+
+class StudentPredictor:
+    """The student of a checkpoint.
+
+    Args:
+        path: checkpoint written by pre-training, fine-tuning, or at the end of a stream
+        device: torch device it runs on
+
+    Raises:
+        UserError: if the checkpoint cannot be loaded, or the device does not exist.
+    """
+
+    def __init__(self, path: str | Path, device: str = "cpu") -> None:
+        path = Path(path)
+        student = load_student(path)
+        try:
+            self._student = student.to(torch.device(device))
+        except (RuntimeError, AssertionError) as error:  # an unknown name, or a device that this torch or machine lacks
+            reason = " ".join(str(error).split())[:120]
+            raise UserError(f"device={device}: expected a torch device of this machine, as cpu ({reason})") from error
+        self.name = f"{path.parent.name}/{path.stem}" if path.parent.name else path.stem
+        self.skeleton = student.skeleton
+        self.input_size, self.map_size = student.input_size, student.map_size
+
+    @torch.inference_mode()
+    def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict the maps of some frames; see :meth:`Predictor.maps`."""
+        maps, fields = self._student(self._student.normalise(frames))
+        return maps.float(), fields.float()
+
+
+def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = None) -> Predictor:
+    """Load a predictor of any kind; the file's suffix says which.
+
+    Args:
+        path: a checkpoint (.ckpt) or an exported network (.onnx)
+        device: torch device of a checkpoint's student
+        threads: threads of an exported network on a CPU; None leaves it to onnxruntime
+
+    Raises:
+        UserError: if the suffix is neither, or the file cannot be loaded.
+    """
+    suffix = Path(path).suffix.lower()
+    check(suffix in (".ckpt", ".onnx"), "checkpoint", path, "a checkpoint (.ckpt) or an exported network (.onnx)")
+    if suffix == ".ckpt":
+        return StudentPredictor(path, device)
+    from pose_oad.students.exported import ExportedStudent
+
+    return ExportedStudent(path, threads)

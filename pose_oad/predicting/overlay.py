@@ -1,0 +1,67 @@
+"""An overlay as an H.264 video."""
+
+from __future__ import annotations
+
+import contextlib
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.video.frame import VideoFrame
+
+from pose_oad.predicting.staging import writing
+
+_OPTIONS = {"preset": "veryfast"}
+
+
+class OverlayVideo:
+    """Encode frames one after another; a context that finishes the file.
+
+    Args:
+        path: the file that is written
+        target: what error messages call it
+        size: width and height, px, even
+        rate: frames/s
+        crf: x264's constant rate factor
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+
+    def __init__(self, path: Path, target: Path, size: tuple[int, int], rate: Fraction, crf: int) -> None:
+        self._target = target
+        with writing("output.video", target):
+            # The index goes to the front, so that a browser can begin to play before it has everything.
+            self._container = av.open(str(path), "w", format="mp4", container_options={"movflags": "+faststart"})
+            self._stream = self._container.add_stream("libx264", rate=rate, options={**_OPTIONS, "crf": str(crf)})
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.thread_count = 1  # decoder and network have the other cores
+        self._stream.codec_context.color_range = 1  # limited, as the canvas draws
+        self._rate, self._number = rate, 0
+
+    def write(self, frame: VideoFrame) -> None:
+        """Encode the next frame.
+
+        Raises:
+            UserError: if it cannot be written, as on a full disk.
+        """
+        frame.pts, frame.time_base = self._number, 1 / self._rate
+        self._number += 1
+        with writing("output.video", self._target):
+            self._container.mux(self._stream.encode(frame))
+
+    def __enter__(self) -> OverlayVideo:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:  # the file is removed: what else goes wrong with it does not matter
+            with contextlib.suppress(OSError, av.FFmpegError):
+                self._container.close()
+            return
+        with writing("output.video", self._target):
+            self._container.mux(self._stream.encode())
+            self._container.close()

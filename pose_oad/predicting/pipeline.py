@@ -1,0 +1,42 @@
+"""Decode, work and write at the same time, each at most one batch ahead of the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def run(batches: Iterator[T], work: Callable[[T], U], write: Callable[[U], None], stoppable: bool = False) -> None:
+    """Take batches through work and writing, in order.
+
+    Batches come from one thread, are worked on in the caller's and written in another, so that three are in memory at
+    once. An error anywhere ends all of it and is raised here.
+
+    Args:
+        batches: yields what is worked on
+        work: done in the caller's thread
+        write: done with its result
+        stoppable: whether an interrupt is an end like any other, as for a camera
+    """
+    with ThreadPoolExecutor(1, "decode") as decoder, ThreadPoolExecutor(1, "write") as writer:
+        written = writer.submit(_nothing)
+        try:
+            upcoming = decoder.submit(next, batches, None)
+            while (batch := upcoming.result()) is not None:
+                upcoming = decoder.submit(next, batches, None)
+                result = work(batch)
+                written.result()
+                written = writer.submit(write, result)
+                del batch, result  # freed as soon as they are written
+        except KeyboardInterrupt:
+            if not stoppable:
+                raise
+        written.result()
+
+
+def _nothing() -> None:
+    """What the writer has done before the first batch."""
