@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Sections that take several minutes: measured when asked for by name.
+LONG = ("study",)
+
 
 def main(cfg: DictConfig) -> list[Figure]:
     """Measure the sections asked for, show the figures and write them to a file.
@@ -68,7 +71,7 @@ def choose(only: ListConfig | str | None) -> dict[str, Callable[[DictConfig], li
     """Pick sections by name.
 
     Args:
-        only: one name or several; all where None
+        only: one name or several; all but those in :data:`LONG` where None
 
     Returns:
         The sections, in their own order.
@@ -77,7 +80,8 @@ def choose(only: ListConfig | str | None) -> dict[str, Callable[[DictConfig], li
         UserError: if there is none of a name.
     """
     known = sections()
-    names = [only] if isinstance(only, str) else list(known if only is None else only)
+    usual = [name for name in known if name not in LONG]
+    names = [only] if isinstance(only, str) else list(usual if only is None else only)
     for name in names:
         if name not in known:
             raise UserError(f"only={name}: no such section{nearest(str(name), known)}")
@@ -91,6 +95,7 @@ def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
     from pose_oad.benchmarks.memory import bench_memory
     from pose_oad.benchmarks.online_loop import bench_online_loop
     from pose_oad.benchmarks.stream import bench_stream
+    from pose_oad.benchmarks.study import bench_study
 
     def maps(cfg: DictConfig) -> list[Figure]:
         return [
@@ -98,7 +103,13 @@ def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
             for row in bench_maps(3 * cfg.repeats)
         ]
 
-    return {"maps": maps, "stream": bench_stream, "online_loop": bench_online_loop, "memory": bench_memory}
+    return {
+        "maps": maps,
+        "stream": bench_stream,
+        "online_loop": bench_online_loop,
+        "memory": bench_memory,
+        "study": bench_study,
+    }
 
 
 if __name__ == "__main__":
