@@ -66,16 +66,18 @@ def prepare(cfg: DictConfig) -> tuple[Footage, list[PoseReader], int | None]:
     """
     from pose_oad.online import make_teacher, take_threads
     from pose_oad.predicting.poses import StudentReader, TeacherReader
-    from pose_oad.predictors import load_predictor
+    from pose_oad.predictors import check_fit, load_predictor
 
     _check_values(cfg)
     footage = open_footage(cfg.source, cfg.output.image_rate)
     truth = _truth(cfg.truth, footage) if cfg.truth else None
     cfg.threads = take_threads(cfg.threads)
-    networks = [cfg.checkpoint, *([cfg.compare] if cfg.compare else [])]
-    readers: list[PoseReader] = [
-        StudentReader(load_predictor(path, cfg.device, cfg.threads), cfg.fit, cfg.people) for path in networks
-    ]
+    readers: list[PoseReader] = []
+    for path in (cfg.checkpoint, cfg.compare):
+        if path:
+            predictor = load_predictor(path, cfg.device, cfg.threads)
+            check_fit(predictor, "fit", cfg.fit)
+            readers.append(StudentReader(predictor, cfg.fit, cfg.people))
     reference = None
     if cfg.get("teacher") is not None:
         check(cfg.teacher.every == 1, "teacher.every", cfg.teacher.every, "1: every frame is drawn")
@@ -168,7 +170,6 @@ def _check_values(cfg: DictConfig) -> None:
     """Refuse values that nobody else checks."""
     check(bool(cfg.checkpoint), "checkpoint", cfg.checkpoint, "a checkpoint (.ckpt) or an exported network (.onnx)")
     check(cfg.people in ("single", "many"), "people", cfg.people, "single or many")
-    check(cfg.fit in ("letterbox", "squash"), "fit", cfg.fit, "letterbox or squash")
     check(_number(cfg.threshold) and 0 <= cfg.threshold < 1, "threshold", cfg.threshold, "a confidence in [0, 1)")
     check(_whole(cfg.batch_size) and cfg.batch_size >= 1, "batch_size", cfg.batch_size, "1 or more")
     check(cfg.limit is None or (_whole(cfg.limit) and cfg.limit >= 1), "limit", cfg.limit, "1 or more, or null")

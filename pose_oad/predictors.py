@@ -92,3 +92,19 @@ def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = 
     from pose_oad.students.exported import ExportedStudent
 
     return ExportedStudent(path, threads)
+
+
+def check_fit(predictor: Predictor, key: str, fit: str) -> None:
+    """Refuse a way for frames to lie in the input that does not exist, or that an exported network was not made for.
+
+    Args:
+        predictor: the network
+        key: config key of ``fit``
+        fit: ``letterbox`` or ``squash``
+
+    Raises:
+        UserError: naming the key.
+    """
+    check(fit in ("letterbox", "squash"), key, fit, "letterbox or squash")
+    made_for = getattr(predictor, "fit", fit)
+    check(made_for == fit, key, fit, f"{made_for}, for which {predictor.name} was exported")

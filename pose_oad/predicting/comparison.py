@@ -1,0 +1,70 @@
+"""The figures of several checkpoints side by side: a table, and a file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+Figures = Mapping[str, Mapping[str, float]]
+
+
+def comparison_table(figures: Figures, title: str) -> Table:
+    """Lay figures out, a column per checkpoint; the best of a row is starred, unless all are alike.
+
+    Args:
+        figures: by checkpoint and name; a name that ends in ``_px``, or has it before a group, is better when small
+        title: of the table
+
+    Returns:
+        The table; a checkpoint without a figure, or with an undefined one, shows a dash.
+    """
+    table = Table(title=title, caption="* best of the row" if len(figures) > 1 else None)
+    table.add_column("", no_wrap=True)
+    for checkpoint in figures:
+        table.add_column(checkpoint, justify="right", overflow="fold")
+    for name in dict.fromkeys(name for values in figures.values() for name in values):
+        row = [values.get(name, math.nan) for values in figures.values()]
+        best = best_of(name, row)
+        table.add_row(
+            name, *(f"[bold]{_phrase(name, value)} *[/]" if value == best else _phrase(name, value) for value in row)
+        )
+    return table
+
+
+def best_of(name: str, values: list[float]) -> float:
+    """Return the best of some figures of one name: the smallest of px, the largest of shares; NaN where none stands out."""
+    defined = [value for value in values if not math.isnan(value)]
+    if len(set(defined)) < 2:
+        return math.nan
+    return min(defined) if _in_px(name) else max(defined)
+
+
+def write_comparison(path: Path, facts: Mapping[str, Any], checkpoints: list[dict[str, Any]], figures: Figures) -> None:
+    """Write everything as JSON; an undefined figure is null.
+
+    Args:
+        path: the file
+        facts: what was measured on, in plain values
+        checkpoints: what is known of each checkpoint, in the order of ``figures``
+        figures: by checkpoint and name
+    """
+    listed = [
+        {**known, "figures": {name: None if math.isnan(value) else value for name, value in values.items()}}
+        for known, values in zip(checkpoints, figures.values(), strict=True)
+    ]
+    path.write_text(json.dumps({**facts, "checkpoints": listed}, indent=1) + "\n")
+
+
+def _in_px(name: str) -> bool:
+    return name.partition("/")[0].endswith("_px")
+
+
+def _phrase(name: str, value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:.1f}" if _in_px(name) else f"{value:.3f}"

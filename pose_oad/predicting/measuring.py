@@ -1,0 +1,100 @@
+"""Students measured on the same frames, which are decoded once for all that want them at one size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from pycocotools.coco import COCO
+from torch import Tensor
+
+from pose_oad.grouped import GroupedErrors, true_person
+from pose_oad.maps import decode_single
+from pose_oad.metrics.coco_ap import average_precision
+from pose_oad.metrics.keypoints import MissingRule
+from pose_oad.metrics.source_domain import LabelledImages, SourceDomainEvaluation
+from pose_oad.predicting.poses import to_input
+from pose_oad.predictors import Predictor
+from pose_oad.window import FrameWindow
+
+
+class CocoEvaluation(SourceDomainEvaluation):
+    """As :class:`SourceDomainEvaluation`, with every figure that pycocotools computes."""
+
+    def compute(self, ground_truth: COCO) -> dict[str, float]:
+        """Return average precisions and recalls (fractions), and ``mpjpe_px``; NaN where undefined.
+
+        Args:
+            ground_truth: people with COCO's 17 keypoints
+        """
+        precision = average_precision(ground_truth, self._results, self._skeleton, self._images)
+        alone = torch.cat(self._distances) if self._distances else torch.zeros(0)
+        return {**precision, "mpjpe_px": float(alone.mean())}
+
+
+def measure_stream(
+    windows: Iterable[FrameWindow], predictors: Mapping[str, Predictor], rule: MissingRule, batch_size: int
+) -> dict[str, GroupedErrors]:
+    """Measure one person per frame against the ground truth of videos.
+
+    Args:
+        windows: the videos, at the predictors' input size
+        predictors: who is measured, by name
+        rule: what becomes of joints that are not found
+        batch_size: frames per forward pass
+
+    Returns:
+        The errors of each predictor, by its name.
+
+    Raises:
+        UserError: if the videos have no ground truth.
+    """
+    errors = {name: GroupedErrors(predictor.skeleton, rule) for name, predictor in predictors.items()}
+    for window in windows:
+        for name, predictor in predictors.items():
+            truth = true_person(window, predictor.skeleton)
+            located = _locate(predictor, window.frames, batch_size)
+            for segment in window.segments:
+                rows = slice(segment.start, segment.stop)
+                found = segment.fit.to_frame(located[rows])
+                errors[name].update(found, truth[rows], window.metric_scale, segment.labels)
+    return errors
+
+
+def measure_coco(
+    batches: Iterable[LabelledImages], predictors: Mapping[str, Predictor], ground_truth: COCO, category_id: int
+) -> dict[str, dict[str, float]]:
+    """Measure everybody who is found in annotated images.
+
+    Args:
+        batches: letterboxed images, at the predictors' input size
+        predictors: who is measured, by name
+        ground_truth: people with COCO's 17 keypoints
+        category_id: COCO's id of the category "person"
+
+    Returns:
+        The figures of :meth:`CocoEvaluation.compute` for each predictor, by its name.
+    """
+    evaluations = {
+        name: CocoEvaluation(predictor.skeleton, predictor.input_size, category_id)
+        for name, predictor in predictors.items()
+    }
+    for batch in batches:
+        for name, predictor in predictors.items():
+            evaluations[name].update(predictor.maps(batch.images), batch)
+    return {name: evaluation.compute(ground_truth) for name, evaluation in evaluations.items()}
+
+
+def alike(predictors: Mapping[str, Predictor], *attributes: str) -> list[dict[str, Predictor]]:
+    """Group predictors that agree in some attributes, in the order of their first members."""
+    groups: dict[tuple[Any, ...], dict[str, Predictor]] = {}
+    for name, predictor in predictors.items():
+        groups.setdefault(tuple(getattr(predictor, key) for key in attributes), {})[name] = predictor
+    return list(groups.values())
+
+
+def _locate(predictor: Predictor, frames: Tensor, batch_size: int) -> Tensor:
+    """Find one person in every frame: input px on the CPU, shape (frames, joints, 3)."""
+    parts = [to_input(decode_single(predictor.maps(batch)[0]), predictor).cpu() for batch in frames.split(batch_size)]
+    return torch.cat(parts)
