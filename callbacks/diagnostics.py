@@ -10,7 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from callbacks.prequential import PrequentialEvaluation
 from pose_oad.metrics.stream import rank_correlation, recovery, redundancy
-from pose_oad.window import FrameWindow, Segment
+from pose_oad.window import FrameWindow
 
 #: Labels of a clip whose changes are also reported apart.
 KINDS = ("action", "subject")
@@ -42,7 +42,7 @@ class SelectionDiagnostics(Callback):
         self._values: dict[str, list[float]] = {"score_error_correlation": [], "redundancy": []}
         self._changes: list[int] = []
         self._kinds: dict[str, list[bool]] = {kind: [] for kind in KINDS}
-        self._clip: Segment | None = None
+        self._clip: dict[str, str] | None = None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Add this window's figures to its metrics, where they are defined."""
@@ -57,6 +57,15 @@ class SelectionDiagnostics(Callback):
                 if math.isfinite(value):
                     window.metrics[name] = value
                     self._values[name].append(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been noted so far."""
+        return {"values": self._values, "changes": self._changes, "kinds": self._kinds, "clip": self._clip}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from notes returned by :meth:`state_dict`."""
+        self._values, self._changes = state_dict["values"], state_dict["changes"]
+        self._kinds, self._clip = state_dict["kinds"], state_dict["clip"]
 
     def summary(self) -> dict[str, float]:
         """Return the run's figures, NaN where undefined.
@@ -86,12 +95,12 @@ class SelectionDiagnostics(Callback):
     def _follow(self, window: FrameWindow) -> None:
         """Note where a clip follows another, and what changes with it."""
         for clip in window.segments:
-            before, self._clip = self._clip, clip
-            if before is None or before.clip == clip.clip:
+            before, self._clip = self._clip, {"clip": clip.clip, **clip.labels}
+            if before is None or before["clip"] == clip.clip:
                 continue
             self._changes.append(int(window.ids[clip.start]))
             for kind, changed in self._kinds.items():
-                changed.append(before.labels.get(kind) != clip.labels.get(kind))
+                changed.append(before.get(kind) != clip.labels.get(kind))
 
 
 def _mean(values: np.ndarray) -> float:

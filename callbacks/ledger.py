@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lightning import Callback, LightningModule, Trainer
 
+from pose_oad.errors import UserError
 from pose_oad.window import FrameWindow
 
 
@@ -28,13 +29,34 @@ class Ledger(Callback):
         self.folder = folder
         self.path = folder / "ledger.jsonl"
 
+    def cut(self, windows: int) -> None:
+        """Keep the rows of so many windows: those of a run that goes on behind them.
+
+        Args:
+            windows: number of finished windows
+        """
+        rows = [row for row in read_ledger(self.path) if row["window"] < windows]
+        partial = self.path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        partial.replace(self.path)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Append one window's row."""
+        """Append one window's row.
+
+        Raises:
+            UserError: if it cannot be written, as on a full disk.
+        """
         window: FrameWindow = batch
-        with window.phase("log"), self.path.open("a") as file:
-            file.write(json.dumps(row_of(window)) + "\n")
+        try:
+            with window.phase("log"), self.path.open("a") as file:
+                file.write(json.dumps(row_of(window)) + "\n")
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: cannot be written ({error.strerror}); the windows before are kept: make room, then "
+                f"resume={self.folder.name}"
+            ) from error
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the table."""

@@ -167,6 +167,26 @@ class PrequentialEvaluation(Callback):
         values["detection_rate"] = float(self.metrics["detection"](errors))
         return values
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the errors and totals so far."""
+        return {
+            "frame_ids": [torch.from_numpy(ids) for ids in self.frame_ids],
+            "frame_errors": [torch.from_numpy(errors) for errors in self.frame_errors],
+            "metrics": {name: dict(metric.metric_state) for name, metric in self.metrics.items()},
+            "joints": list(self._joints),
+            "calls": self.desk.calls,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from errors and totals returned by :meth:`state_dict`."""
+        self.frame_ids = [ids.numpy() for ids in state_dict["frame_ids"]]
+        self.frame_errors = [errors.numpy() for errors in state_dict["frame_errors"]]
+        for name, values in state_dict["metrics"].items():
+            for key, value in values.items():
+                setattr(self.metrics[name], key, value)
+            self.metrics[name]._update_count = len(self.frame_ids)
+        self._joints, self.desk.calls = tuple(state_dict["joints"]), state_dict["calls"]
+
     def summary(self) -> dict[str, float]:
         """Return the stream's totals: means of all frames, of the second half, of the last third, and by joint."""
         ids, errors = self.curve()

@@ -57,6 +57,15 @@ class Retention(Callback):
         if not self._current:
             self._after = self._measure(pl_module)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been measured."""
+        return {"before": self._before, "after": self._after, "current": self._current}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from measurements returned by :meth:`state_dict`."""
+        self._before, self._after = state_dict["before"], state_dict["after"]
+        self._current = state_dict["current"]
+
     def summary(self) -> dict[str, float]:
         """Return precision (fraction) and error (px) before and after the stream."""
         return {

@@ -61,7 +61,7 @@ class RunRecord(Callback):
         self.logger, self.evaluation, self.timing, self.sampler = logger, evaluation, timing, sampler
         self.observers, self.figures = observers, bool(cfg.output.figures)
         self.folder = Path(cfg.output.folder) / str(logger.run_id)
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(cfg, self.folder / "config.yaml")
         self.ledger = Ledger(self.folder)
         self.summary: dict[str, float] = {}

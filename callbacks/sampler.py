@@ -64,6 +64,16 @@ class FrameSampler(Callback):
             self.samples = self.samples[::2]
             self._stride *= 2
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the frames kept so far."""
+        samples = [{**vars(sample), "image": torch.from_numpy(sample.image)} for sample in self.samples]
+        return {"samples": samples, "stride": self._stride}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from frames returned by :meth:`state_dict`."""
+        self.samples = [Sample(**{**values, "image": values["image"].numpy()}) for values in state_dict["samples"]]
+        self._stride = state_dict["stride"]
+
     def _sample(self, window: FrameWindow, skeleton: Skeleton) -> Sample:
         """Take the middle one of the chosen frames, whose label is known; the middle frame where none was chosen."""
         chosen = window.selected if len(window.selected) else np.arange(len(window))

@@ -41,12 +41,27 @@ class Timing(Callback):
         self.totals = dict.fromkeys(PHASES, 0.0)
         self.frames = self.selected = self.training_events = 0
         self.wall_clock = 0.0
+        self._before = 0.0  # seconds before the run was stopped
         self._started = self._ended = time.perf_counter()
         self._last: dict[str, float] = {}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the totals behind the last window; what logging it takes after that is not counted."""
+        return {
+            "totals": dict(self.totals), "frames": self.frames, "selected": self.selected,
+            "training_events": self.training_events, "elapsed": self._ended - self._started,
+        }  # fmt: skip
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from totals returned by :meth:`state_dict`."""
+        self.totals = dict(state_dict["totals"])
+        self.frames, self.selected = state_dict["frames"], state_dict["selected"]
+        self.training_events, self._before = state_dict["training_events"], state_dict["elapsed"]
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, now that every callback is ready."""
-        self._started = self._ended = time.perf_counter()
+        self._ended = time.perf_counter()
+        self._started = self._ended - self._before
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Note how long the loop waited for this window."""

@@ -15,13 +15,21 @@ class WindowLogger(Callback):
 
     The stream's frame number is the axis on which runs of different rates line up; Lightning's own, optimiser steps, is
     not. Must come after every callback that adds metrics.
+
+    Args:
+        logged: largest step that has been logged already, by the run that is gone on with
     """
+
+    def __init__(self, logged: int = -1) -> None:
+        self._logged = logged
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Send one window's metrics."""
         window: FrameWindow = batch
+        if int(window.ids[-1]) <= self._logged:
+            return
         with window.phase("log"):
             finite = {key: value for key, value in window.metrics.items() if math.isfinite(value)}
             for logger in trainer.loggers:

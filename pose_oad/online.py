@@ -63,18 +63,30 @@ def main(cfg: DictConfig) -> dict[str, float]:
     """
     from callbacks.progress import WindowProgress
 
-    record = play(cfg, watchers=[WindowProgress()])
+    if cfg.resume:
+        from pose_oad.resuming import logged_config, resumable_run
+
+        folder = resumable_run(cfg)
+        record = play(logged_config(folder), watchers=[WindowProgress()], resume=folder)
+    else:
+        record = play(cfg, watchers=[WindowProgress()])
     record.report()
     return record.summary
 
 
-def play(cfg: DictConfig, tags: Mapping[str, str] | None = None, watchers: Sequence[Callback] = ()) -> RunRecord:
+def play(
+    cfg: DictConfig,
+    tags: Mapping[str, str] | None = None,
+    watchers: Sequence[Callback] = (),
+    resume: Path | None = None,
+) -> RunRecord:
     """Run one stream from its configuration.
 
     Args:
         cfg: ``conf/online.yaml`` with overrides
         tags: further tags of the run in the tracking store, as its place in a study
         watchers: further callbacks, called when a window has been logged
+        resume: folder of the run to go on with; None begins a new one
 
     Returns:
         What the run left: its folder, its summary.
@@ -84,44 +96,66 @@ def play(cfg: DictConfig, tags: Mapping[str, str] | None = None, watchers: Seque
     """
     from lightning import Trainer, seed_everything
 
+    from callbacks.checkpoint import WindowCheckpoint, read_state
     from callbacks.run_record import RunRecord
     from callbacks.sampler import FrameSampler
     from callbacks.window_logger import WindowLogger
-    from pose_oad.tracking import file_hash, log_provenance, make_logger, quiet_libraries
+    from pose_oad.tracking import last_step, log_provenance, make_logger, quiet_libraries
 
     quiet_libraries()
     cfg.threads = take_threads(cfg.threads)
     seed_everything(cfg.seed.model, workers=True, verbose=False)
     run = prepare(cfg)
     observers = _observers(cfg, run)
-    own = {
-        "pose_oad.kind": "online",
-        "pose_oad.label": run.strategy.name,
-        "pose_oad.role": "reference" if run.strategy.reference else "strategy",
-        "checkpoint.sha256": file_hash(cfg.checkpoint),
-    }
+    state = read_state(resume) if resume else None
     name = f"{run.strategy.name}-{cfg.rate:g}-seed{cfg.seed.base}"
-    logger = make_logger(cfg, name, own | dict(tags or {}))
-    log_provenance(logger, cfg)
+    logger = make_logger(cfg, name, _tags(cfg, run) | dict(tags or {}), resume.name if resume else None)
+    if resume is None:
+        log_provenance(logger, cfg)
     sampler = FrameSampler(run.data.loader.source.skeleton, cfg.output.samples)
     record = RunRecord(cfg, logger, run.evaluation, run.timing, sampler, observers)
+    parts: dict[str, Any] = {
+        "stream": run.data.loader,
+        "evaluation": run.evaluation,
+        "timing": run.timing,
+        "sampler": sampler,
+    }
+    parts |= {type(observer).__name__: observer for observer in observers if hasattr(observer, "load_state_dict")}
+    keeper = [WindowCheckpoint(record.folder, parts, state)] if cfg.output.resumable else []
+    limits = dict(cfg.trainer)
+    if state is not None:
+        done = state["parts"]["stream"]["window"]
+        record.ledger.cut(done)
+        if isinstance(cfg.trainer.limit_train_batches, int):
+            limits["limit_train_batches"] = cfg.trainer.limit_train_batches - done
     trainer = Trainer(
         max_epochs=1,
         logger=logger,
         # In this order: times around everything, errors before training, selection, what looks at both, records.
         callbacks=[
-            run.timing, run.evaluation, run.strategy, *observers, sampler, record.ledger, WindowLogger(), *watchers,
-            record,
+            run.timing, run.evaluation, run.strategy, *observers, sampler, record.ledger,
+            WindowLogger(last_step(logger) if resume else -1), *watchers, *keeper, record,
         ],
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
-        **cfg.trainer,
+        **limits,
     )  # fmt: skip
     trainer.fit(run.module, datamodule=run.data)
     return record
+
+
+def _tags(cfg: DictConfig, run: OnlineRun) -> dict[str, str]:
+    from pose_oad.tracking import file_hash
+
+    return {
+        "pose_oad.kind": "online",
+        "pose_oad.label": run.strategy.name,
+        "pose_oad.role": "reference" if run.strategy.reference else "strategy",
+        "checkpoint.sha256": file_hash(cfg.checkpoint),
+    }
 
 
 def take_threads(threads: int | None) -> int:

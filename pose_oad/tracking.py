@@ -35,13 +35,16 @@ if TYPE_CHECKING:
 _VERSIONED = ("torch", "torchvision", "timm", "lightning", "mlflow", "albumentations", "numpy", "av", "onnxruntime")
 
 
-def make_logger(cfg: DictConfig, run_name: str, tags: Mapping[str, str] | None = None) -> MLFlowLogger:
+def make_logger(
+    cfg: DictConfig, run_name: str, tags: Mapping[str, str] | None = None, run_id: str | None = None
+) -> MLFlowLogger:
     """Open a run in the tracking store.
 
     Args:
         cfg: a command's configuration; its ``tracking`` node has ``uri``, ``artifacts`` (folder) and ``experiment``
         run_name: name of the run in the MLflow UI
         tags: tags of the run
+        run_id: a run to go on with; None creates one
 
     Returns:
         Lightning's MLflow logger, its run already created, so that an unusable store is found before any work is done.
@@ -58,13 +61,22 @@ def make_logger(cfg: DictConfig, run_name: str, tags: Mapping[str, str] | None =
             run_name=run_name,
             tracking_uri=tracking.uri,
             tags=dict(tags or {}),
+            run_id=run_id,
             artifact_location=Path(tracking.artifacts).resolve().as_uri() if tracking.artifacts else None,
         )
         _ = logger.run_id  # creates the run
+        if run_id is not None:
+            logger.experiment.update_run(run_id, status="RUNNING")
     except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"tracking.uri={tracking.uri}: cannot open the tracking store ({reason})") from error
     return logger
+
+
+def last_step(logger: MLFlowLogger) -> int:
+    """Return the largest step at which a run has logged a window; -1 before the first."""
+    history = logger.experiment.get_metric_history(str(logger.run_id), "selected_total")
+    return max((point.step for point in history), default=-1)
 
 
 def open_store(uri: str) -> MlflowClient:

@@ -70,7 +70,7 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
 
 
 def _settings(cfg: DictConfig, study: Study) -> tuple[str, ...]:
-    """Return the overrides of every trial of a study; trials share decoded frames and draw no figures."""
+    """Return the overrides of every trial; they share decoded frames, draw no figures and start anew when killed."""
     folder = Path(cfg.folder)
     fixed = {
         "tracking.uri": cfg.tracking.uri,
@@ -78,6 +78,7 @@ def _settings(cfg: DictConfig, study: Study) -> tuple[str, ...]:
         "tracking.experiment": cfg.tracking.experiment,
         "output.folder": str(folder / "runs"),
         "output.figures": False,
+        "output.resumable": False,
         "window.cache": cfg.cache,
         "threads": cfg.threads,
     }

@@ -1,0 +1,35 @@
+"""Going on with a run that was stopped: where it is, and with which settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from pose_oad.cli import compose_config
+from pose_oad.errors import UserError, check
+
+
+def resumable_run(cfg: DictConfig) -> Path:
+    """Find the folder of the run to go on with.
+
+    Args:
+        cfg: a configuration whose ``resume`` is a run's id or folder, and nothing else differs from the defaults
+
+    Raises:
+        UserError: if there is no such folder, or other settings are given: a run goes on with its own.
+    """
+    given = str(cfg.resume)
+    folder = Path(given) if Path(given).is_dir() else Path(cfg.output.folder) / given
+    check((folder / "config.yaml").is_file(), "resume", given, f"a run's id or folder, as in {cfg.output.folder}")
+    if cfg != compose_config("online", [f"resume='{given}'", f"output.folder='{cfg.output.folder}'"]):
+        raise UserError(f"resume={given}: the run goes on with its own settings; leave out every other override")
+    return folder
+
+
+def logged_config(folder: Path) -> DictConfig:
+    """Read the configuration that a run keeps in its folder."""
+    cfg = OmegaConf.load(folder / "config.yaml")
+    if not isinstance(cfg, DictConfig):
+        raise UserError(f"{folder / 'config.yaml'}: no configuration of a run")
+    return cfg
