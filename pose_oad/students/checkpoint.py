@@ -1,7 +1,8 @@
-"""Loading a student from one of our checkpoints."""
+"""Loading a student from one of our checkpoints, and writing one without a trainer."""
 
 from __future__ import annotations
 
+import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -53,6 +54,29 @@ def load_student(path: str | Path, expected: StudentConfig | None = None) -> Pos
             f"holds; expected a checkpoint written by this project"
         ) from error
     return student.eval()
+
+
+def save_student(student: PoseStudent, path: str | Path) -> None:
+    """Write a student as a checkpoint that :func:`load_student` reads. The file appears when it is complete.
+
+    Args:
+        student: the network
+        path: the checkpoint
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    weights = {f"{_PREFIX}{key}": value.detach().cpu() for key, value in student.state_dict().items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, part)
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:  # torch reports a file that it cannot open as the latter
+        part.unlink(missing_ok=True)
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(f"checkpoint {path}: cannot be written ({reason})") from error
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from pose_oad.errors import UserError
+from pose_oad.exporting.compare import eager
+from pose_oad.predictors import Predictor, load_predictor
+from pose_oad.students.exported import ExportedStudent
+from tests.exports import random_frames, random_student, write_export
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_export(random_student((64, 96)), tmp_path_factory.mktemp("export") / "student.onnx", fit="squash")
+
+
+def test_it_is_a_predictor_with_the_maps_of_its_student(file: Path) -> None:
+    predictor: Predictor = load_predictor(file, threads=1)
+    student, frames = random_student((64, 96)), random_frames(3, (64, 96))
+    assert isinstance(predictor, ExportedStudent)
+    assert (predictor.input_size, predictor.map_size) == ((64, 96), (16, 24))
+    assert predictor.skeleton == student.skeleton
+    assert predictor.fit == "squash"
+    for found, expected in zip(predictor.maps(frames), eager(student)(frames), strict=True):
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_no_frames_give_no_maps(file: Path) -> None:
+    maps, fields = ExportedStudent(file, 1).maps(torch.zeros(0, 96, 64, 3, dtype=torch.uint8))
+    assert maps.shape == (0, 12, 24, 16)
+    assert fields.shape == (0, 12, 2, 24, 16)
+
+
+@pytest.mark.parametrize("frames", [torch.zeros(1, 64, 96, 3, dtype=torch.uint8), torch.zeros(1, 96, 64, 3)])
+def test_other_frames_are_a_mistake(file: Path, frames: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"expected uint8 \(frames, 96, 64, 3\)"):
+        ExportedStudent(file, 1).maps(frames)
+
+
+def test_other_files_are_refused(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"absent\.onnx: expected an existing ONNX file"):
+        ExportedStudent(tmp_path / "absent.onnx")
+    notes = tmp_path / "notes.onnx"
+    notes.write_text("notes")
+    with pytest.raises(UserError, match=r"notes\.onnx: expected an ONNX network"):
+        ExportedStudent(notes)
+    with pytest.raises(UserError, match="threads=0"):
+        ExportedStudent(file, threads=0)
+
+
+def test_a_network_of_somebody_else_is_refused(file: Path, tmp_path: Path) -> None:
+    model = onnx.load(file)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(UserError, match=r"other\.onnx: no metadata of this project; expected .*make export"):
+        ExportedStudent(tmp_path / "other.onnx")
+
+
+def test_a_graph_that_is_not_what_it_says_is_refused(file: Path, tmp_path: Path) -> None:
+    model = onnx.load(file)
+    [size] = [entry for entry in model.metadata_props if entry.key == "pose_oad.input_size"]
+    size.value = "[128, 128]"
+    onnx.save(model, tmp_path / "wrong.onnx")
+    with pytest.raises(
+        UserError, match=r"expected an input frames \[N, 128, 128, 3\].*it has .*\['batch', 96, 64, 3\]"
+    ):
+        ExportedStudent(tmp_path / "wrong.onnx")
