@@ -6,6 +6,7 @@ STUDENT ?= small
 STUDY ?= compare_strategies
 WORKERS ?= 2
 RUN ?=
+RESUME ?=
 ARGS ?=
 PORT ?= 5000
 
@@ -15,7 +16,7 @@ DATA := data/synthetic/contact_sheet.png
 PRETRAINED := checkpoints/$(STUDENT)/best.ckpt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data pretrain online finetune sweep report replay ui lint test test-fast bench clean
+.PHONY: help setup data pretrain online finetune sweep report replay sync ui lint test test-fast bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +41,8 @@ pretrain: $(DATA)  ## pre-train a student on COCO keypoints (STUDENT)
 $(PRETRAINED): | $(DATA)
 	$(PYTHON) -m pose_oad.pretrain student=$(STUDENT)
 
-online: $(SETUP) $(DATA) $(PRETRAINED)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT)
-	$(PYTHON) -m pose_oad.online strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(ARGS)
+online: $(SETUP) $(DATA) $(PRETRAINED)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT; or RESUME=<run>)
+	$(PYTHON) -m pose_oad.online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT)) $(ARGS)
 
 finetune: $(SETUP) $(DATA) $(PRETRAINED)  ## the offline study: choose in videos, train on all, test on other people (as online)
 	$(PYTHON) -m pose_oad.finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(ARGS)
@@ -54,6 +55,9 @@ report: $(SETUP)  ## tables, figures and a page of a study (STUDY), or STUDY=nul
 
 replay: $(SETUP)  ## do a run again and compare (RUN)
 	$(PYTHON) -m pose_oad.replay run=$(RUN) $(ARGS)
+
+sync: $(SETUP)  ## deliver records that the tracking store could not take
+	$(PYTHON) -m pose_oad.sync $(ARGS)
 
 ui: $(SETUP)  ## compare runs in the browser: MLflow on 127.0.0.1 (PORT)
 	.venv/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port $(PORT)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import MLFlowLogger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +15,7 @@ from callbacks.ledger import Ledger, read_ledger
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.sampler import FrameSampler
 from callbacks.timing import PHASES, Timing
+from pose_oad.delivery import RunLogger
 from pose_oad.distillation import OnlineDistillation, as_distillation
 
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
@@ -52,7 +52,7 @@ class RunRecord(Callback):
     def __init__(
         self,
         cfg: DictConfig,
-        logger: MLFlowLogger,
+        logger: RunLogger,
         evaluation: PrequentialEvaluation,
         timing: Timing,
         sampler: FrameSampler,

@@ -100,7 +100,7 @@ def play(
     from callbacks.run_record import RunRecord
     from callbacks.sampler import FrameSampler
     from callbacks.window_logger import WindowLogger
-    from pose_oad.tracking import last_step, log_provenance, make_logger, quiet_libraries
+    from pose_oad.tracking import log_provenance, make_logger, quiet_libraries
 
     quiet_libraries()
     cfg.threads = take_threads(cfg.threads)
@@ -134,7 +134,7 @@ def play(
         # In this order: times around everything, errors before training, selection, what looks at both, records.
         callbacks=[
             run.timing, run.evaluation, run.strategy, *observers, sampler, record.ledger,
-            WindowLogger(last_step(logger) if resume else -1), *watchers, *keeper, record,
+            WindowLogger(logger.last_step() if resume else -1), *watchers, *keeper, record,
         ],
         enable_checkpointing=False,
         enable_model_summary=False,

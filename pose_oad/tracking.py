@@ -24,39 +24,47 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
-from lightning.pytorch.loggers import MLFlowLogger
 from omegaconf import DictConfig, OmegaConf
 
-from pose_oad.errors import UserError
+from pose_oad.errors import UserError, check
 
 if TYPE_CHECKING:
+    from lightning.pytorch.loggers import MLFlowLogger
     from mlflow import MlflowClient
+
+    from pose_oad.delivery import RunLogger
 
 _VERSIONED = ("torch", "torchvision", "timm", "lightning", "mlflow", "albumentations", "numpy", "av", "onnxruntime")
 
 
 def make_logger(
     cfg: DictConfig, run_name: str, tags: Mapping[str, str] | None = None, run_id: str | None = None
-) -> MLFlowLogger:
+) -> RunLogger:
     """Open a run in the tracking store.
 
     Args:
-        cfg: a command's configuration; its ``tracking`` node has ``uri``, ``artifacts`` (folder) and ``experiment``
+        cfg: a command's configuration; its ``tracking`` node has ``uri``, ``artifacts`` (folder) and ``experiment``;
+            with ``logger: local`` the store is not asked, and everything is kept for ``make sync``
         run_name: name of the run in the MLflow UI
         tags: tags of the run
         run_id: a run to go on with; None creates one
 
     Returns:
-        Lightning's MLflow logger, its run already created, so that an unusable store is found before any work is done.
+        A logger whose run has been created, so that an unusable store is found before any work is done. From then on
+        the store may fail: what it does not take is kept.
 
     Raises:
         UserError: if the store cannot be opened.
     """
-    tracking = cfg.tracking
+    from pose_oad.delivery import RunLogger
+
+    tracking, where = cfg.tracking, cfg.get("logger", "mlflow")
+    check(where in ("mlflow", "local"), "logger", where, "mlflow or local")
+    if where == "mlflow":
+        connect(str(tracking.uri))
     try:
-        if str(tracking.uri).startswith("sqlite:///"):
-            Path(str(tracking.uri).removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        logger = MLFlowLogger(
+        logger = RunLogger(
+            local=where == "local",
             experiment_name=tracking.experiment,
             run_name=run_name,
             tracking_uri=tracking.uri,
@@ -64,19 +72,42 @@ def make_logger(
             run_id=run_id,
             artifact_location=Path(tracking.artifacts).resolve().as_uri() if tracking.artifacts else None,
         )
-        _ = logger.run_id  # creates the run
-        if run_id is not None:
+        if run_id is not None and where == "mlflow":
             logger.experiment.update_run(run_id, status="RUNNING")
     except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"tracking.uri={tracking.uri}: cannot open the tracking store ({reason})") from error
+        raise UserError(f"tracking.uri={tracking.uri}: {_first_line(error)}; logger=local does without it") from error
     return logger
 
 
-def last_step(logger: MLFlowLogger) -> int:
-    """Return the largest step at which a run has logged a window; -1 before the first."""
-    history = logger.experiment.get_metric_history(str(logger.run_id), "selected_total")
-    return max((point.step for point in history), default=-1)
+def connect(uri: str) -> MlflowClient:
+    """Open a tracking store, making it if it is a file that does not exist.
+
+    Args:
+        uri: ``sqlite:///<path>`` or the URL of an MLflow server
+
+    Raises:
+        UserError: if it cannot be reached.
+    """
+    # A server that is down is a matter of seconds then, not of minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from mlflow import MlflowClient
+
+    try:
+        if uri.startswith("sqlite:///"):
+            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+    except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
+        raise UserError(
+            f"tracking.uri={uri}: cannot open the tracking store ({_first_line(error)}); logger=local does without it"
+        ) from error
+    return client
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def open_store(uri: str) -> MlflowClient:
@@ -91,19 +122,7 @@ def open_store(uri: str) -> MlflowClient:
     quiet_libraries()
     if uri.startswith("sqlite:///"):
         _check_sqlite(uri)
-    # An unreachable server is a matter of seconds then, not of minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    from mlflow import MlflowClient
-
-    try:
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)
-    except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
-        raise UserError(
-            f"tracking.uri={uri}: cannot read the tracking store ({' '.join(str(error).split())[:200]})"
-        ) from error
-    return client
+    return connect(uri)
 
 
 def _check_sqlite(uri: str) -> None:

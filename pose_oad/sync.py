@@ -1,0 +1,48 @@
+"""Deliver records that a tracking store could not take while a run was being played, or of runs with logger=local."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from pose_oad.cli import run_command
+from pose_oad.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+
+
+def main(cfg: DictConfig) -> int:
+    """Deliver every journal.
+
+    Args:
+        cfg: ``conf/sync.yaml`` with overrides
+
+    Returns:
+        How many calls were delivered.
+
+    Raises:
+        UserError: if a store cannot be reached or refuses a record; what was not delivered is kept.
+    """
+    from pose_oad.delivery import deliver_journal
+    from pose_oad.tracking import connect, quiet_libraries
+
+    quiet_libraries()
+    journals = sorted(Path(cfg.folder).glob("*.jsonl"))
+    delivered = 0
+    for path in journals:
+        try:
+            delivered += deliver_journal(path, cfg.tracking.uri, connect)
+        except UserError:
+            raise
+        except (ValueError, KeyError) as error:
+            raise UserError(f"{path}: {error}; expected a journal that a run left") from error
+        except Exception as error:  # whatever the store raises, what was not delivered is kept
+            raise UserError(f"{path}: not delivered ({' '.join(str(error).split())[:160]}); it is kept") from error
+    _LOG.info("%d records of %d runs delivered", delivered, len(journals))
+    return delivered
+
+
+if __name__ == "__main__":
+    run_command("sync", main)
