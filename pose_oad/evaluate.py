@@ -234,7 +234,7 @@ def _describe(path: str, predictor: Predictor) -> dict[str, Any]:
     }
 
 
-def _first_images(batches: Iterable[PoseBatch], images: int) -> Iterator[PoseBatch]:
+def _first_images(batches: Iterable[PoseBatch], images: int) -> Iterator[Any]:
     """Yield batches up to a number of images, the last one cut."""
     for batch in batches:
         if images <= 0:

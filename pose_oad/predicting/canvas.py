@@ -120,7 +120,8 @@ class Canvas:
         for plane, value, s in zip(self._planes, colour, (1, 2, 2), strict=True):
             # OpenCV's (0, 0) is the first pixel's centre.
             points = np.round((segments / s - 0.5) * 2**_SHIFT).astype(np.int32)
-            cv2.polylines(plane, list(points), False, (value,), max(1, thickness // s), cv2.LINE_AA, _SHIFT)
+            # A thinner smooth line would be paler than its colour.
+            cv2.polylines(plane, list(points), False, (value,), max(2, thickness // s), cv2.LINE_AA, _SHIFT)
 
     def text(self, text: str, left: int, top: int, height: int) -> tuple[int, int]:
         """Write white text on a black box.
@@ -151,5 +152,6 @@ class Canvas:
 
 def _pixels(plane: av.video.plane.VideoPlane) -> np.ndarray:
     """See a plane's pixels, shape (height, width), uint8, without what pads its lines."""
-    lines = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    # PyAV's planes are buffers, which their type does not say.
+    lines = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
     return lines[:, : plane.width]

@@ -30,14 +30,14 @@ def comparison_table(figures: Figures, title: str) -> Table:
     for name in dict.fromkeys(name for values in figures.values() for name in values):
         row = [values.get(name, math.nan) for values in figures.values()]
         best = best_of(name, row)
-        table.add_row(
-            name, *(f"[bold]{_phrase(name, value)} *[/]" if value == best else _phrase(name, value) for value in row)
-        )
+        cells = [_phrase(name, value) for value in row]
+        starred = (f"[bold]{cell} *[/]" if value == best else cell for cell, value in zip(cells, row, strict=True))
+        table.add_row(name, *starred)
     return table
 
 
 def best_of(name: str, values: list[float]) -> float:
-    """Return the best of some figures of one name: the smallest of px, the largest of shares; NaN where none stands out."""
+    """Return the best of some figures of one name: the smallest px, the largest share; NaN where all are alike."""
     defined = [value for value in values if not math.isnan(value)]
     if len(set(defined)) < 2:
         return math.nan

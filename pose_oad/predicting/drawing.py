@@ -41,7 +41,8 @@ class SkeletonSketch:
             people: px of the canvas, shape (people, joints, 3)
             thickness: of a limb, px, even
         """
-        shown = (people[..., 2] >= self._threshold) & (people[..., 2] > 0)
+        confidence = people[..., 2]
+        shown = np.asarray((confidence >= self._threshold) & (confidence > 0))
         for lines, of_side, factor in self._layers:
             width = 2 * round(thickness * factor / 2)
             visible = shown[:, lines].all(-1)

@@ -77,7 +77,7 @@ def decode_image(path: Path) -> VideoFrame:
     """
     try:
         # An open file, not its name: FFmpeg takes a percent sign in a name for a pattern.
-        with path.open("rb") as file, av.open(file) as container:
+        with path.open("rb") as file, av.open(file, "r") as container:
             return next(container.decode(video=0))
     except (av.FFmpegError, OSError, StopIteration, IndexError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__

@@ -270,5 +270,5 @@ class TableFile:
 
 def _rounded(people: Tensor) -> list[list[float]]:
     """Flatten people, shape (people, joints, 3), to lists of numbers with three digits behind the point."""
-    flat = people.double().numpy().round(3).reshape(len(people), -1)
+    flat = people.double().numpy().round(3).reshape(len(people), 3 * people.shape[1])
     return (flat + 0.0).tolist()  # no minus in front of a zero
