@@ -1,0 +1,96 @@
+"""The recipes do what they say: their code is taken from the pages and run."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+import callbacks.strategies
+import pose_oad.teachers
+from pose_oad.cli import CONF, build, compose_config
+from pose_oad.errors import UserError
+from pose_oad.teachers.base import TeacherRequest
+
+DOCS = CONF.parent / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Code blocks of a page, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def make_module(name: str, code: str, package: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Put code where the page says it goes."""
+    module = ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(package, name.rpartition(".")[2], module, raising=False)
+    exec(compile(code, name, "exec"), module.__dict__)
+    return module
+
+
+def test_add_a_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, test = blocks("add-a-strategy.md", "python")
+    [config] = blocks("add-a-strategy.md", "yaml")
+    module = make_module("callbacks.strategies.motion", code, callbacks.strategies, monkeypatch)
+    scope: dict = {}
+    exec(compile(test, "test_motion", "exec"), scope)
+    scope["test_the_frame_that_differs_is_chosen"]()
+    cfg = OmegaConf.merge({"rate": 0.05, "seed": {"selection": 7}}, {"strategy": OmegaConf.create(config)})
+    strategy = build(cfg.strategy)
+    assert isinstance(strategy, module.Motion)
+    assert (strategy.rate, strategy.seed, strategy.name) == (0.05, 7, "motion")
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "labels.npy"
+    np.save(path, np.arange(10 * 2 * 17 * 3, dtype=np.float32).reshape(10, 2, 17, 3))
+    return path
+
+
+def test_add_a_teacher(labels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [code] = blocks("add-a-teacher.md", "python")
+    [config] = blocks("add-a-teacher.md", "yaml")
+    make_module("pose_oad.teachers.file", code, pose_oad.teachers, monkeypatch)
+    node = OmegaConf.create(config)
+    node.path = str(labels)
+    teacher = build(node, without=["every"])
+    assert teacher.image_size((64, 48)) is None
+    answer = teacher.label(TeacherRequest(np.array([3, 8]), None, (64, 48)))
+    assert answer.keypoints.shape == (2, 2, 17, 3)
+    assert torch.equal(answer.keypoints, torch.from_numpy(np.load(labels)[[3, 8]]))
+    node.skeleton = "body-12"
+    with pytest.raises(UserError, match=r"shape \(10, 2, 17, 3\); expected \(frames, people, 12, 3\)"):
+        build(node, without=["every"])
+
+
+COMMANDS = [*sorted(DOCS.glob("*.md")), CONF.parent / "README.md"]
+
+
+@pytest.mark.parametrize("page", COMMANDS, ids=lambda path: path.name)
+def test_every_make_target_and_study_in_the_pages_exists(page: Path) -> None:
+    makefile = (CONF.parent / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    studies = {path.stem for path in (CONF / "study").glob("*.yaml")}
+    text = page.read_text()
+    for target in re.findall(r"\bmake ([a-z-]+)\b(?= *(?:[A-Z]+=|ARGS|`|\n|#))", text):
+        assert target in targets, target
+    for command in re.findall(r"make sweep.*", text):
+        for study in re.findall(r"STUDY=(\w+)", command):
+            assert study in studies, study
+
+
+def test_the_study_of_the_strategy_recipe_can_be_composed() -> None:
+    page = (DOCS / "add-a-strategy.md").read_text()
+    [arguments] = re.findall(r'make sweep STUDY=compare_strategies ARGS="(.*)"', page)
+    cfg = compose_config("sweep", ["study=compare_strategies", *arguments.split()])
+    assert cfg.study.grid.strategy == ["random", "uniform", "motion"]
+    assert cfg.folder == "runs/studies/with_motion"
