@@ -1,4 +1,4 @@
-"""Measure speed and memory beside bare loops: maps, reading a stream, the online loop, memory over a long stream.
+"""Measure speed and memory beside bare loops: maps, a stream, the online loop, predict, memory over a long stream.
 
 Every key and choice of the command online can be overridden here too: that is the run that is measured.
 """
@@ -94,6 +94,7 @@ def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
     from pose_oad.benchmarks.maps import bench_maps
     from pose_oad.benchmarks.memory import bench_memory
     from pose_oad.benchmarks.online_loop import bench_online_loop
+    from pose_oad.benchmarks.predict import bench_predict
     from pose_oad.benchmarks.stream import bench_stream
     from pose_oad.benchmarks.study import bench_study
 
@@ -107,6 +108,7 @@ def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
         "maps": maps,
         "stream": bench_stream,
         "online_loop": bench_online_loop,
+        "predict": bench_predict,
         "memory": bench_memory,
         "study": bench_study,
     }
