@@ -42,10 +42,10 @@ class SkeletonSketch:
             thickness: of a limb, px, even
         """
         confidence = people[..., 2]
-        shown = np.asarray((confidence >= self._threshold) & (confidence > 0))
+        shown: np.ndarray = (confidence >= self._threshold) & (confidence > 0)
         for lines, of_side, factor in self._layers:
             width = 2 * round(thickness * factor / 2)
-            visible = shown[:, lines].all(-1)
+            visible = shown[:, lines[:, 0]] & shown[:, lines[:, 1]]
             segments = people[:, lines, :2]
             canvas.strokes(segments[visible], BLACK, width + 2)
             for side, chosen in of_side.items():
@@ -112,7 +112,7 @@ class Panels:
         height = self._text
         top, left = self._panel[1] - 2 * height, 0
         for side in ("left", "right"):
-            right, _ = panel.text(f"   {side}", left, top, height)
+            right, _ = panel.text(f"      {side}", left, top, height)
             dot = np.full((1, 2, 2), (left + height, (top + self._panel[1]) / 2))
             panel.strokes(dot, SIDES[side], 2 * round(0.4 * height))
             left = right

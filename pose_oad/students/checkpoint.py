@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,14 +68,14 @@ def save_student(student: PoseStudent, path: str | Path) -> None:
         UserError: if the file cannot be written.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     weights = {f"{_PREFIX}{key}": value.detach().cpu() for key, value in student.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, part)
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:  # torch reports a file that it cannot open as the latter
-        part.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, part)
+            os.replace(part, path)
+    except (OSError, RuntimeError) as error:  # torch reports a file that it cannot write as the latter
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"checkpoint {path}: cannot be written ({reason})") from error
 

@@ -185,7 +185,7 @@ def fill(study: optuna.Study, listed: Sequence[Slot]) -> int:
 
 
 def recover(study: optuna.Study, queue: TrialQueue, salvage: Salvage) -> int:
-    """Settle the trials of workers of this machine that have died.
+    """Settle the trials of workers that have died: of this machine, and of others that a database has not heard of.
 
     Args:
         study: the study
@@ -195,6 +195,8 @@ def recover(study: optuna.Study, queue: TrialQueue, salvage: Salvage) -> int:
     Returns:
         How many were put back into the queue.
     """
+    if queue.url is not None:
+        optuna.storages.fail_stale_trials(study)
     again = 0
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         if not queue.is_dead(trial):

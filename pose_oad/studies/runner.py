@@ -22,7 +22,7 @@ from rich.table import Table
 
 from pose_oad.errors import UserError, check
 from pose_oad.studies.plan import Study, check_slots, overrides, slots
-from pose_oad.studies.queue import TrialQueue, fill, recover
+from pose_oad.studies.queue import TrialQueue, fill, recover, requeue
 from pose_oad.studies.worker import Assignment, work
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
     settings = _settings(cfg, study)
     check_slots(study, settings, listed)
     queue = TrialQueue(Path(cfg.folder), cfg.storage, study.name)
-    opened = queue.open(study)
+    opened = queue.open(study, requeue)
     _prepare(study, Path(cfg.folder))
     parent = _parent_run(cfg, study, opened)
     assignment = Assignment(study, queue, settings, parent, str(cfg.tracking.uri), str(cfg.tracking.experiment))

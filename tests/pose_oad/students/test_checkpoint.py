@@ -9,6 +9,7 @@ import torch
 
 from pose_oad.errors import UserError
 from pose_oad.students import PoseStudent, StudentConfig, build_student, load_student
+from pose_oad.students.checkpoint import save_student
 
 CONFIG = StudentConfig("tiny", "mobilenetv4_conv_small_050", head_channels=16, input_size=(64, 64))
 
@@ -106,3 +107,20 @@ def test_the_same_weights_serve_another_input_size(student: PoseStudent, tmp_pat
     assert loaded.input_size == (96, 96)
     assert loaded(torch.zeros(1, 3, 96, 96))[0].shape[-2:] == (24, 24)
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), student.parameters(), strict=True))
+
+
+def test_a_student_written_without_a_trainer_is_read_back(tmp_path: Path) -> None:
+    student = build_student(replace(CONFIG, input_size=(64, 32)))
+    path = tmp_path / "new" / "student.ckpt"
+    save_student(student, path)
+    assert [file.name for file in path.parent.iterdir()] == ["student.ckpt"]
+    loaded = load_student(path)
+    assert loaded.config == student.config
+    for key, value in student.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value)
+
+
+def test_a_place_that_cannot_be_written_is_named(student: PoseStudent, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"checkpoint .*file/student\.ckpt: cannot be written"):
+        save_student(student, tmp_path / "file" / "student.ckpt")

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,6 +108,22 @@ def test_behind_a_database_an_unknown_lock_is_left_to_the_heartbeat(study: Study
     fill(opened, slots(study))
     claim(opened, f"{socket.gethostname()}:{tmp_path}/elsewhere.lock")
     assert recover(opened, queue, lost) == 0
+
+
+def test_a_machine_that_fell_silent_loses_its_trial(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pose_oad.studies.queue._HEARTBEAT", 1)
+    queue = TrialQueue(tmp_path, f"sqlite:///{tmp_path}/study.db", "small")
+    opened = queue.open(study, requeue)
+    fill(opened, slots(study))
+    trial = claim(opened, "elsewhere:/tmp/1.lock")
+    opened._storage.record_heartbeat(trial._trial_id)  # as its worker did before it died
+    assert (recover(opened, queue, lost), waiting(opened)) == (0, 3)
+    time.sleep(3.5)
+    recover(opened, queue, lost)
+    assert waiting(opened) == 4
+    assert states(opened)[trial.user_attrs["key"]] == ["FAIL", "WAITING"]
 
 
 def test_what_had_finished_is_not_repeated(study: Study, queue: TrialQueue) -> None:
