@@ -158,7 +158,7 @@ def log_provenance(logger: MLFlowLogger, cfg: DictConfig) -> None:
         cfg: the resolved configuration
     """
     resolved = OmegaConf.to_container(cfg, resolve=True)
-    logger.log_hyperparams(dict(_flatten(resolved)))
+    logger.log_hyperparams(dict(flatten(resolved)))
     client, run_id = logger.experiment, logger.run_id
     tags = {f"version.{name}": _version(name) for name in (*_VERSIONED, "pose_oad")}
     tags |= {"version.python": platform.python_version(), "machine": platform.platform(), **git_tags()}
@@ -198,7 +198,8 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _flatten(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
+def flatten(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """List the leaves of nested mappings by dotted key."""
     if isinstance(node, dict):
-        return [pair for key, value in node.items() for pair in _flatten(value, f"{prefix}{key}.")]
+        return [pair for key, value in node.items() for pair in flatten(value, f"{prefix}{key}.")]
     return [(prefix.rstrip("."), node)]

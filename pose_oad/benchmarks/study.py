@@ -12,10 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.benchmarks.figures import Figure
 from pose_oad.benchmarks.setting import online_config
-from pose_oad.cli import compose_config
+from pose_oad.cli import compose_config, plain
+from pose_oad.errors import check
 from pose_oad.online import play
 from pose_oad.studies.plan import Study, overrides, slots
 from pose_oad.studies.runner import run_study
+from pose_oad.tracking import flatten
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +40,7 @@ def bench_study(cfg: DictConfig) -> list[Figure]:
     """
     with tempfile.TemporaryDirectory() as folder:
         base = online_config(cfg, Path(folder), cfg.share)
-        common = {
-            "stream.end": base.stream.end, "rate": base.rate, "checkpoint": base.checkpoint,
-            "trainer.accelerator": "cpu", "student": cfg.student.name,
-        }  # fmt: skip
-        study = Study("bench", "?", common, seeds=[0, 1], grid={"strategy": list(_STRATEGIES)})
+        study = Study("bench", "?", _changed(base), seeds=[0, 1], grid={"strategy": list(_STRATEGIES)})
         _alone(study, Path(folder) / "warm_up", limit=1)  # a first trial also pays for importing and for caches
         seconds = {
             "alone": _timed(lambda: _alone(study, Path(folder) / "alone")),
@@ -57,6 +55,20 @@ def bench_study(cfg: DictConfig) -> list[Figure]:
         ),
         *(Figure(f"study.{name}", value, "s", how) for name, value in seconds.items()),
     ]
+
+
+def _changed(base: DictConfig) -> dict[str, object]:
+    """List the values of a run that are not the online command's own, by key: what the trials' overrides must say.
+
+    Raises:
+        UserError: if another choice than the default has been made, whose keys are others.
+    """
+    usual, wanted = (dict(flatten(plain(cfg))) for cfg in (compose_config("online"), base))
+    values = {key: value for key, value in wanted.items() if value != usual.get(key)}
+    values = {key: value for key, value in values.items() if not key.startswith(("output.", "tracking.", "strategy."))}
+    others = [key for key in values if key not in usual or key.endswith("_target_")]
+    check(not others, "only=study", ", ".join(others), "values other than the defaults, but no other choices")
+    return values
 
 
 def _timed(work: Callable[[], object]) -> float:
