@@ -78,6 +78,8 @@ def prepare(cfg: DictConfig) -> tuple[Footage, list[PoseReader], int | None]:
             predictor = load_predictor(path, cfg.device, cfg.threads)
             check_fit(predictor, "fit", cfg.fit)
             readers.append(StudentReader(predictor, cfg.fit, cfg.people))
+    if len(readers) == 2 and readers[1].name == readers[0].name:
+        readers[1].name += " (compare)"
     reference = None
     if cfg.get("teacher") is not None:
         check(cfg.teacher.every == 1, "teacher.every", cfg.teacher.every, "1: every frame is drawn")

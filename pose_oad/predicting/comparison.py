@@ -31,7 +31,9 @@ def comparison_table(figures: Figures, title: str) -> Table:
         row = [values.get(name, math.nan) for values in figures.values()]
         best = best_of(name, row)
         cells = [_phrase(name, value) for value in row]
-        starred = (f"[bold]{cell} *[/]" if value == best else cell for cell, value in zip(cells, row, strict=True))
+        # What reads alike is alike: an exported network is not "better" in its fifth digit.
+        chosen = None if math.isnan(best) or len(set(cells)) == 1 else _phrase(name, best)
+        starred = (f"[bold]{cell} *[/]" if cell == chosen else cell for cell in cells)
         table.add_row(name, *starred)
     return table
 

@@ -92,6 +92,8 @@ def test_panels_stand_side_by_side_and_errors_are_those_of_the_metric(
     )
     expected = float((found - wanted)[..., :2].norm(dim=-1).mean()) * 1000 / 64
     assert summary[f"error_px/{student_checkpoint.parent.name}/best"] == pytest.approx(expected, rel=1e-4)
+    name = f"error_px/{student_checkpoint.parent.name}/best"
+    assert summary[f"{name} (compare)"] == summary[name]
     assert summary["error_px/teacher truth"] == pytest.approx(0, abs=1e-3)
 
 

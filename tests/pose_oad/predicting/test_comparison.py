@@ -36,6 +36,10 @@ def test_the_best_of_each_row_is_starred() -> None:
         ["pck_3px", "0.500 *", "0.250"],
         ["detection_rate", "1.000", "1.000"],
     ]
+    assert rows({"a": {"mpjpe_px": 9.96}, "b": {"mpjpe_px": 10.04}, "c": {"mpjpe_px": 11.0}}) == [
+        ["mpjpe_px", "10.0 *", "10.0 *", "11.0"]
+    ]
+    assert rows({"a": {"mpjpe_px": 9.96}, "b": {"mpjpe_px": 10.04}}) == [["mpjpe_px", "10.0", "10.0"]]
     assert rows({"a.ckpt": {"AP": 0.5}}) == [["AP", "0.500"]]
 
 
