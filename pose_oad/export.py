@@ -79,7 +79,8 @@ def main(cfg: DictConfig) -> ExportReport:
             threads=threads,
             machine=machine(),
         )
-        part.with_suffix(".json").write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+        with _writing(Path(cfg.output.file)):
+            part.with_suffix(".json").write_text(json.dumps(report.to_dict(), indent=2) + "\n")
     Console().print(report.tables())
     return report
 
@@ -135,17 +136,25 @@ def _real_frames(source: FrameSource, student: PoseStudent, cfg: DictConfig) -> 
 @contextmanager
 def _finished(file: Path) -> Iterator[Path]:
     """Give a name to write to, and a JSON file beside it; both get their own names when all has gone well."""
-    try:
+    part = file.with_name(f".{file.stem}.{os.getpid()}.part.onnx")
+    pairs = [(part, file), (part.with_suffix(".json"), file.with_suffix(".json"))]
+    with _writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f".{file.stem}.{os.getpid()}.part.onnx")
-        pairs = [(part, file), (part.with_suffix(".json"), file.with_suffix(".json"))]
-        try:
-            yield part
+    try:
+        yield part
+        with _writing(file):
             for unfinished, final in pairs:
                 os.replace(unfinished, final)
-        finally:
-            for unfinished, _ in pairs:
-                unfinished.unlink(missing_ok=True)
+    finally:
+        for unfinished, _ in pairs:
+            unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    """Say that a file cannot be written, where that is so."""
+    try:
+        yield
     except OSError as error:
         raise UserError(f"output.file={file}: cannot be written ({error.strerror or error})") from error
 
@@ -176,7 +185,8 @@ def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int]
         importlib.metadata.version("pose_oad"),
     )
     add_metadata(model, metadata)
-    path.write_bytes(model.SerializeToString())
+    with _writing(Path(cfg.output.file)):
+        path.write_bytes(model.SerializeToString())
     return convolutions
 
 

@@ -96,8 +96,18 @@ class ExportMetadata:
                 "input_size": (int(width), int(height)),
                 "sigma": float(values["sigma"]),
             }
-            plain = ("name", "backbone", "fit", "precision", "quantised", "checkpoint_sha256", "version", "channels")
-            return cls(**parsed, **{key: values[key] for key in plain})
+            for key in (
+                "name",
+                "backbone",
+                "fit",
+                "precision",
+                "quantised",
+                "checkpoint_sha256",
+                "version",
+                "channels",
+            ):
+                parsed[key] = values[key]
+            return cls(**parsed)
         except (KeyError, ValueError, TypeError) as error:
             raise UserError(f"{what}: damaged metadata ({error}); export the student again") from error
 
