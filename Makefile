@@ -7,6 +7,10 @@ STUDY ?= compare_strategies
 WORKERS ?= 2
 RUN ?=
 RESUME ?=
+CHECKPOINT ?= $(PRETRAINED)
+CHECKPOINTS ?= $(CHECKPOINT)
+SOURCE ?=
+OUT ?=
 ARGS ?=
 PORT ?= 5000
 
@@ -16,7 +20,7 @@ DATA := data/synthetic/contact_sheet.png
 PRETRAINED := checkpoints/$(STUDENT)/best.ckpt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data pretrain online finetune sweep report replay sync ui lint test test-fast bench clean
+.PHONY: help setup data pretrain online finetune sweep report replay sync predict evaluate export ui lint test test-fast bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +59,15 @@ report: $(SETUP)  ## tables, figures and a page of a study (STUDY), or STUDY=nul
 
 replay: $(SETUP)  ## do a run again and compare (RUN)
 	$(PYTHON) -m pose_oad.replay run=$(RUN) $(ARGS)
+
+predict: $(SETUP)  ## draw poses into a video and write them to a file (CHECKPOINT, SOURCE, OUT)
+	$(PYTHON) -m pose_oad.predict checkpoint=$(CHECKPOINT) source="'$(SOURCE)'" output.video=$(OUT) $(ARGS)
+
+evaluate: $(SETUP)  ## errors of checkpoints on a stream, or with ARGS="on=coco" on a COCO set (CHECKPOINTS=a.ckpt,b.onnx)
+	$(PYTHON) -m pose_oad.evaluate checkpoints=[$(CHECKPOINTS)] $(ARGS)
+
+export: $(SETUP)  ## write a student as an ONNX file, checked against the original (CHECKPOINT, OUT)
+	$(PYTHON) -m pose_oad.export checkpoint=$(CHECKPOINT) output.file=$(OUT) $(ARGS)
 
 sync: $(SETUP)  ## deliver records that the tracking store could not take
 	$(PYTHON) -m pose_oad.sync $(ARGS)

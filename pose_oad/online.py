@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from omegaconf import DictConfig
 
 from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import UserError, check
+
+_LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from lightning import Callback
@@ -107,6 +110,10 @@ def play(
     seed_everything(cfg.seed.model, workers=True, verbose=False)
     run = prepare(cfg)
     observers = _observers(cfg, run)
+    check(
+        cfg.output.register is None or cfg.logger == "mlflow", "output.register", cfg.output.register,
+        "null with logger=local: a model is registered in a tracking store",
+    )  # fmt: skip
     state = read_state(resume) if resume else None
     name = f"{run.strategy.name}-{cfg.rate:g}-seed{cfg.seed.base}"
     logger = make_logger(cfg, name, _tags(cfg, run) | dict(tags or {}), resume.name if resume else None)
@@ -144,7 +151,25 @@ def play(
         **limits,
     )  # fmt: skip
     trainer.fit(run.module, datamodule=run.data)
+    if cfg.output.register:
+        _register(cfg, run, record)
     return record
+
+
+def _register(cfg: DictConfig, run: OnlineRun, record: RunRecord) -> None:
+    """Log the adapted student as a model; a store that does not take it is no reason to lose the run."""
+    from pose_oad.registered_model import log_student
+
+    try:
+        uri = log_student(
+            run.module.student, str(record.logger.run_id), cfg.tracking.uri, cfg.output.register, cfg.window.fit
+        )
+        _LOG.info("registered as %s: %s", cfg.output.register, uri)
+    except Exception as error:  # whatever the store raises, the student is in the run's folder
+        _LOG.warning(
+            "output.register=%s: not registered (%s); the student is in %s",
+            cfg.output.register, " ".join(str(error).split())[:160], record.folder / "student.ckpt",
+        )  # fmt: skip
 
 
 def _tags(cfg: DictConfig, run: OnlineRun) -> dict[str, str]:

@@ -60,9 +60,9 @@ def make_logger(
 
     tracking, where = cfg.tracking, cfg.get("logger", "mlflow")
     check(where in ("mlflow", "local"), "logger", where, "mlflow or local")
-    if where == "mlflow":
-        connect(str(tracking.uri))
     try:
+        if where == "mlflow":
+            connect(str(tracking.uri))
         logger = RunLogger(
             local=where == "local",
             experiment_name=tracking.experiment,
@@ -74,6 +74,8 @@ def make_logger(
         )
         if run_id is not None and where == "mlflow":
             logger.experiment.update_run(run_id, status="RUNNING")
+    except UserError as error:
+        raise UserError(f"{error}; logger=local does without it") from error
     except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
         raise UserError(f"tracking.uri={tracking.uri}: {_first_line(error)}; logger=local does without it") from error
     return logger
@@ -100,9 +102,7 @@ def connect(uri: str) -> MlflowClient:
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
-        raise UserError(
-            f"tracking.uri={uri}: cannot open the tracking store ({_first_line(error)}); logger=local does without it"
-        ) from error
+        raise UserError(f"tracking.uri={uri}: cannot open the tracking store ({_first_line(error)})") from error
     return client
 
 

@@ -24,7 +24,10 @@ from pose_oad.skeleton import Skeleton, get_skeleton, map_keypoints
 COCO_PIXEL_CENTRE = 0.5
 
 # Where COCOeval.stats holds what, for keypoints.
-_STATISTICS = {"AP": 0, "AP50": 1, "AP75": 2, "AP_medium": 3, "AP_large": 4, "AR": 5, "AR_medium": 8, "AR_large": 9}
+_STATISTICS = {
+    "AP": 0, "AP50": 1, "AP75": 2, "AP_medium": 3, "AP_large": 4,
+    "AR": 5, "AR50": 6, "AR75": 7, "AR_medium": 8, "AR_large": 9,
+}  # fmt: skip
 
 
 def to_results(

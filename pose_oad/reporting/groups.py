@@ -10,7 +10,10 @@ from pose_oad.reporting.store import RunData
 
 # What differs from run to run without being what a study is about.
 _BOOKKEEPING = ("seed.", "output.", "tracking.", "trainer.accelerator")
-_BOOKKEEPING_KEYS = ("rate", "checkpoint", "strategy._target_", "strategy.rate", "experiment", "study", "folder")
+_BOOKKEEPING_KEYS = (
+    "rate", "checkpoint", "strategy._target_", "strategy.rate", "experiment", "study", "folder", "logger", "resume",
+    "threads", "window.cache", "window.decoder_threads", "metric.batch_size",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,12 @@ def varying_params(runs: Sequence[RunData]) -> list[str]:
             key,
         )
 
-    names = sorted({key for run in deciding for key in run.params if not _is_bookkeeping(key)}, key=preference)
+    # A key that only some runs have, with one value, has come into being since the others were logged.
+    values: dict[str, set[str]] = {}
+    for run in deciding:
+        for key, value in run.params.items():
+            values.setdefault(key, set()).add(value)
+    names = sorted((key for key, seen in values.items() if len(seen) > 1 and not _is_bookkeeping(key)), key=preference)
     chosen: list[str] = []
     for of_strategy in (False, True):
         for key in names:

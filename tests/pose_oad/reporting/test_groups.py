@@ -70,6 +70,12 @@ def test_an_overridden_key_is_preferred_and_seeds_rates_and_folders_are_none() -
     assert varying_params(runs) == ["window.seconds"]
 
 
+def test_a_key_that_is_new_and_how_a_run_was_recorded_tell_nothing_apart() -> None:
+    older, newer = run("random", seed=0), run("random", seed=1, metric__new="1", logger="local", threads="2")
+    assert varying_params([older, newer]) == []
+    assert varying_params([older, newer, run("random", seed=2, metric__new="2")]) == ["metric.new"]
+
+
 def test_switches_of_a_strategy_split_its_label_only() -> None:
     runs = [
         run("random", strategy__min_gap="1"),

@@ -80,5 +80,5 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
 
 
 def test_an_unknown_kind_of_store_is_refused() -> None:
-    with pytest.raises(UserError, match=r"tracking\.uri=nonsense://x: cannot read the tracking store"):
+    with pytest.raises(UserError, match=r"tracking\.uri=nonsense://x: cannot open the tracking store"):
         open_store("nonsense://x")
