@@ -35,8 +35,9 @@ class Stateful(Protocol):
 class WindowCheckpoint(Callback):
     """Keep the state of a run behind its last finished window; take it on when the run goes on.
 
-    The file is replaced in one step: whenever the process dies, the state of the last finished window is whole. Must
-    come after every callback whose state it keeps, for they begin as in a new run before it is taken on.
+    The file is replaced in one step: whenever the process dies, the state of the last finished window is whole. It is
+    removed when everything else of the run has been written. Must come after every callback whose state it keeps, for
+    they begin as in a new run before it is taken on.
 
     Args:
         folder: the run's folder
@@ -70,10 +71,6 @@ class WindowCheckpoint(Callback):
         window: FrameWindow = batch
         with window.phase("log"):
             write_atomically(self.path, self._state(trainer, as_distillation(pl_module)))
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remove the state: the stream has been played to its end."""
-        self.path.unlink(missing_ok=True)
 
     def _state(self, trainer: Trainer, module: OnlineDistillation) -> dict[str, Any]:
         # A fresh optimiser has no past; without it the file is a third of the size.

@@ -58,8 +58,8 @@ class Ledger(Callback):
                 f"resume={self.folder.name}"
             ) from error
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the table."""
+    def write_table(self) -> None:
+        """Write all rows as one table, when the stream has ended."""
         rows = read_ledger(self.path)
         if rows:
             pq.write_table(pa.Table.from_pylist(rows), self.folder / "ledger.parquet")

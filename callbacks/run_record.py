@@ -11,12 +11,15 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from callbacks.checkpoint import STATE_FILE
 from callbacks.ledger import Ledger, read_ledger
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.sampler import FrameSampler
 from callbacks.timing import PHASES, Timing
 from pose_oad.delivery import RunLogger
 from pose_oad.distillation import OnlineDistillation, as_distillation
+from pose_oad.errors import UserError
+from pose_oad.students.checkpoint import save_student
 
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
 
@@ -67,7 +70,11 @@ class RunRecord(Callback):
         self.summary: dict[str, float] = {}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what can be written only now, and log all of it."""
+        """Write what can be written only now, and log all of it.
+
+        Raises:
+            UserError: if it cannot be written, as on a full disk; the run can then be resumed at its end.
+        """
         module = as_distillation(pl_module)
         self.summary = {
             **self.evaluation.summary(),
@@ -81,9 +88,16 @@ class RunRecord(Callback):
         }
         for observer in self.observers:
             self.summary |= observer.summary()
-        if self.figures:
-            self._draw(module)
-        trainer.save_checkpoint(self.folder / "student.ckpt", weights_only=True)
+        save_student(module.student, self.folder / "student.ckpt")
+        try:
+            self.ledger.write_table()
+            if self.figures:
+                self._draw(module)
+        except OSError as error:
+            raise UserError(
+                f"{self.folder}: cannot be written ({error.strerror}); make room, then resume={self.folder.name}"
+            ) from error
+        (self.folder / STATE_FILE).unlink(missing_ok=True)
         self.logger.log_metrics({f"final/{key}": value for key, value in self.summary.items() if value == value})
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 

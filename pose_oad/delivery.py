@@ -18,6 +18,8 @@ from lightning.pytorch.loggers import MLFlowLogger
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
+from pose_oad.errors import UserError
+
 _LOG = logging.getLogger(__name__)
 
 #: Where journals are, relative to the working folder.
@@ -54,11 +56,20 @@ class Journal:
         return cls(path, lines[0]), lines[1:]
 
     def append(self, entry: Entry) -> None:
-        """Keep one call."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [entry] if self.path.exists() else [self.header, entry]
-        with self.path.open("a") as file:
-            file.write("".join(json.dumps(line) + "\n" for line in lines))
+        """Keep one call.
+
+        Raises:
+            UserError: if the journal cannot be written, as on a full disk.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lines = [entry] if self.path.exists() else [self.header, entry]
+            with self.path.open("a") as file:
+                file.write("".join(json.dumps(line) + "\n" for line in lines))
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: cannot be written ({error.strerror}), nor can the tracking store; make room, then resume"
+            ) from error
 
     def replace(self, entries: Iterable[Entry]) -> None:
         """Keep these calls and no others; without any the file goes away."""
@@ -187,14 +198,18 @@ class RunLogger(MLFlowLogger):
         status = {"success": "FINISHED", "finished": "FINISHED", "failed": "FAILED"}.get(status, status)
         self.experiment.set_terminated(str(self.run_id), status)
 
-    def last_step(self) -> int:
-        """Return the largest step at which a window has been recorded, delivered or kept; -1 before the first."""
+    def last_step(self, metric: str = "selected_total") -> int:
+        """Return the largest step at which a metric has been recorded, delivered or kept; -1 before the first.
+
+        Args:
+            metric: one that every window has; or that every epoch has, as ``lr`` of a fine-tuning
+        """
         steps = [-1]
         if self.experiment.client is not None:
-            steps += [point.step for point in self.experiment.get_metric_history(self.run_id, "selected_total")]
+            steps += [point.step for point in self.experiment.get_metric_history(self.run_id, metric)]
         if self.journal.path.exists():
             _, entries = Journal.read(self.journal.path)
-            steps += [step for _, _, _, step in _metrics(entries, "selected_total")]
+            steps += [step for _, _, _, step in _metrics(entries, metric)]
         return max(steps)
 
 

@@ -114,6 +114,25 @@ def _weights(folder: Path) -> dict[str, list[float]]:
     return {name: value.flatten().tolist() for name, value in state.items()}
 
 
+@pytest.mark.slow
+def test_a_disk_that_is_full_at_the_very_end_costs_nothing(
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("callbacks.ledger.pq.write_table", full)
+        with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); make room, then resume="):
+            main(compose_config("online", overrides))
+    [folder] = (tmp_path / "runs").iterdir()
+    summary = main(compose_config("online", [f"resume={folder.name}", f"output.folder={tmp_path}/runs"]))
+    assert summary["frames"] == 108
+    assert (folder / "ledger.parquet").exists()
+    assert not (folder / "state.ckpt").exists()
+    assert [row["window"] for row in ledger(folder)] == [0, 1, 2, 3, 4]
+
+
 def test_a_run_goes_on_with_its_own_settings(tmp_path: Path) -> None:
     (tmp_path / "abc").mkdir()
     (tmp_path / "abc" / "config.yaml").write_text("rate: 0.1\n")
