@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pose_oad.distillation import labelled_people
+from pose_oad.finetune_journal import KeptWindow
 from pose_oad.frame_store import FrameBatch, FrameSet, FrameStore
 from pose_oad.grouped import true_person
 from pose_oad.prediction import predict_keypoints
@@ -65,31 +66,47 @@ class Collector:
         self._supplied = joint_map(teacher.skeleton, student.skeleton).any(1)
 
     def collect(
-        self, windows: Iterable[FrameWindow], store: FrameStore, record: Callable[[FrameWindow], None]
+        self,
+        windows: Iterable[FrameWindow],
+        store: FrameStore,
+        record: Callable[[FrameWindow, FrameBatch | None], None],
+        kept: Mapping[int, KeptWindow] | None = None,
     ) -> FrameSet:
         """Collect the chosen frames of all windows with the teacher's people.
 
         Args:
             windows: the videos
             store: where the frames are kept
-            record: is told about every window when its frames have been chosen and labelled
+            record: is told about every window, and given its chosen frames (None: no frame was chosen), when these
+                have been labelled; not about windows that are kept
+            kept: windows that have been chosen from and labelled before, by their number; their calls count
         """
+        kept = kept or {}
         for window in windows:
-            window.desk = self.desk
             self.frames += len(window)
-            if self.strategy.needs_predictions and self.strategy.scorer == "live":
-                # This student does not learn while frames are chosen: as it is now is as it was before.
-                with window.phase("predict"):
-                    window.predictions = window.to_frame(
-                        predict_keypoints(self.student, window.frames, self.batch_size)
-                    )
-            with window.phase("query"):
-                window.selected = self.strategy.choose(window, self.student)
-            if len(window.selected):
-                store.append(self._labelled(window))
-            window.metrics |= {"selected": len(window.selected), "teacher_calls": window.counts["teacher_calls"]}
-            record(window)
+            before = kept.get(window.index)
+            if before is None:
+                labelled = self._choose(window)
+                record(window, labelled)
+            else:
+                labelled = before.batch(window) if len(before.positions) else None
+                self.desk.calls += before.teacher_calls
+            if labelled is not None:
+                store.append(labelled)
         return store.finish(self.student.input_size, len(self.student.skeleton))
+
+    def _choose(self, window: FrameWindow) -> FrameBatch | None:
+        """Choose frames of a window, and have them labelled."""
+        window.desk = self.desk
+        if self.strategy.needs_predictions and self.strategy.scorer == "live":
+            # This student does not learn while frames are chosen: as it is now is as it was before.
+            with window.phase("predict"):
+                window.predictions = window.to_frame(predict_keypoints(self.student, window.frames, self.batch_size))
+        with window.phase("query"):
+            window.selected = self.strategy.choose(window, self.student)
+        labelled = self._labelled(window) if len(window.selected) else None
+        window.metrics |= {"selected": len(window.selected), "teacher_calls": window.counts["teacher_calls"]}
+        return labelled
 
     def _labelled(self, window: FrameWindow) -> FrameBatch:
         labels = window.label(window.selected)

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import UserError, check
 from pose_oad.online import make_teacher, stream_options, take_threads
+from pose_oad.resuming import logged_config, resumable_run
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -71,14 +72,18 @@ def main(cfg: DictConfig) -> dict[str, float]:
     from pose_oad.finetune_record import FinetuneRecord
     from pose_oad.tracking import log_provenance, make_logger, quiet_libraries
 
+    stopped = _stopped_run(cfg) if cfg.resume else None
+    cfg = logged_config(stopped) if stopped else cfg
     quiet_libraries()
     cfg.threads = take_threads(cfg.threads)
     seed_everything(cfg.seed.model, workers=True, verbose=False)
     study = prepare(cfg)
-    logger = make_logger(cfg, f"finetune-{study.strategy.name}-{cfg.rate:g}-seed{cfg.seed.base}")
+    name = f"finetune-{study.strategy.name}-{cfg.rate:g}-seed{cfg.seed.base}"
+    logger = make_logger(cfg, name, run_id=stopped.name if stopped else None)
     try:
-        log_provenance(logger, cfg)
-        record = FinetuneRecord(cfg, logger, study.strategy)
+        if stopped is None:
+            log_provenance(logger, cfg)
+        record = FinetuneRecord(cfg, logger, study.strategy, stopped)
         summary = run(study, record, cfg)
         record.finish(summary)
     except BaseException:  # an interrupt too: the store must not show this run as one that is still going on
@@ -111,16 +116,20 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
     memory = cfg.collection.memory_mib
     student.to(device)
     with record.phase("selection"):
-        windows = _watched(study.train, "selection")
         chosen = study.collector.collect(
-            windows, FrameStore(memory, record.folder), lambda window: record.add_window(row_of(window))
+            _watched(study.train, "selection"),
+            FrameStore(memory, record.folder),
+            lambda window, labelled: record.journal.append(row_of(window), window.selected, labelled),
+            record.journal.kept,
         )
     record.write_selection()
     validation = collect_measured(_watched(study.validation, "validation"), student, FrameStore(memory, record.folder))
     before = copy.deepcopy(student)
-    study.trainer.callbacks.append(EpochLogger(record.logger))  # type: ignore[attr-defined]
+    study.trainer.callbacks.append(EpochLogger(record.logger, record.logger.last_step("lr")))  # type: ignore[attr-defined]
     with record.phase("training"):
-        validation_error = fine_tune(study.trainer, study.module, chosen, validation, record.checkpoint)
+        validation_error = fine_tune(
+            study.trainer, study.module, chosen, validation, record.checkpoint, record.unfinished
+        )
     students = {"test_before": before.to(device)}
     if len(chosen):
         students["test"] = load_student(record.checkpoint).to(device)
@@ -184,6 +193,16 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
         trainer,
         **loaders,
     )
+
+
+def _stopped_run(cfg: DictConfig) -> Path:
+    """Find the folder of the run to go on with."""
+    from pose_oad.finetune_record import UNFINISHED
+
+    folder = resumable_run(cfg, "finetune")
+    if not (folder / UNFINISHED).is_dir():
+        raise UserError(f"resume={cfg.resume}: {folder} holds no {UNFINISHED}; expected a run stopped before its end")
+    return folder
 
 
 def _check_subjects_and_ranges(cfg: DictConfig) -> None:

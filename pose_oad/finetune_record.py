@@ -10,48 +10,57 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from lightning.pytorch.loggers import MLFlowLogger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from pose_oad.collection import Chooser
+from pose_oad.delivery import RunLogger
+from pose_oad.finetune_journal import SelectionJournal
+
+#: Name of the folder in a run's folder that is there as long as the run is not finished.
+UNFINISHED = "unfinished"
 
 
 class FinetuneRecord:
     """Keep a folder per study, and log it to the tracking store when it is done.
 
     The folder holds ``config.yaml``, ``selection.jsonl`` (a row per window, named as in a stream's ledger),
-    ``student.ckpt`` and ``result.json``. Every file appears whole or not at all.
+    ``student.ckpt`` and ``result.json``. Every file appears whole or not at all. As long as the study is not finished,
+    the folder ``unfinished`` holds what it goes on from when it is resumed.
 
     Args:
         cfg: the resolved configuration
         logger: the run's logger
         strategy: whose study it is
+        resume: folder of the run that goes on; None begins a new one
 
     Attributes:
         folder: the run's folder
+        unfinished: the folder in it that goes away at the end
+        journal: what has been chosen and labelled so far
         checkpoint: the file of the best weights in it
         logger: the run's logger
         seconds: wall-clock time of each phase so far, s
     """
 
-    def __init__(self, cfg: DictConfig, logger: MLFlowLogger, strategy: Chooser) -> None:
+    def __init__(self, cfg: DictConfig, logger: RunLogger, strategy: Chooser, resume: Path | None = None) -> None:
         self.logger = logger
-        self.folder = Path(cfg.output.folder) / str(logger.run_id)
+        self.folder = resume or Path(cfg.output.folder) / str(logger.run_id)
+        self.unfinished = self.folder / UNFINISHED
         self.checkpoint = self.folder / "student.ckpt"
         self.seconds: dict[str, float] = {}
         self._copy = Path(cfg.output.checkpoint) if cfg.output.checkpoint else None
         self._rule = cfg.metric.missing
-        self._rows: list[dict[str, Any]] = []
         self._summary: dict[str, float] = {}
         role = "reference" if strategy.reference else "strategy"
         for tag, value in {"kind": "finetune", "role": role, "label": strategy.name}.items():
             logger.experiment.set_tag(logger.run_id, f"pose_oad.{tag}", value)
-        self.folder.mkdir(parents=True)
-        OmegaConf.save(cfg, self.folder / "config.yaml")
+        if resume is None:
+            self.unfinished.mkdir(parents=True)
+            OmegaConf.save(cfg, self.folder / "config.yaml")
+        self.journal = SelectionJournal(self.unfinished / "selection.jsonl")
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -60,13 +69,9 @@ class FinetuneRecord:
         yield
         self.seconds[name] = time.perf_counter() - start
 
-    def add_window(self, row: dict[str, Any]) -> None:
-        """Note what was chosen in one window, in plain values."""
-        self._rows.append(row)
-
     def write_selection(self) -> None:
         """Write what was chosen in all windows."""
-        _write(self.folder / "selection.jsonl", "".join(json.dumps(row) + "\n" for row in self._rows))
+        _write(self.folder / "selection.jsonl", "".join(json.dumps(row) + "\n" for row in self.journal.rows))
 
     def finish(self, summary: Mapping[str, float]) -> None:
         """Write what can be written only now, and log all of it.
@@ -84,6 +89,7 @@ class FinetuneRecord:
             shutil.copyfile(self.checkpoint, unfinished)
             os.replace(unfinished, self._copy)
         self.logger.log_metrics({f"final/{name}": value for name, value in finite.items()})
+        shutil.rmtree(self.unfinished)
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 
     def report(self) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import MLFlowLogger
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from lightning.pytorch.utilities.types import LRSchedulerTypeUnion, OptimizerLRScheduler
 from torch import Tensor
 
+from pose_oad.checkpoint_io import AtomicCheckpointIO
 from pose_oad.distillation import TrainingOptions, freeze_batch_norm
 from pose_oad.errors import check
 from pose_oad.frame_store import FrameBatch, FrameSet
@@ -90,6 +91,14 @@ class FinetuneModule(LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": VALIDATION_ERROR}}
 
+    def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Any) -> None:
+        """Do nothing: Lightning's step comes after the epoch's state has been kept, which would lack it forever."""
+
+    def on_train_epoch_end(self) -> None:
+        """Reduce the learning rate if it is time to; called before the epoch's state is kept."""
+        schedule = cast(torch.optim.lr_scheduler.ReduceLROnPlateau, self.lr_schedulers())
+        schedule.step(float(self.trainer.callback_metrics[VALIDATION_ERROR]))
+
     def on_train_epoch_start(self) -> None:
         """Put the student into training mode, its batch norm as the options say."""
         self.student.train()
@@ -125,13 +134,16 @@ class EpochLogger(Callback):
 
     Args:
         logger: the run's logger
+        logged: number of epochs that have been logged before the run was stopped
     """
 
-    def __init__(self, logger: MLFlowLogger) -> None:
-        self.logger = logger
+    def __init__(self, logger: MLFlowLogger, logged: int = 0) -> None:
+        self.logger, self.logged = logger, logged
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log one epoch, numbered from 1; the rate is the one the epoch was trained with."""
+        if trainer.current_epoch < self.logged:
+            return
         known = {name: float(value) for name, value in trainer.callback_metrics.items()}
         values = known | {"lr": trainer.optimizers[0].param_groups[0]["lr"]}
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
@@ -139,11 +151,12 @@ class EpochLogger(Callback):
 
 
 def fine_tune(
-    trainer: Trainer, module: FinetuneModule, chosen: FrameSet, validation: FrameSet, checkpoint: Path
+    trainer: Trainer, module: FinetuneModule, chosen: FrameSet, validation: FrameSet, checkpoint: Path, unfinished: Path
 ) -> float:
     """Train a student on the chosen frames and keep its weights of the epoch with the smallest validation error.
 
-    With nothing chosen, nothing is trained and the student's weights are kept as they are.
+    With nothing chosen, nothing is trained and the student's weights are kept as they are. A training that was stopped
+    goes on behind its last finished epoch.
 
     Args:
         trainer: runs the epochs
@@ -151,21 +164,29 @@ def fine_tune(
         chosen: labelled frames to train on
         validation: frames with their true person
         checkpoint: file the kept weights are written to, in one step at the end
+        unfinished: folder of ``last.ckpt``, the whole state after the last finished epoch, and of the best weights so
+            far; on the same disk as the checkpoint
 
     Returns:
         The validation error of the kept weights, px.
     """
     measured = validation.loader(64)
-    with tempfile.TemporaryDirectory(prefix="unfinished-", dir=checkpoint.parent) as folder:
-        kept = Path(folder) / "student.ckpt"
-        if not len(chosen):
-            trainer.validate(module, measured, verbose=False)
-            trainer.save_checkpoint(kept, weights_only=True)
-            error = float(trainer.callback_metrics[VALIDATION_ERROR])
-        else:
-            best = ModelCheckpoint(folder, "student", VALIDATION_ERROR, save_weights_only=True)
-            trainer.callbacks.append(best)  # type: ignore[attr-defined]
-            trainer.fit(module, chosen.loader(module.options.batch_size, module.options.seed), measured)
-            error = float(best.best_model_score) if best.best_model_score is not None else math.nan
+    kept, last = unfinished / "student.ckpt", unfinished / "last.ckpt"
+    trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+    if not len(chosen):
+        trainer.validate(module, measured, verbose=False)
+        trainer.save_checkpoint(kept, weights_only=True)
+        error = float(trainer.callback_metrics[VALIDATION_ERROR])
+    else:
+        best = ModelCheckpoint(
+            unfinished, kept.stem, VALIDATION_ERROR, save_weights_only=True, enable_version_counter=False
+        )
+        state = ModelCheckpoint(unfinished, last.stem, enable_version_counter=False)
+        # The state comes second: it knows then which weights are the best.
+        trainer.callbacks += [best, state]  # type: ignore[attr-defined]
+        batches = chosen.loader(module.options.batch_size, module.options.seed)
+        trainer.fit(module, batches, measured, ckpt_path=last if last.is_file() else None, weights_only=True)
+        error = float(best.best_model_score) if best.best_model_score is not None else math.nan
+    if kept.exists():  # not so when the training had been finished before
         os.replace(kept, checkpoint)
     return error

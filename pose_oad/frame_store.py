@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, Sampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler
 
 from pose_oad.errors import check
+from pose_oad.shuffling import EpochShuffle
 
 
 class FrameBatch(NamedTuple):
@@ -56,13 +57,21 @@ class FrameSet(Dataset[FrameBatch]):
 
         Args:
             batch_size: frames per batch
-            shuffle_seed: seed of an order that is new in every epoch; None keeps the order of collection
+            shuffle_seed: seed of an order of its own for every epoch that Lightning announces; None keeps the order of
+                collection
         """
-        sampler: Sampler[int] = SequentialSampler(self)
-        if shuffle_seed is not None:
-            sampler = RandomSampler(self, generator=torch.Generator().manual_seed(shuffle_seed))
+        sampler = SequentialSampler(self) if shuffle_seed is None else EpochShuffle(self, shuffle_seed)
         # A sampler of batches with batch_size=None makes the loader fetch a batch with one index operation.
-        return DataLoader(self, sampler=BatchSampler(sampler, batch_size, drop_last=False), batch_size=None)
+        return DataLoader(self, sampler=_EpochBatches(sampler, batch_size, drop_last=False), batch_size=None)
+
+
+class _EpochBatches(BatchSampler):
+    """Batches of a sampler that is told the epoch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Pass the epoch on; Lightning tells it the outermost sampler only."""
+        if isinstance(self.sampler, EpochShuffle):
+            self.sampler.set_epoch(epoch)
 
 
 class FrameStore:

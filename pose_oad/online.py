@@ -69,7 +69,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
     if cfg.resume:
         from pose_oad.resuming import logged_config, resumable_run
 
-        folder = resumable_run(cfg)
+        folder = resumable_run(cfg, "online")
         record = play(logged_config(folder), watchers=[WindowProgress()], resume=folder)
     else:
         record = play(cfg, watchers=[WindowProgress()])

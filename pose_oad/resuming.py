@@ -10,11 +10,12 @@ from pose_oad.cli import compose_config
 from pose_oad.errors import UserError, check
 
 
-def resumable_run(cfg: DictConfig) -> Path:
+def resumable_run(cfg: DictConfig, verb: str) -> Path:
     """Find the folder of the run to go on with.
 
     Args:
         cfg: a configuration whose ``resume`` is a run's id or folder, and nothing else differs from the defaults
+        verb: the command whose configuration it is
 
     Raises:
         UserError: if there is no such folder, or other settings are given: a run goes on with its own.
@@ -22,7 +23,7 @@ def resumable_run(cfg: DictConfig) -> Path:
     given = str(cfg.resume)
     folder = Path(given) if Path(given).is_dir() else Path(cfg.output.folder) / given
     check((folder / "config.yaml").is_file(), "resume", given, f"a run's id or folder, as in {cfg.output.folder}")
-    if cfg != compose_config("online", [f"resume='{given}'", f"output.folder='{cfg.output.folder}'"]):
+    if cfg != compose_config(verb, [f"resume='{given}'", f"output.folder='{cfg.output.folder}'"]):
         raise UserError(f"resume={given}: the run goes on with its own settings; leave out every other override")
     return folder
 

@@ -146,7 +146,12 @@ def quiet_libraries() -> None:
     """Silence what libraries say about themselves, so that what a command says can be seen."""
     for noisy in ("alembic", "mlflow", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    for message in (".*LeafSpec.*", ".*does not have many workers.*", ".*`isinstance\\(treespec.*"):
+    for message in (
+        ".*LeafSpec.*",
+        ".*does not have many workers.*",
+        "Checkpoint directory .*",
+        ".*`isinstance\\(treespec.*",
+    ):
         warnings.filterwarnings("ignore", message=message)
 
 

@@ -49,7 +49,7 @@ def windows(count: int = 2) -> list[FrameWindow]:
 def test_chosen_frames_are_kept_with_their_labels(student: PoseStudent, tmp_path: Path) -> None:
     made, seen = windows(3), []
     collector = Collector(Listed([[1, 4], [], [0]]), student, TruthTeacher(BODY))
-    content = collector.collect(made, FrameStore(1, tmp_path), seen.append).content
+    content = collector.collect(made, FrameStore(1, tmp_path), lambda window, _: seen.append(window)).content
     assert torch.equal(content.frames, torch.cat([made[0].frames[[1, 4]], made[2].frames[[0]]]))
     assert collector.frames == 18
     assert collector.desk.calls == 3
@@ -66,7 +66,7 @@ def test_a_joint_the_teacher_misses_is_unknown(student: PoseStudent, tmp_path: P
     window._sealed_truth[1, 0, 3] = 0.0
     window._sealed_truth[2] = 0.0
     collector = Collector(Listed([[0, 1, 2]]), student, TruthTeacher(BODY))
-    content = collector.collect([window], FrameStore(1, tmp_path), lambda _: None).content
+    content = collector.collect([window], FrameStore(1, tmp_path), lambda *_: None).content
     everything = [True] * 12
     assert content.known.tolist() == [everything, [joint != 3 for joint in range(12)], everything]
 
@@ -77,7 +77,7 @@ def test_only_a_live_scorer_that_needs_predictions_gets_them(
 ) -> None:
     strategy = Listed([[]])
     strategy.scorer, strategy.needs_predictions = scorer, needed
-    Collector(strategy, student, TruthTeacher(BODY)).collect(windows(1), FrameStore(1, tmp_path), lambda _: None)
+    Collector(strategy, student, TruthTeacher(BODY)).collect(windows(1), FrameStore(1, tmp_path), lambda *_: None)
     assert (strategy.predicted[0] is not None) == (scorer == "live" and needed)
 
 

@@ -203,4 +203,4 @@ def test_a_broken_video_fails_the_run_in_the_store(run: Run, overrides: list[str
     [logged] = client.search_runs([client.get_experiment_by_name("finetune").experiment_id])
     assert logged.info.status == "FAILED"
     [folder] = Path("runs/finetune").iterdir()
-    assert [path.name for path in folder.iterdir()] == ["config.yaml"]
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", "unfinished"}

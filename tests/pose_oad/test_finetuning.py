@@ -80,19 +80,26 @@ def trainer_for(epochs: int, *callbacks: Callback) -> Trainer:
     )  # fmt: skip
 
 
+def tune(trainer: Trainer, module: FinetuneModule, chosen: FrameSet, validation: FrameSet, folder: Path) -> float:
+    return fine_tune(trainer, module, chosen, validation, folder / "student.ckpt", folder / "unfinished")
+
+
 def test_the_weights_of_the_smallest_validation_error_are_kept(tmp_path: Path) -> None:
     weights, module = Weights(), module_of([5.0, 3.0, 4.0, 6.0])
-    error = fine_tune(trainer_for(4, weights), module, frame_set(6), frame_set(3, 1), tmp_path / "student.ckpt")
+    error = tune(trainer_for(4, weights), module, frame_set(6), frame_set(3, 1), tmp_path)
     assert error == 3.0
     kept = flat(load_student(tmp_path / "student.ckpt"))
     assert [torch.equal(kept, of_epoch) for of_epoch in weights.epochs] == [False, True, False, False]
-    assert [path.name for path in tmp_path.iterdir()] == ["student.ckpt"]
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")} == {
+        "student.ckpt",
+        "unfinished/last.ckpt",
+    }
 
 
 def test_the_learning_rate_falls_on_a_plateau_and_epochs_are_logged_in_one_call(tmp_path: Path) -> None:
     store, curve = Calls(), [5.0, 4.0, 4.0, 4.0, 3.0, 3.5]
     module = module_of(curve, Plateau(factor=0.1, patience=1), learning_rate=1e-2)
-    fine_tune(trainer_for(6, EpochLogger(store)), module, frame_set(4), frame_set(2, 1), tmp_path / "student.ckpt")
+    tune(trainer_for(6, EpochLogger(store)), module, frame_set(4), frame_set(2, 1), tmp_path)
     assert [step for step, _ in store.made] == [1, 2, 3, 4, 5, 6]
     assert [metrics[VALIDATION_ERROR] for _, metrics in store.made] == curve
     # the second epoch in a row without a smaller error is the fourth: from the fifth on the rate is a tenth
@@ -102,7 +109,7 @@ def test_the_learning_rate_falls_on_a_plateau_and_epochs_are_logged_in_one_call(
 
 def test_the_validation_error_is_the_mean_distance_in_px_of_the_metric(tmp_path: Path) -> None:
     module, validation = module_of(), frame_set(3, 1)
-    error = fine_tune(trainer_for(1), module, frame_set(0), validation, tmp_path / "student.ckpt")
+    error = tune(trainer_for(1), module, frame_set(0), validation, tmp_path)
     from pose_oad.prediction import predict_keypoints
 
     found = predict_keypoints(module.student, validation.content.frames)
@@ -114,31 +121,71 @@ def test_without_frames_the_weights_stay(tmp_path: Path) -> None:
     module = module_of()
     before = flat(module.student)
     trainer = trainer_for(1)
-    fine_tune(trainer, module, frame_set(0), frame_set(2, 1), tmp_path / "student.ckpt")
+    tune(trainer, module, frame_set(0), frame_set(2, 1), tmp_path)
     assert torch.equal(flat(load_student(tmp_path / "student.ckpt")), before)
     assert trainer.global_step == 0
 
 
-class Interrupt(Callback):
-    """Stops in the second epoch, when the first one's weights have been written."""
+class Stop(Callback):
+    """Stops when so many epochs have been finished, and half of one more."""
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: FinetuneModule) -> None:
-        if trainer.current_epoch == 1:
-            raise KeyboardInterrupt
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: FinetuneModule, outputs: object, batch: FrameBatch, batch_idx: int
+    ) -> None:
+        if trainer.current_epoch == self.epochs:
+            raise RuntimeError("power cut")
 
 
-def test_an_interrupt_leaves_no_file(tmp_path: Path) -> None:
-    module = module_of([1.0] * 3)
-    with pytest.raises(SystemExit):  # Lightning's way to pass an interrupt on
-        fine_tune(trainer_for(3, Interrupt()), module, frame_set(4), frame_set(2, 1), tmp_path / "student.ckpt")
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("finished", [0, 1, 2, 3])
+def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path: Path, finished: int) -> None:
+    curve = [5.0, 3.0, 3.5, 4.0, 6.0, 2.0 if finished == 3 else 7.0]
+
+    def fresh() -> FinetuneModule:
+        return module_of(curve, Plateau(factor=0.1, patience=1), learning_rate=1e-2, batch_norm="train")
+
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    sets, whole, before, after = (frame_set(6), frame_set(2, 1)), Calls(), Calls(), Calls()
+    module = fresh()
+    error = tune(trainer_for(6, EpochLogger(whole)), module, *sets, tmp_path / "whole")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        tune(trainer_for(6, EpochLogger(before), Stop(finished)), fresh(), *sets, tmp_path / "parts")
+    assert not (tmp_path / "parts" / "student.ckpt").exists()
+    resumed, trainer = fresh(), trainer_for(6, EpochLogger(after))
+    assert tune(trainer, resumed, *sets, tmp_path / "parts") == error == min(curve)
+    assert trainer.global_step == 6 * 2
+    assert before.made + after.made == whole.made  # losses and learning rates, each epoch once
+    assert torch.equal(flat(resumed.student), flat(module.student))
+    kept = [flat(load_student(tmp_path / part / "student.ckpt")) for part in ("whole", "parts")]
+    assert torch.equal(*kept)
+
+
+def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
+    sets, store = (frame_set(6), frame_set(2, 1)), Calls()
+    assert tune(trainer_for(2), module_of([4.0, 5.0]), *sets, tmp_path) == 4.0
+    kept = (tmp_path / "student.ckpt").read_bytes()
+    trainer = trainer_for(2, EpochLogger(store))
+    assert tune(trainer, module_of([4.0, 5.0]), *sets, tmp_path) == 4.0
+    assert not store.made
+    assert trainer.global_step == 4
+    assert (tmp_path / "student.ckpt").read_bytes() == kept
+
+
+def test_an_epoch_that_has_been_logged_is_not_logged_again(tmp_path: Path) -> None:
+    store = Calls()
+    tune(trainer_for(3, EpochLogger(store, 2)), module_of([1.0] * 3), frame_set(4), frame_set(2, 1), tmp_path)
+    assert [step for step, _ in store.made] == [3]
 
 
 @pytest.mark.parametrize("mode", ["frozen", "train"])
 def test_batch_norm_statistics_are_kept_or_updated(tmp_path: Path, mode: str) -> None:
     module = module_of([1.0, 1.0], batch_norm=mode)
     before = {key: value.clone() for key, value in module.student.state_dict().items() if "running_" in key}
-    fine_tune(trainer_for(2), module, frame_set(8), frame_set(2, 1), tmp_path / "student.ckpt")
+    tune(trainer_for(2), module, frame_set(8), frame_set(2, 1), tmp_path)
     after = module.student.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items()) == (mode == "frozen")
 
@@ -146,18 +193,16 @@ def test_batch_norm_statistics_are_kept_or_updated(tmp_path: Path, mode: str) ->
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
     store = Calls()
     module = module_of([1.0] * 6, Plateau(patience=10), learning_rate=3e-3)
-    fine_tune(trainer_for(6, EpochLogger(store)), module, frame_set(8), frame_set(2, 1), tmp_path / "student.ckpt")
+    tune(trainer_for(6, EpochLogger(store)), module, frame_set(8), frame_set(2, 1), tmp_path)
     losses = [metrics["train/loss"] for _, metrics in store.made]
     assert losses[-1] < losses[0]
 
 
 def test_an_undefined_validation_error_is_not_logged(tmp_path: Path) -> None:
     store = Calls()
-    fine_tune(
-        trainer_for(1, EpochLogger(store)), module_of([math.nan]), frame_set(4), frame_set(2, 1), tmp_path / "s.ckpt"
-    )
+    tune(trainer_for(1, EpochLogger(store)), module_of([math.nan]), frame_set(4), frame_set(2, 1), tmp_path)
     assert VALIDATION_ERROR not in store.made[0][1]
-    assert (tmp_path / "s.ckpt").is_file()
+    assert (tmp_path / "student.ckpt").is_file()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,35 @@
+"""Lightning's checkpoints, each of which replaces the one before in a single step."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from pose_oad.errors import UserError
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write beside the file first: whenever the process dies, the old checkpoint or the whole new one is there.
+
+    Lightning alone moves it in from the system's folder for temporary files: a copy, where that is another disk.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Args:
+            checkpoint: tensors and plain values
+            path: the file
+            storage_options: must be None, as for Lightning's own
+
+        Raises:
+            UserError: if it cannot be written, as on a full disk; the file is as before.
+        """
+        partial = f"{path}.partial"
+        try:
+            super().save_checkpoint(checkpoint, partial, storage_options)
+            os.replace(partial, path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror}); what it held is kept") from error
