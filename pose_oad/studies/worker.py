@@ -91,6 +91,10 @@ def work(assignment: Assignment, announce: Callable[[FrozenTrial], None] | None 
     """
     quiet_libraries()
     study = assignment.open()
+    alone = not parent_pid and assignment.queue.url is None
+    if not alone or any(trial.params for trial in study.get_trials(deepcopy=False)):
+        # Samplers that began with the same seed would propose the same values, to other workers or once more.
+        study.sampler.reseed_rng()
     after = [lambda _, trial: announce(trial)] if announce else []
     with assignment.queue.session() as name:
         while waiting(study):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,6 +90,18 @@ def test_a_search_samples_and_takes_the_mean_over_seeds(assign: Callable, played
         assert trial.values == pytest.approx([100 * trial.params["rate"] + 1, 7])
     assert [run[2] for run in played] == [0, 2] * 3
     assert "pose_oad.label" not in played[0][3]
+
+
+def test_a_search_that_goes_on_does_not_propose_the_same_values_again(assign: Callable, played: Played) -> None:
+    study = Study(
+        "small", "?", {"strategy": "random"}, space={"rate": {"low": 0.1, "high": 0.2}}, trials=2,
+        sampler={"_target_": "optuna.samplers.TPESampler", "seed": 0},
+    )  # fmt: skip
+    for trials in (2, 4):
+        study = replace(study, trials=trials)
+        assignment = replace(assign(study), settings=("strategy=random",))
+        work(assignment)
+    assert len({trial.params["rate"] for trial in assignment.open().get_trials()}) == 4
 
 
 def test_a_hopeless_trial_is_given_up(assign: Callable, played: Played) -> None:
