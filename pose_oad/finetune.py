@@ -3,8 +3,8 @@
 The query strategies work window by window as in a stream, but the student that they score stays the pre-trained one;
 it is fine-tuned on all chosen frames afterwards and tested on subjects that nothing has been chosen from.
 
-A study that was stopped goes on with ``resume=<run>``. The videos are decoded again; the teacher is not asked again about
-windows that had been finished, and training goes on behind its last finished epoch. The result is that of an
+A study that was stopped goes on with ``resume=<run>``. The videos are decoded again; the teacher is not asked again
+about windows that had been finished, and training goes on behind its last finished epoch. The result is that of an
 uninterrupted study, but for the seconds, which are those since the study went on.
 """
 
