@@ -60,10 +60,10 @@ def main(cfg: DictConfig) -> Figures:
     """
     from rich.console import Console
 
-    from pose_oad.online import take_threads
     from pose_oad.predicting.comparison import comparison_table, write_comparison
     from pose_oad.predicting.staging import Staging
     from pose_oad.predictors import load_predictor
+    from pose_oad.preparation import take_threads
     from pose_oad.tracking import quiet_libraries
 
     quiet_libraries()

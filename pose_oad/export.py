@@ -49,7 +49,7 @@ def main(cfg: DictConfig) -> ExportReport:
 
     from pose_oad.benchmarks.setting import machine
     from pose_oad.exporting.report import ExportReport
-    from pose_oad.online import take_threads
+    from pose_oad.preparation import take_threads
     from pose_oad.students.exported import ExportedStudent
     from pose_oad.tracking import file_hash, quiet_libraries
 

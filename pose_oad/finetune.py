@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import UserError, check
-from pose_oad.online import make_teacher, stream_options, take_threads
+from pose_oad.preparation import make_teacher, stream_options, take_threads
 from pose_oad.resuming import logged_config, resumable_run
 
 if TYPE_CHECKING:

@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from pose_oad.cli import build, plain, run_command
-from pose_oad.errors import UserError, check
+from pose_oad.cli import run_command
+from pose_oad.errors import check
 
 _LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from lightning import Callback
 
-    from callbacks.prequential import PrequentialEvaluation
     from callbacks.run_record import RunRecord
-    from callbacks.strategies import QueryStrategy
-    from callbacks.timing import Timing
-    from datamodules.coco import CocoDataModule
-    from datamodules.stream import StreamDataModule, StreamOptions
-    from datamodules.video import FrameSource
-    from pose_oad.distillation import OnlineDistillation
-    from pose_oad.students import PoseStudent
-    from pose_oad.teachers.base import Teacher
-
-
-@dataclass(frozen=True)
-class OnlineRun:
-    """Everything a run is made of, ready to start or done.
-
-    Attributes:
-        module: student, teacher and how it trains
-        data: the stream
-        strategy: which frames are chosen
-        evaluation: the errors
-        timing: the times
-        record: folder and artifacts; None until tracking has been opened
-    """
-
-    module: OnlineDistillation
-    data: StreamDataModule
-    strategy: QueryStrategy
-    evaluation: PrequentialEvaluation
-    timing: Timing
-    record: RunRecord | None = None
+    from pose_oad.preparation import OnlineRun
 
 
 def main(cfg: DictConfig) -> dict[str, float]:
@@ -103,13 +72,14 @@ def play(
     from callbacks.run_record import RunRecord
     from callbacks.sampler import FrameSampler
     from callbacks.window_logger import WindowLogger
+    from pose_oad.preparation import observers, prepare, take_threads
     from pose_oad.tracking import log_provenance, make_logger, quiet_libraries
 
     quiet_libraries()
     cfg.threads = take_threads(cfg.threads)
     seed_everything(cfg.seed.model, workers=True, verbose=False)
     run = prepare(cfg)
-    observers = _observers(cfg, run)
+    watching = observers(cfg, run)
     check(
         cfg.output.register is None or cfg.logger == "mlflow", "output.register", cfg.output.register,
         "null with logger=local: a model is registered in a tracking store",
@@ -120,14 +90,14 @@ def play(
     if resume is None:
         log_provenance(logger, cfg)
     sampler = FrameSampler(run.data.loader.source.skeleton, cfg.output.samples)
-    record = RunRecord(cfg, logger, run.evaluation, run.timing, sampler, observers)
+    record = RunRecord(cfg, logger, run.evaluation, run.timing, sampler, watching)
     parts: dict[str, Any] = {
         "stream": run.data.loader,
         "evaluation": run.evaluation,
         "timing": run.timing,
         "sampler": sampler,
     }
-    parts |= {type(observer).__name__: observer for observer in observers if hasattr(observer, "load_state_dict")}
+    parts |= {type(observer).__name__: observer for observer in watching if hasattr(observer, "load_state_dict")}
     keeper = [WindowCheckpoint(record.folder, parts, state)] if cfg.output.resumable else []
     limits = dict(cfg.trainer)
     if state is not None:
@@ -140,7 +110,7 @@ def play(
         logger=logger,
         # In this order: times around everything, errors before training, selection, what looks at both, records.
         callbacks=[
-            run.timing, run.evaluation, run.strategy, *observers, sampler, record.ledger,
+            run.timing, run.evaluation, run.strategy, *watching, sampler, record.ledger,
             WindowLogger(logger.last_step() if resume else -1), *watchers, *keeper, record,
         ],
         enable_checkpointing=False,
@@ -181,135 +151,6 @@ def _tags(cfg: DictConfig, run: OnlineRun) -> dict[str, str]:
         "pose_oad.role": "reference" if run.strategy.reference else "strategy",
         "checkpoint.sha256": file_hash(cfg.checkpoint),
     }
-
-
-def take_threads(threads: int | None) -> int:
-    """Set the number of torch's threads.
-
-    Args:
-        threads: how many; None leaves one core to the decoder: on two cores, small steps are faster with one thread
-            than with two that it disturbs
-
-    Returns:
-        How many there are now.
-
-    Raises:
-        UserError: if it is no positive number.
-    """
-    import torch
-
-    if threads is None:
-        threads = max(1, (os.cpu_count() or 1) - 1)
-    check(isinstance(threads, int) and threads >= 1, "threads", threads, "a whole number, 1 or more, or null")
-    torch.set_num_threads(threads)
-    return threads
-
-
-def prepare(cfg: DictConfig) -> OnlineRun:
-    """Build what a run is made of, checking everything that can be checked before it starts.
-
-    Args:
-        cfg: the resolved configuration
-
-    Raises:
-        UserError: if a value, a file, or the combination cannot be used.
-    """
-    from callbacks.prequential import PrequentialEvaluation
-    from callbacks.timing import Timing
-    from datamodules.stream import StreamDataModule
-    from pose_oad.distillation import OnlineDistillation, TrainingOptions
-    from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.students import StudentConfig, load_student
-
-    strategy = build(cfg.strategy)
-    rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
-    training = TrainingOptions(**plain(cfg.training), seed=cfg.seed.model)
-    every = cfg.teacher.every
-    check(isinstance(every, int) and every >= 1, "teacher.every", every, "a number of frames, 1 or more")
-    check(cfg.predictor in ("student", "teacher"), "predictor", cfg.predictor, "student or teacher")
-    source = build(cfg.stream)
-    if strategy.sees_truth and source.skeleton is None:
-        raise UserError(f"strategy={strategy.name}: this stream has no ground truth; choose a strategy without it")
-    teacher = make_teacher(cfg.teacher, source.skeleton)
-    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
-    evaluation = PrequentialEvaluation(
-        rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor
-    )
-    return OnlineRun(
-        OnlineDistillation(student, teacher, training),
-        StreamDataModule(source, stream_options(cfg, source, student, teacher)),
-        strategy,
-        evaluation,
-        Timing(),
-    )
-
-
-def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, teacher: Teacher) -> StreamOptions:
-    """Read how a stream is cut into windows from a configuration's ``window`` and ``teacher`` nodes."""
-    from datamodules.frames import FrameCache
-    from datamodules.stream import StreamOptions, window_length
-
-    rate = cfg.window.camera_rate or source.clips[0].rate
-    return StreamOptions(
-        window_frames=window_length(cfg.window.seconds, cfg.window.frames, rate),
-        input_size=student.input_size,
-        fit=cfg.window.fit,
-        rate=cfg.window.camera_rate,
-        teacher_image_size=teacher.image_size,
-        teacher_every=cfg.teacher.every,
-        decoder_threads=cfg.window.decoder_threads,
-        cache=FrameCache(Path(cfg.window.cache)) if cfg.window.cache else None,
-    )
-
-
-def _observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
-    """Build the callbacks that look at errors and selection, and add to the run's summary."""
-    from callbacks.diagnostics import SelectionDiagnostics
-    from callbacks.hindsight import FinalPass
-    from datamodules.stream import WindowLoader
-
-    loader = run.data.loader
-    rate = cfg.window.camera_rate or loader.source.clips[0].rate
-    observers: list[Any] = [SelectionDiagnostics(run.evaluation, rate)]
-    if cfg.retention.root:
-        from callbacks.retention import Retention
-
-        observers.append(Retention(_source_domain(cfg, run), cfg.retention.every, cfg.retention.images))
-    if cfg.metric.final_pass and cfg.predictor == "student":
-        observers.append(FinalPass(lambda: WindowLoader(loader.source, loader.options), run.evaluation))
-    return observers
-
-
-def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
-    """Read the validation set of the data the student was pre-trained on."""
-    from datamodules.augmentation import AugmentationConfig
-    from datamodules.coco import CocoDataModule
-
-    student, root = run.module.student, Path(cfg.retention.root)
-    check(root.is_dir(), "retention.root", root, "the folder of a COCO tree, or null")
-    data = CocoDataModule(
-        root,
-        student.skeleton,
-        student.input_size,
-        student.map_size,
-        augmentation=AugmentationConfig(),
-        val=cfg.retention.split,
-        batch_size=cfg.metric.batch_size,
-    )
-    data.setup("validate")
-    return data
-
-
-def make_teacher(node: DictConfig, truth_skeleton: Any) -> Any:
-    """Build the teacher of a config node; a simulated one is told the joint set of the ground truth.
-
-    Raises:
-        UserError: if it refuses a value, or needs a ground truth that the stream has not.
-    """
-    from hydra.utils import get_class
-
-    simulated = getattr(get_class(node._target_), "uses_truth", False)
-    return build(node, without=["every"], **({"skeleton": truth_skeleton} if simulated else {}))
 
 
 if __name__ == "__main__":

@@ -64,9 +64,9 @@ def prepare(cfg: DictConfig) -> tuple[Footage, list[PoseReader], int | None]:
     Raises:
         UserError: if a value or a file cannot be used.
     """
-    from pose_oad.online import make_teacher, take_threads
     from pose_oad.predicting.poses import StudentReader, TeacherReader
     from pose_oad.predictors import check_fit, load_predictor
+    from pose_oad.preparation import make_teacher, take_threads
 
     _check_values(cfg)
     footage = open_footage(cfg.source, cfg.output.image_rate)

@@ -17,8 +17,9 @@ import torch
 
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
-from pose_oad.online import main, prepare
+from pose_oad.online import main
 from pose_oad.prediction import predict_keypoints
+from pose_oad.preparation import prepare
 from pose_oad.skeleton import get_skeleton, map_keypoints
 from pose_oad.students import load_student
 from pose_oad.window import reveal

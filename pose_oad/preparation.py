@@ -1,0 +1,180 @@
+"""What an online run is made of, built and checked before anything is recorded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from pose_oad.cli import build, plain
+from pose_oad.errors import UserError, check
+
+if TYPE_CHECKING:
+    from callbacks.prequential import PrequentialEvaluation
+    from callbacks.strategies import QueryStrategy
+    from callbacks.timing import Timing
+    from datamodules.coco import CocoDataModule
+    from datamodules.stream import StreamDataModule, StreamOptions
+    from datamodules.video import FrameSource
+    from pose_oad.distillation import OnlineDistillation
+    from pose_oad.students import PoseStudent
+    from pose_oad.teachers.base import Teacher
+
+
+@dataclass(frozen=True)
+class OnlineRun:
+    """Everything a run is made of, ready to start.
+
+    Attributes:
+        module: student, teacher and how it trains
+        data: the stream
+        strategy: which frames are chosen
+        evaluation: the errors
+        timing: the times
+    """
+
+    module: OnlineDistillation
+    data: StreamDataModule
+    strategy: QueryStrategy
+    evaluation: PrequentialEvaluation
+    timing: Timing
+
+
+def prepare(cfg: DictConfig) -> OnlineRun:
+    """Build what a run is made of, checking everything that can be checked before it starts.
+
+    Args:
+        cfg: the resolved configuration
+
+    Raises:
+        UserError: if a value, a file, or the combination cannot be used.
+    """
+    from callbacks.prequential import PrequentialEvaluation
+    from callbacks.timing import Timing
+    from datamodules.stream import StreamDataModule
+    from pose_oad.distillation import OnlineDistillation, TrainingOptions
+    from pose_oad.metrics.keypoints import MissingRule
+    from pose_oad.students import StudentConfig, load_student
+
+    strategy = build(cfg.strategy)
+    rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
+    training = TrainingOptions(**plain(cfg.training), seed=cfg.seed.model)
+    every = cfg.teacher.every
+    check(isinstance(every, int) and every >= 1, "teacher.every", every, "a number of frames, 1 or more")
+    check(cfg.predictor in ("student", "teacher"), "predictor", cfg.predictor, "student or teacher")
+    source = build(cfg.stream)
+    if strategy.sees_truth and source.skeleton is None:
+        raise UserError(f"strategy={strategy.name}: this stream has no ground truth; choose a strategy without it")
+    teacher = make_teacher(cfg.teacher, source.skeleton)
+    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
+    evaluation = PrequentialEvaluation(
+        rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor
+    )
+    return OnlineRun(
+        OnlineDistillation(student, teacher, training),
+        StreamDataModule(source, stream_options(cfg, source, student, teacher)),
+        strategy,
+        evaluation,
+        Timing(),
+    )
+
+
+def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
+    """Build the callbacks that look at errors and selection, and add to the run's summary.
+
+    Args:
+        cfg: the resolved configuration
+        run: what the run is made of
+
+    Raises:
+        UserError: if a value is refused, or the source domain's data cannot be used.
+    """
+    from callbacks.diagnostics import SelectionDiagnostics
+    from callbacks.hindsight import FinalPass
+    from datamodules.stream import WindowLoader
+
+    loader = run.data.loader
+    rate = cfg.window.camera_rate or loader.source.clips[0].rate
+    watching: list[Any] = [SelectionDiagnostics(run.evaluation, rate)]
+    if cfg.retention.root:
+        from callbacks.retention import Retention
+
+        watching.append(Retention(_source_domain(cfg, run), cfg.retention.every, cfg.retention.images))
+    if cfg.metric.final_pass and cfg.predictor == "student":
+        watching.append(FinalPass(lambda: WindowLoader(loader.source, loader.options), run.evaluation))
+    return watching
+
+
+def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
+    """Read the validation set of the data the student was pre-trained on."""
+    from datamodules.augmentation import AugmentationConfig
+    from datamodules.coco import CocoDataModule
+
+    student, root = run.module.student, Path(cfg.retention.root)
+    check(root.is_dir(), "retention.root", root, "the folder of a COCO tree, or null")
+    data = CocoDataModule(
+        root,
+        student.skeleton,
+        student.input_size,
+        student.map_size,
+        augmentation=AugmentationConfig(),
+        val=cfg.retention.split,
+        batch_size=cfg.metric.batch_size,
+    )
+    data.setup("validate")
+    return data
+
+
+def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, teacher: Teacher) -> StreamOptions:
+    """Read how a stream is cut into windows from a configuration's ``window`` and ``teacher`` nodes."""
+    from datamodules.frames import FrameCache
+    from datamodules.stream import StreamOptions, window_length
+
+    rate = cfg.window.camera_rate or source.clips[0].rate
+    return StreamOptions(
+        window_frames=window_length(cfg.window.seconds, cfg.window.frames, rate),
+        input_size=student.input_size,
+        fit=cfg.window.fit,
+        rate=cfg.window.camera_rate,
+        teacher_image_size=teacher.image_size,
+        teacher_every=cfg.teacher.every,
+        decoder_threads=cfg.window.decoder_threads,
+        cache=FrameCache(Path(cfg.window.cache)) if cfg.window.cache else None,
+    )
+
+
+def make_teacher(node: DictConfig, truth_skeleton: Any) -> Any:
+    """Build the teacher of a config node; a simulated one is told the joint set of the ground truth.
+
+    Raises:
+        UserError: if it refuses a value, or needs a ground truth that the stream has not.
+    """
+    from hydra.utils import get_class
+
+    simulated = getattr(get_class(node._target_), "uses_truth", False)
+    return build(node, without=["every"], **({"skeleton": truth_skeleton} if simulated else {}))
+
+
+def take_threads(threads: int | None) -> int:
+    """Set the number of torch's threads.
+
+    Args:
+        threads: how many; None leaves one core to the decoder: on two cores, small steps are faster with one thread
+            than with two that it disturbs
+
+    Returns:
+        How many there are now.
+
+    Raises:
+        UserError: if it is no positive number.
+    """
+    import torch
+
+    if threads is None:
+        threads = max(1, (os.cpu_count() or 1) - 1)
+    check(isinstance(threads, int) and threads >= 1, "threads", threads, "a whole number, 1 or more, or null")
+    torch.set_num_threads(threads)
+    return threads
