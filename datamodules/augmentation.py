@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import albumentations as A
@@ -58,7 +57,7 @@ class AugmentationConfig:
 class Augmentation:
     """Draw random views of an image together with its keypoints and its ignored area.
 
-    The views are a function of the seed and of how many were drawn since.
+    The views are a function of the seed and of how many were drawn before.
     """
 
     def __init__(self, config: AugmentationConfig, skeleton: Skeleton, canvas: tuple[int, int], seed: int) -> None:
@@ -90,12 +89,8 @@ class Augmentation:
             self._colour = A.Compose(_COLOURS[config.colour]())
         self.reseed(seed)
 
-    def reseed(self, seed: int | Sequence[int]) -> None:
-        """Start the random choices anew.
-
-        Args:
-            seed: a number, or several that make one seed together, 0 or more
-        """
+    def reseed(self, seed: int) -> None:
+        """Start the random choices anew, as each loader process must do with a seed of its own."""
         # Three independent streams from one seed.
         geometry, colour, flip = np.random.SeedSequence(seed).generate_state(3)
         self._geometry.set_random_seed(int(geometry))

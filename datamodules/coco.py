@@ -18,11 +18,11 @@ import torch
 from lightning.pytorch import LightningDataModule
 from pycocotools.coco import COCO
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from datamodules.augmentation import AugmentationConfig
 from datamodules.coco_index import CocoIndex
-from datamodules.coco_views import Sample, TrainingPoses, ValidationPoses, ViewShuffle
+from datamodules.coco_views import Sample, TrainingPoses, ValidationPoses
 from pose_oad.errors import UserError, check
 from pose_oad.skeleton import Skeleton
 
@@ -95,7 +95,6 @@ class CocoDataModule(LightningDataModule):
         self.root, self.skeleton, self.input_size, self.map_size = Path(root), skeleton, input_size, map_size
         self.augmentation, self.splits = augmentation, {"train": train, "val": val}
         self.batch_size, self.workers, self.cache_mib, self.seed = batch_size, workers, cache_mib, seed
-        self._first_epoch = 0
 
     def setup(self, stage: str | None = None) -> None:
         """Read the annotations and decode as many images as memory is granted, validation first.
@@ -130,29 +129,19 @@ class CocoDataModule(LightningDataModule):
         return self.validation.index.category_id
 
     def train_dataloader(self) -> DataLoader:
-        """Return shuffled batches of random views; which ones depends on the seed and the epoch alone."""
-        processes = (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
-        sampler = ViewShuffle(self.training, self.seed, *processes)
-        sampler.set_epoch(self._first_epoch)
+        """Return shuffled batches of random views."""
         return DataLoader(
             self.training,
             batch_size=self.batch_size,
-            sampler=sampler,
+            shuffle=True,
             # A last batch of one image would unsettle the batch statistics.
             drop_last=len(self.training) >= self.batch_size,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             worker_init_fn=_start_worker,
             collate_fn=_collate,
+            generator=torch.Generator().manual_seed(self.seed),
         )
-
-    def state_dict(self) -> dict[str, int]:
-        """Return the epoch to go on with; Lightning asks at the end of one."""
-        return {"epoch": self.trainer.current_epoch + 1 if self.trainer is not None else 0}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on with an epoch: loader processes begin with it before Lightning has told the sampler which it is."""
-        self._first_epoch = state_dict["epoch"]
 
     def val_dataloader(self) -> DataLoader:
         """Return the validation images in order."""
@@ -165,8 +154,11 @@ class CocoDataModule(LightningDataModule):
 
 
 def _start_worker(worker: int) -> None:
-    """Keep a loader process to the core it has been given."""
-    cv2.setNumThreads(0)
+    """Give a loader process its own random views, reproducible for a given number of processes."""
+    info = get_worker_info()
+    if info is not None and isinstance(info.dataset, TrainingPoses):
+        cv2.setNumThreads(0)
+        info.dataset.augmentation.reseed(info.seed % 2**32)
 
 
 def _collate(samples: list[Sample]) -> PoseBatch:

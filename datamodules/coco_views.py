@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -15,7 +15,6 @@ from datamodules.augmentation import Augmentation, AugmentationConfig, unlabel_o
 from datamodules.coco_index import CocoImage, CocoIndex
 from pose_oad.errors import UserError
 from pose_oad.geometry import FrameFit
-from pose_oad.shuffling import EpochShuffle
 
 # Training images are kept this much larger than the input, so that magnified views stay sharp.
 _OVERSAMPLING = 1.5
@@ -98,11 +97,7 @@ class CocoPoses(Dataset):
 
 
 class TrainingPoses(CocoPoses):
-    """Random views of the images that show a labelled person.
-
-    Views are numbered: the first ``len(self)`` are one of every image, and so on. A view depends on the seed and its
-    number, not on who draws it, or after which others.
-    """
+    """Random views of the images that show a labelled person."""
 
     def __init__(
         self,
@@ -119,22 +114,16 @@ class TrainingPoses(CocoPoses):
             input_size: width and height of the network input, px
             map_size: width and height of the predicted maps, cells
             augmentation: ranges of the views
-            seed: seed of the views
+            seed: seed of the views where there are no loader processes
         """
         super().__init__(index, [image for image in index.images if len(image.keypoints)], input_size, map_size)
         if not self.images:
             raise UserError(f"{index.annotations}: no labelled person to train on")
         self._canvas = round(input_size[0] * _OVERSAMPLING), round(input_size[1] * _OVERSAMPLING)
-        self.augmentation, self._seed = Augmentation(augmentation, index.skeleton, self._canvas, seed), seed
+        self.augmentation = Augmentation(augmentation, index.skeleton, self._canvas, seed)
 
-    def __getitem__(self, number: int) -> Sample:
-        """Draw a view.
-
-        Args:
-            number: ``epoch * len(self) + image``
-        """
-        at = number % len(self)
-        self.augmentation.reseed((self._seed, number))
+    def __getitem__(self, at: int) -> Sample:
+        """Draw a view of an image."""
         image, prepared = self.images[at], self._prepared(at)
         keypoints = _scaled(image.keypoints, image.size, _size(prepared.image))
         pixels, keypoints, ignored = self.augmentation(prepared.image, keypoints, prepared.ignored)
@@ -149,14 +138,6 @@ class TrainingPoses(CocoPoses):
         if ignored is not None:
             ignored = cv2.resize(ignored, (width, height), interpolation=cv2.INTER_NEAREST)
         return _Prepared(_resized(read_image(image), (width, height)), ignored)
-
-
-class ViewShuffle(EpochShuffle):
-    """Number the views of an epoch, in a random order of the images."""
-
-    def __iter__(self) -> Iterator[int]:
-        """Iterate over the views' numbers."""
-        return (self.epoch * len(self.dataset) + at for at in super().__iter__())  # type: ignore[arg-type]
 
 
 class ValidationPoses(CocoPoses):

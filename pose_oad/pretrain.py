@@ -1,8 +1,7 @@
 """Pre-train a student on annotated images, and leave its best and last weights in a folder.
 
 ``best.ckpt`` appears (or is replaced) only when training is complete, so a file of that name is always a finished
-student; ``last.ckpt`` is written after every epoch, for ``resume=true``. The order of the images and their random views
-depend on the seed and the epoch alone: a training that is resumed ends with the weights of an uninterrupted one.
+student; ``last.ckpt`` is written after every epoch, for ``resume=true``.
 """
 
 from __future__ import annotations
@@ -80,7 +79,6 @@ def main(cfg: DictConfig) -> PretrainResult:
     """
     import lightning
 
-    from pose_oad.checkpoint_io import AtomicCheckpointIO
     from pose_oad.tracking import quiet_libraries
 
     quiet_libraries()
@@ -94,7 +92,6 @@ def main(cfg: DictConfig) -> PretrainResult:
     if cfg.resume:
         _check_same_student(files.last, module)
     trainer = _trainer(cfg, files)
-    trainer.strategy.checkpoint_io = AtomicCheckpointIO()
     trainer.logger = _logger(cfg)
     if not cfg.resume:
         # Left-overs of an earlier, interrupted training must not be taken for this one's.
@@ -171,8 +168,7 @@ def _callbacks(files: CheckpointFiles) -> list[Callback]:
         save_weights_only=True,
         enable_version_counter=False,
     )
-    # After every epoch, also where there is no validation.
-    last = ModelCheckpoint(folder, filename=files.last.stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    last = ModelCheckpoint(folder, filename=files.last.stem, enable_version_counter=False)
     # Progress belongs to a person who watches; a log file gets the figures at the end.
     return [best, last, *([RichProgressBar()] if sys.stderr.isatty() else [])]
 

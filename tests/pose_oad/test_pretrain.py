@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -51,25 +48,24 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _overrides(tree: Path, folder: Path, *more: str) -> list[str]:
-    return [
-        f"data.root={tree}",
-        "data.batch_size=4",
-        "data.workers=0",
-        "student.head_channels=16",
-        "student.input_size=[64,64]",
-        "trainer.max_epochs=2",
-        "trainer.accelerator=cpu",
-        "trainer.check_val_every_n_epoch=1",
-        f"checkpoint.folder={folder / 'checkpoints'}",
-        f"tracking.uri=sqlite:///{folder / 'mlflow.db'}",
-        f"tracking.artifacts={folder / 'artifacts'}",
-        *more,
-    ]
-
-
 def _config(tree: Path, folder: Path, *overrides: str) -> DictConfig:
-    return compose_config("pretrain", _overrides(tree, folder, *overrides))
+    return compose_config(
+        "pretrain",
+        [
+            f"data.root={tree}",
+            "data.batch_size=4",
+            "data.workers=0",
+            "student.head_channels=16",
+            "student.input_size=[64,64]",
+            "trainer.max_epochs=2",
+            "trainer.accelerator=cpu",
+            "trainer.check_val_every_n_epoch=1",
+            f"checkpoint.folder={folder / 'checkpoints'}",
+            f"tracking.uri=sqlite:///{folder / 'mlflow.db'}",
+            f"tracking.artifacts={folder / 'artifacts'}",
+            *overrides,
+        ],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -129,38 +125,6 @@ def test_it_resumes_where_it_stopped(tree: Path, tmp_path: Path) -> None:
     assert state["epoch"] == 2
     assert state["global_step"] == 6
     assert (tmp_path / "checkpoints" / "best.ckpt").is_file()
-
-
-SCRIPT = """
-import os, signal, sys
-from pose_oad.cli import compose_config
-from pose_oad.pretrain import main
-from pose_oad.pretraining import PretrainModule
-
-step = PretrainModule.training_step
-def training_step(self, batch, batch_index):
-    if self.current_epoch == 1 and batch_index == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, batch_index)
-PretrainModule.training_step = training_step
-main(compose_config("pretrain", sys.argv[1:]))
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(tree: Path, tmp_path: Path) -> None:
-    # A loader process and one_cycle's schedule both look at the data before Lightning knows the epoch.
-    settings = ["data.workers=1", "trainer.max_epochs=3", "trainer.check_val_every_n_epoch=3"]
-    whole = main(_config(tree, tmp_path / "whole", *settings))
-    command = [sys.executable, "-c", SCRIPT, *_overrides(tree, tmp_path / "parts", *settings)]
-    killed = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    files = CheckpointFiles.within(tmp_path / "parts" / "checkpoints")
-    assert torch.load(files.last, weights_only=True)["epoch"] == 0
-    resumed = main(_config(tree, tmp_path / "parts", *settings, "resume=true"))
-    weights, expected = (load_student(run.checkpoint).state_dict() for run in (resumed, whole))
-    assert all(torch.equal(weights[name], expected[name]) for name in expected)
-    assert resumed.metrics == whole.metrics
 
 
 def test_resuming_a_finished_training_keeps_its_best(tree: Path, tmp_path: Path) -> None:
