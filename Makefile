@@ -78,11 +78,14 @@ ui: $(SETUP)  ## compare runs in the browser: MLflow on 127.0.0.1 (PORT)
 lint: $(SETUP)  ## check style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy pose_oad datamodules callbacks
 
+# A process per core, each with one thread.
+TEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal
+
 test: $(SETUP)  ## run every test
-	$(PYTHON) -m pytest $(ARGS)
+	$(TEST) $(ARGS)
 
 test-fast: $(SETUP)  ## run the tests that take seconds
-	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+	$(TEST) -m "not slow" $(ARGS)
 
 bench: $(SETUP) $(DATA) $(PRETRAINED)  ## measure speed side by side with bare loops
 	$(PYTHON) -m pose_oad.bench $(ARGS)

@@ -94,3 +94,14 @@ def test_the_study_of_the_strategy_recipe_can_be_composed() -> None:
     cfg = compose_config("sweep", ["study=compare_strategies", *arguments.split()])
     assert cfg.study.grid.strategy == ["random", "uniform", "motion"]
     assert cfg.folder == "runs/studies/with_motion"
+
+
+def test_the_study_on_several_machines_can_be_composed() -> None:
+    page = (DOCS / "several-machines.md").read_text()
+    [study, workers, arguments] = re.findall(r'make sweep STUDY=(\w+) WORKERS=(\d+) \\\n +ARGS="(.*)"', page)[0]
+    cfg = compose_config("sweep", [f"study={study}", f"workers={workers}", *arguments.split()])
+    assert cfg.workers == 4
+    assert cfg.storage.startswith("postgresql+psycopg://")
+    assert (cfg.tracking.uri, cfg.tracking.artifacts) == ("http://hub:5000", None)
+    [report] = re.findall(r'make report STUDY=\w+ ARGS="(.*)"', page)
+    assert compose_config("report", report.split()).tracking.uri == "http://hub:5000"

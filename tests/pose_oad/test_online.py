@@ -40,7 +40,9 @@ def overrides(human36m_tree: Path, student_checkpoint: Path) -> list[str]:
 @pytest.fixture
 def run(overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
-    return lambda *more: main(compose_config("online", [*overrides, *more]))
+    # MLflow keeps a store open by its URI: a relative one would be another test's.
+    store = f"tracking.uri=sqlite:///{tmp_path}/mlruns/mlflow.db"
+    return lambda *more: main(compose_config("online", [*overrides, store, *more]))
 
 
 def ledger(folder: Path = Path("runs/online")) -> list[dict]:
@@ -62,7 +64,7 @@ def test_a_run_leaves_everything_it_should(run: Run, tmp_path: Path) -> None:
     kept = {"config.yaml", "ledger.jsonl", "ledger.parquet", "error.png", "frames.png", "student.ckpt"}
     assert {path.name for path in folder.iterdir()} == kept
 
-    client = mlflow.MlflowClient("sqlite:///mlruns/mlflow.db")
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     [logged] = client.search_runs([client.get_experiment_by_name("online").experiment_id])
     assert logged.info.status == "FINISHED"
     assert logged.data.params["strategy._target_"].endswith("Random")

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -139,20 +140,18 @@ def test_an_unknown_study_is_refused() -> None:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[str]:
+def database() -> Iterator[str]:
     """URL of a fresh PostgreSQL server on this machine; the test is skipped where none is installed."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not programs:
         pytest.skip("no PostgreSQL server installed")
-    binaries, data = programs[-1].parent, tmp_path / "postgres"
+    # A folder of its own, since the server's user must reach it, and the path of its socket must be short.
+    binaries, data = programs[-1].parent, Path(tempfile.mkdtemp(prefix="postgres-"))
     # The server refuses to run as root.
     user = "postgres" if getpass.getuser() == "root" else getpass.getuser()
     become = ["runuser", "-u", user, "--"] if user == "postgres" else []
-    data.mkdir()
     if become:
         shutil.chown(data, user, user)
-        for folder in [data, *data.parents[:3]]:
-            folder.chmod(folder.stat().st_mode | 0o011)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -165,6 +164,7 @@ def database(tmp_path: Path) -> Iterator[str]:
         yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+        shutil.rmtree(data)
 
 
 @pytest.mark.slow
