@@ -14,6 +14,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from pose_oad.distillation import OnlineDistillation, as_distillation
 from pose_oad.errors import UserError
+from pose_oad.files import replacing
 from pose_oad.window import FrameWindow
 
 #: Name of the file in a run's folder; it is there as long as the run is not finished.
@@ -94,15 +95,12 @@ def write_atomically(path: Path, state: Mapping[str, Any]) -> None:
     Raises:
         UserError: if it cannot be written, as on a full disk.
     """
-    partial = path.with_suffix(".partial")
     try:
-        with partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             torch.save(dict(state), file)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
     except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
-        partial.unlink(missing_ok=True)
         reason = " ".join(str(error).split())[:160]
         raise UserError(
             f"{path}: cannot be written ({reason}); what it held is kept: make room, then resume={path.parent.name}"

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from lightning import Callback, LightningModule, Trainer
 
 from pose_oad.errors import UserError
+from pose_oad.files import replacing
 from pose_oad.window import FrameWindow
 
 
@@ -36,9 +37,8 @@ class Ledger(Callback):
             windows: number of finished windows
         """
         rows = [row for row in read_ledger(self.path) if row["window"] < windows]
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        partial.replace(self.path)
+        with replacing(self.path) as partial:
+            partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from filelock import FileLock
 
 from datamodules.video import Clip, read_frames
 from pose_oad.errors import UserError
+from pose_oad.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -133,22 +133,17 @@ class FrameCache:
         return path
 
     def _write(self, path: Path, clip: Clip, sizes: FrameSizes, rate: float | None) -> None:
-        partial = path.with_suffix(".partial")
-        try:
-            with h5py.File(partial, "w") as file:
-                numbers = file.create_dataset("numbers", (0,), np.int64, maxshape=(None,), chunks=(4096,))
-                pixels = {"student": sizes.student} | ({"teacher": sizes.teacher} if sizes.teacher else {})
-                for name, (width, height) in pixels.items():
-                    shape = (height, width, 3)
-                    file.create_dataset(name, (0, *shape), np.uint8, maxshape=(None, *shape), chunks=(16, *shape))
-                frames = decode_frames(clip, sizes, rate, None, 1, 1, 0)
-                while block := list(itertools.islice(frames, _BLOCK)):
-                    for name in pixels:
-                        _append(file[name], np.stack([getattr(frame, name) for frame in block]))
-                    _append(numbers, np.array([frame.number for frame in block]))
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as partial, h5py.File(partial, "w") as file:
+            numbers = file.create_dataset("numbers", (0,), np.int64, maxshape=(None,), chunks=(4096,))
+            pixels = {"student": sizes.student} | ({"teacher": sizes.teacher} if sizes.teacher else {})
+            for name, (width, height) in pixels.items():
+                shape = (height, width, 3)
+                file.create_dataset(name, (0, *shape), np.uint8, maxshape=(None, *shape), chunks=(16, *shape))
+            frames = decode_frames(clip, sizes, rate, None, 1, 1, 0)
+            while block := list(itertools.islice(frames, _BLOCK)):
+                for name in pixels:
+                    _append(file[name], np.stack([getattr(frame, name) for frame in block]))
+                _append(numbers, np.array([frame.number for frame in block]))
 
 
 def _append(dataset: h5py.Dataset, rows: np.ndarray) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from pose_oad.errors import UserError
+from pose_oad.files import replacing
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -27,9 +28,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             UserError: if it cannot be written, as on a full disk; the file is as before.
         """
-        partial = f"{path}.partial"
         try:
-            super().save_checkpoint(checkpoint, partial, storage_options)
-            os.replace(partial, path)
+            with replacing(Path(path)) as partial:
+                super().save_checkpoint(checkpoint, partial, storage_options)
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror}); what it held is kept") from error

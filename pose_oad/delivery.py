@@ -19,6 +19,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from pose_oad.errors import UserError
+from pose_oad.files import replacing
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,9 +78,8 @@ class Journal:
         if not entries and self.header["run_id"] is not None:
             self.path.unlink(missing_ok=True)
             return
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in [self.header, *entries]))
-        partial.replace(self.path)
+        with replacing(self.path) as partial:
+            partial.write_text("".join(json.dumps(line) + "\n" for line in [self.header, *entries]))
 
 
 class DeliveringClient:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from pose_oad.collection import Chooser
 from pose_oad.delivery import RunLogger
+from pose_oad.files import replacing
 from pose_oad.finetune_journal import SelectionJournal
 
 #: Name of the folder in a run's folder that is there as long as the run is not finished.
@@ -85,9 +85,8 @@ class FinetuneRecord:
         _write(self.folder / "result.json", json.dumps(values, indent=1) + "\n")
         if self._copy is not None:
             self._copy.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = self._copy.with_name(f"{self._copy.name}.{self.logger.run_id}")
-            shutil.copyfile(self.checkpoint, unfinished)
-            os.replace(unfinished, self._copy)
+            with replacing(self._copy) as partial:
+                shutil.copyfile(self.checkpoint, partial)
         self.logger.log_metrics({f"final/{name}": value for name, value in finite.items()})
         shutil.rmtree(self.unfinished)
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
@@ -114,7 +113,5 @@ class FinetuneRecord:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file in one step."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(text)
-    os.replace(unfinished, path)
+    with replacing(path) as partial:
+        partial.write_text(text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -88,15 +90,51 @@ def measure(
     Raises:
         UserError: if the videos have no ground truth.
     """
-    errors = {name: GroupedErrors(student.skeleton, rule) for name, student in students.items()}
+    locators = {
+        name: Locator(student.skeleton, partial(predict_keypoints, student, batch_size=batch_size))
+        for name, student in students.items()
+    }
+    return measure_located(windows, locators, rule)
+
+
+class Locator(NamedTuple):
+    """Somebody who says where the joints of one person are.
+
+    Attributes:
+        skeleton: the joint set
+        locate: takes RGB frames, uint8, shape (frames, height, width, 3), and returns input px on the CPU, shape
+            (frames, joints, 3)
+    """
+
+    skeleton: Skeleton
+    locate: Callable[[Tensor], Tensor]
+
+
+def measure_located(
+    windows: Iterable[FrameWindow], locators: Mapping[str, Locator], rule: MissingRule
+) -> dict[str, GroupedErrors]:
+    """Measure whoever says where joints are against the ground truth of the same videos, decoded once for all of them.
+
+    Args:
+        windows: the videos; of each window the candidates are measured
+        locators: who is measured, by name
+        rule: what becomes of joints that are not found
+
+    Returns:
+        The errors of each, by name, px.
+
+    Raises:
+        UserError: if the videos have no ground truth.
+    """
+    errors = {name: GroupedErrors(locator.skeleton, rule) for name, locator in locators.items()}
     for window in windows:
         rows = torch.from_numpy(window.candidates)
         if not len(rows):
             continue
         frames = window.frames[rows]
-        for name, student in students.items():
-            truth = true_person(window, student.skeleton)
-            predicted = predict_keypoints(student, frames, batch_size)
+        for name, locator in locators.items():
+            truth = true_person(window, locator.skeleton)
+            predicted = locator.locate(frames)
             for segment in window.segments:
                 inside = (rows >= segment.start) & (rows < segment.stop)
                 found = segment.fit.to_frame(predicted[inside])

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pose_oad.students import StudentConfig, build_student
+from pose_oad.students.checkpoint import save_student
 from tests.media import write_sequence
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +38,6 @@ def student_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a small student at 64x64 px with random weights."""
     torch.manual_seed(0)
     student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(64, 64), sigma=0.05))
-    weights = {f"student.{key}": value for key, value in student.state_dict().items()}
     path = tmp_path_factory.mktemp("checkpoint") / "best.ckpt"
-    torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, path)
+    save_student(student, path)
     return path

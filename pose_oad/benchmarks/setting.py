@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pose_oad.errors import check
 from pose_oad.students import StudentConfig, build_student
+from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking import git_tags
 
 #: Keys of ``conf/bench.yaml`` that are not the online command's.
@@ -65,9 +66,7 @@ def _random_student(node: DictConfig, folder: Path) -> Path:
     if not path.exists():
         torch.manual_seed(0)
         values = cast("dict[str, Any]", OmegaConf.to_container(node))
-        student = build_student(StudentConfig.from_dict(values | {"pretrained": False}))
-        weights = {f"student.{key}": value for key, value in student.state_dict().items()}
-        torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, path)
+        save_student(build_student(StudentConfig.from_dict(values | {"pretrained": False})), path)
     return path
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from pycocotools.coco import COCO
 from torch import Tensor
 
-from pose_oad.grouped import GroupedErrors, true_person
+from pose_oad.grouped import GroupedErrors, Locator, measure_located
 from pose_oad.maps import decode_single
 from pose_oad.metrics.coco_ap import average_precision
 from pose_oad.metrics.keypoints import MissingRule
@@ -50,16 +51,11 @@ def measure_stream(
     Raises:
         UserError: if the videos have no ground truth.
     """
-    errors = {name: GroupedErrors(predictor.skeleton, rule) for name, predictor in predictors.items()}
-    for window in windows:
-        for name, predictor in predictors.items():
-            truth = true_person(window, predictor.skeleton)
-            located = _locate(predictor, window.frames, batch_size)
-            for segment in window.segments:
-                rows = slice(segment.start, segment.stop)
-                found = segment.fit.to_frame(located[rows])
-                errors[name].update(found, truth[rows], window.metric_scale, segment.labels)
-    return errors
+    locators = {
+        name: Locator(predictor.skeleton, partial(_locate, predictor, batch_size=batch_size))
+        for name, predictor in predictors.items()
+    }
+    return measure_located(windows, locators, rule)
 
 
 def measure_coco(

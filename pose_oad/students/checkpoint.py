@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import torch
 
 from pose_oad.errors import UserError
+from pose_oad.files import replacing
 from pose_oad.students.config import StudentConfig
 from pose_oad.students.network import PoseStudent
 
@@ -71,10 +70,8 @@ def save_student(student: PoseStudent, path: str | Path) -> None:
     weights = {f"{_PREFIX}{key}": value.detach().cpu() for key, value in student.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=path.parent) as folder:
-            part = Path(folder) / path.name
-            torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, part)
-            os.replace(part, path)
+        with replacing(path) as partial:
+            torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, partial)
     except (OSError, RuntimeError) as error:  # torch reports a file that it cannot write as the latter
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"checkpoint {path}: cannot be written ({reason})") from error

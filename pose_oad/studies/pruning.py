@@ -55,7 +55,9 @@ def never_adapted(study: optuna.Study, seeds: Sequence[int]) -> dict[str, list[A
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         attributes = trial.user_attrs
-        if "strategy=none" in attributes["overrides"] and list(attributes["seeds"]) == list(seeds):
+        # A trial whose worker died after its last window counts as complete, but its curve died with the worker.
+        known = "curves" in attributes and "strategy=none" in attributes["overrides"]
+        if known and list(attributes["seeds"]) == list(seeds):
             return attributes["curves"][0]
     return None
 

@@ -21,6 +21,7 @@ from pose_oad.grouped import measure
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.skeleton import get_skeleton
 from pose_oad.students import StudentConfig, build_student, load_student
+from pose_oad.students.checkpoint import save_student
 from tests.media import counting_frames, write_video
 
 Run = Callable[..., dict[str, dict[str, float]]]
@@ -31,9 +32,8 @@ def larger_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of another student, at 96x96 px."""
     torch.manual_seed(1)
     student = build_student(StudentConfig("large", "mobilenetv4_conv_small_050", input_size=(96, 96), sigma=0.05))
-    weights = {f"student.{key}": value for key, value in student.state_dict().items()}
     path = tmp_path_factory.mktemp("larger") / "large.ckpt"
-    torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, path)
+    save_student(student, path)
     return path
 
 

@@ -167,7 +167,7 @@ def test_a_full_disk_leaves_the_last_state_whole(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_torchs_own_writer_reports_a_full_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "state.partial").symlink_to("/dev/full")
+    (tmp_path / "state.ckpt.partial").symlink_to("/dev/full")
     with pytest.raises(UserError, match=r"cannot be written"):
         write_atomically(tmp_path / "state.ckpt", {"weights": torch.zeros(1_000_000)})
     assert not (tmp_path / "state.ckpt").exists()

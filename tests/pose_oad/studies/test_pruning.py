@@ -55,3 +55,6 @@ def test_the_reference_is_the_one_of_the_same_seeds() -> None:
     assert never_adapted(study, (0,)) == {"seed": 0}
     assert never_adapted(study, (1,)) == {"seed": 1}
     assert never_adapted(study, (2,)) is None
+    salvaged = {"overrides": ["strategy=none"], "seeds": [3]}  # of a worker that died before it could tell the curve
+    study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs=salvaged))
+    assert never_adapted(study, (3,)) is None

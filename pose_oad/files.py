@@ -1,0 +1,25 @@
+"""Writing a file so that the old one or the whole new one is there, whenever the process dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a file beside another to be written, which then takes its place in one step.
+
+    Args:
+        path: the file to replace, or to make
+
+    Yields:
+        Where to write; it takes the place of ``path`` at the end of the block, and is removed if the block fails.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
