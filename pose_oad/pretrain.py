@@ -79,6 +79,7 @@ def main(cfg: DictConfig) -> PretrainResult:
     """
     import lightning
 
+    from pose_oad.checkpoint_io import AtomicCheckpointIO
     from pose_oad.tracking import quiet_libraries
 
     quiet_libraries()
@@ -92,6 +93,7 @@ def main(cfg: DictConfig) -> PretrainResult:
     if cfg.resume:
         _check_same_student(files.last, module)
     trainer = _trainer(cfg, files)
+    trainer.strategy.checkpoint_io = AtomicCheckpointIO()
     trainer.logger = _logger(cfg)
     if not cfg.resume:
         # Left-overs of an earlier, interrupted training must not be taken for this one's.
@@ -168,7 +170,8 @@ def _callbacks(files: CheckpointFiles) -> list[Callback]:
         save_weights_only=True,
         enable_version_counter=False,
     )
-    last = ModelCheckpoint(folder, filename=files.last.stem, enable_version_counter=False)
+    # After every epoch, also where there is no validation.
+    last = ModelCheckpoint(folder, filename=files.last.stem, save_on_train_epoch_end=True, enable_version_counter=False)
     # Progress belongs to a person who watches; a log file gets the figures at the end.
     return [best, last, *([RichProgressBar()] if sys.stderr.isatty() else [])]
 
