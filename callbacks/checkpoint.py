@@ -14,7 +14,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from pose_oad.distillation import OnlineDistillation, as_distillation
 from pose_oad.errors import UserError
-from pose_oad.files import replacing
+from pose_oad.files import raise_if_interrupted, replacing
 from pose_oad.window import FrameWindow
 
 #: Name of the file in a run's folder; it is there as long as the run is not finished.
@@ -101,6 +101,7 @@ def write_atomically(path: Path, state: Mapping[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
+        raise_if_interrupted(error)
         reason = " ".join(str(error).split())[:160]
         raise UserError(
             f"{path}: cannot be written ({reason}); what it held is kept: make room, then resume={path.parent.name}"

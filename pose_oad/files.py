@@ -23,3 +23,16 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def raise_if_interrupted(error: BaseException) -> None:
+    """Raise the interrupt that an error hides: torch's writer, closed by one, complains of its position instead.
+
+    Args:
+        error: what was raised while writing
+
+    Raises:
+        KeyboardInterrupt: if the error was raised while one was being handled.
+    """
+    if isinstance(error.__context__, KeyboardInterrupt):
+        raise error.__context__

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from pose_oad.errors import UserError
-from pose_oad.files import replacing
+from pose_oad.files import raise_if_interrupted, replacing
 from pose_oad.students.config import StudentConfig
 from pose_oad.students.network import PoseStudent
 
@@ -73,6 +73,7 @@ def save_student(student: PoseStudent, path: str | Path) -> None:
         with replacing(path) as partial:
             torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, partial)
     except (OSError, RuntimeError) as error:  # torch reports a file that it cannot write as the latter
+        raise_if_interrupted(error)
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"checkpoint {path}: cannot be written ({reason})") from error
 

@@ -165,6 +165,24 @@ def test_a_full_disk_leaves_the_last_state_whole(tmp_path: Path, monkeypatch: py
     assert [path.name for path in tmp_path.iterdir()] == ["state.ckpt"]
 
 
+def test_an_interrupt_while_the_state_is_written_is_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_atomically(tmp_path / "state.ckpt", {"window": 1})
+
+    def interrupted(*_: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("unexpected pos 64 vs 0")  # as torch's writer does when it is closed half-way
+
+    monkeypatch.setattr(torch, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "state.ckpt", {"window": 2})
+    assert read_state(tmp_path) == {"window": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["state.ckpt"]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_torchs_own_writer_reports_a_full_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "state.ckpt.partial").symlink_to("/dev/full")
