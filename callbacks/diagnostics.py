@@ -95,8 +95,9 @@ class SelectionDiagnostics(Callback):
     def _follow(self, window: FrameWindow) -> None:
         """Note where a clip follows another, and what changes with it."""
         for clip in window.segments:
-            before, self._clip = self._clip, {"clip": clip.clip, **clip.labels}
-            if before is None or before["clip"] == clip.clip:
+            recording = clip.recording or clip.clip
+            before, self._clip = self._clip, {"clip": recording, **clip.labels}
+            if before is None or before["clip"] == recording:
                 continue
             self._changes.append(int(window.ids[clip.start]))
             for kind, changed in self._kinds.items():

@@ -67,6 +67,7 @@ class Human36mSource:
         )
         self.skeleton = get_skeleton("human36m-32")
         self.metric_width = metric_width
+        self.together = 1
         self._fractions, self._skip = (start, end), tuple(skip)
         self._warned = False
         self.clips = [

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import av
 import numpy as np
@@ -16,10 +16,25 @@ from av.video.frame import VideoFrame
 from pose_oad.errors import UserError, check
 from pose_oad.skeleton import Skeleton
 
+if TYPE_CHECKING:
+    from datamodules.frames import DecodedFrame, FrameSizes
+
 log = logging.getLogger(__name__)
 
 # Containers announce their length only roughly; a clip that ends this many frames early is still whole.
 LENGTH_TOLERANCE = 10
+
+
+class PreparedFrames(Protocol):
+    """Frames of a clip that were decoded beforehand."""
+
+    def holds(self, sizes: FrameSizes) -> bool:
+        """Say whether frames of these sizes are there."""
+        ...
+
+    def frames(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
+        """Read the clip's stretch as :func:`~datamodules.frames.decode_frames` would."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,9 @@ class Clip:
         truth: loads the ground truth of all source frames, shape (frames, people, joints, 3), original px; None
             where there is none
         labels: what evaluation groups errors by, as ``{"subject": "S1", "action": "Walking", "camera": "55011271"}``
+        prepared: its frames, decoded beforehand; None where they are decoded as they are asked for
+        recording: what several cameras film at the same time; empty: this clip alone
+        names: file names of the frames, where every frame is a file of its own in the folder ``path``
     """
 
     name: str
@@ -46,6 +64,9 @@ class Clip:
     stop: int
     truth: Callable[[], np.ndarray] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    prepared: PreparedFrames | None = None
+    recording: str = ""
+    names: tuple[str, ...] = ()
 
     def sampled_length(self, rate: float | None) -> int:
         """Number of frames the stretch yields at a camera rate (frames/s; None: every frame)."""
@@ -62,11 +83,14 @@ class FrameSource(Protocol):
         clips: what to play, in order
         skeleton: joint set of the ground truth; None where there is none
         metric_width: width of the image, px, to which reported distances are scaled; None: the original frame
+        together: cameras that play side by side: so many neighbouring clips film the same moments, frame by frame, and
+            share each window
     """
 
     clips: list[Clip]
     skeleton: Skeleton | None
     metric_width: float | None
+    together: int
 
 
 def probe(path: Path) -> tuple[tuple[int, int], float, int]:
@@ -184,6 +208,7 @@ class VideoFileSource:
     """
 
     skeleton: Skeleton | None = None
+    together = 1
 
     def __init__(
         self, path: str | None, start: float = 0.0, end: float = 1.0, metric_width: float | None = None

@@ -118,7 +118,8 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
         UserError: if a value or a video cannot be used, or there is no ground truth.
     """
     from datamodules.frames import FrameCache
-    from datamodules.stream import StreamOptions, WindowLoader
+    from datamodules.stream import WindowLoader
+    from datamodules.windowing import StreamOptions
     from pose_oad.metrics.keypoints import MissingRule
     from pose_oad.predicting.measuring import alike, measure_stream
     from pose_oad.predictors import check_fit

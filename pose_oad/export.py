@@ -114,7 +114,8 @@ def _load(cfg: DictConfig) -> PoseStudent:
 
 def _windows(source: FrameSource, student: PoseStudent, fit: Any, every: int) -> WindowLoader:
     """Cut a stream into windows of which one frame in so many is a candidate."""
-    from datamodules.stream import StreamOptions, WindowLoader
+    from datamodules.stream import WindowLoader
+    from datamodules.windowing import StreamOptions
 
     return WindowLoader(source, StreamOptions(_WINDOW, student.input_size, fit, teacher_every=every))
 

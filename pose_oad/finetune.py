@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from lightning import Trainer
 
     from callbacks.strategies import QueryStrategy
-    from datamodules.stream import StreamOptions, WindowLoader
+    from datamodules.stream import WindowLoader
+    from datamodules.windowing import StreamOptions
     from pose_oad.collection import Collector
     from pose_oad.finetune_record import FinetuneRecord
     from pose_oad.finetuning import FinetuneModule

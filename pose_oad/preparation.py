@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from callbacks.strategies import QueryStrategy
     from callbacks.timing import Timing
     from datamodules.coco import CocoDataModule
-    from datamodules.stream import StreamDataModule, StreamOptions
+    from datamodules.stream import StreamDataModule
     from datamodules.video import FrameSource
+    from datamodules.windowing import StreamOptions
     from pose_oad.distillation import OnlineDistillation
     from pose_oad.students import PoseStudent
     from pose_oad.teachers.base import Teacher
@@ -131,9 +132,9 @@ def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
 def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, teacher: Teacher) -> StreamOptions:
     """Read how a stream is cut into windows from a configuration's ``window`` and ``teacher`` nodes."""
     from datamodules.frames import FrameCache
-    from datamodules.stream import StreamOptions, window_length
+    from datamodules.windowing import StreamOptions, window_length
 
-    rate = cfg.window.camera_rate or source.clips[0].rate
+    rate = (cfg.window.camera_rate or source.clips[0].rate) * source.together
     return StreamOptions(
         window_frames=window_length(cfg.window.seconds, cfg.window.frames, rate),
         input_size=student.input_size,

@@ -11,7 +11,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,27 @@ class GroundTruthAccessError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where some frames come from: by it a label that was made elsewhere, or kept from an earlier run, is found.
+
+    Attributes:
+        clip: name of the clip
+        path: the video file, the folder of images, or the image; None for a camera, which never shows a frame again
+        numbers: number of each frame in it, from 0, int64, shape (frames,)
+        names: file name of each frame where every frame is a file of its own; empty otherwise
+    """
+
+    clip: str
+    path: Path | None
+    numbers: np.ndarray
+    names: tuple[str, ...] = ()
+
+    def take(self, rows: np.ndarray) -> Origin:
+        """Return the origin of some of the frames, by row."""
+        return replace(self, numbers=self.numbers[rows], names=tuple(self.names[row] for row in rows if self.names))
+
+
+@dataclass(frozen=True)
 class Segment:
     """A run of frames of one clip inside a window.
 
@@ -41,6 +63,8 @@ class Segment:
         teacher_images: RGB frames at the teacher's resolution, one for each candidate frame of the segment, uint8,
             shape (candidates, height, width, 3); None where the teacher reads no pixels
         labels: what evaluation groups errors by, as ``{"subject": "S1", "action": "Walking", "camera": "55011271"}``
+        origin: where its frames come from; None where nobody needs to know
+        recording: what the clip shows; clips of cameras that film side by side share it. Empty: the clip alone
     """
 
     clip: str
@@ -49,6 +73,8 @@ class Segment:
     fit: FrameFit
     teacher_images: np.ndarray | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = None
+    recording: str = ""
 
 
 @dataclass(eq=False)

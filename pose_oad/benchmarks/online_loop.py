@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from callbacks.ledger import read_ledger
-from datamodules.stream import window_length
+from datamodules.windowing import window_length
 from pose_oad import online
 from pose_oad.benchmarks.figures import Figure
 from pose_oad.benchmarks.paired import alternate, median, ratio

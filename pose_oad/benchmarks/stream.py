@@ -10,8 +10,9 @@ from pathlib import Path
 import av
 from omegaconf import DictConfig
 
-from datamodules.stream import StreamOptions, WindowLoader, window_length
+from datamodules.stream import WindowLoader
 from datamodules.video import FrameSource, VideoFileSource
+from datamodules.windowing import StreamOptions, window_length
 from pose_oad.benchmarks.figures import Figure
 from pose_oad.benchmarks.paired import alternate
 from pose_oad.cli import build

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from pose_oad.skeleton import Skeleton
+from pose_oad.window import Origin
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class TeacherRequest:
         frame_size: width and height of the original frame, px
         truth: ground-truth people, shape (frames, people, joints, 3) in original px, joint set of the stream; given
             only to a teacher that declares :attr:`Teacher.uses_truth`, None for everybody else
+        origin: where the frames come from, for labels that were made elsewhere or are kept; None where nobody knows
     """
 
     ids: np.ndarray
     images: np.ndarray | None
     frame_size: tuple[int, int]
     truth: Tensor | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,9 @@ class LabelDesk:
         truth = reveal(window) if self.teacher.uses_truth else None
         if truth is not None:
             truth = truth[torch.from_numpy(inside)]
-        labels = self.teacher.label(TeacherRequest(window.ids[inside], images, segment.fit.frame_size, truth))
+        origin = segment.origin.take(inside - segment.start) if segment.origin is not None else None
+        request = TeacherRequest(window.ids[inside], images, segment.fit.frame_size, truth, origin)
+        labels = self.teacher.label(request)
         return self._keep(labels, segment)
 
     def _keep(self, labels: Labels, segment: Segment) -> WindowLabels:

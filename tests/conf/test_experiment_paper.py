@@ -9,7 +9,7 @@ from callbacks.strategies import QueryStrategy
 from callbacks.strategies.confidence import Confidence
 from callbacks.strategies.error import Error
 from callbacks.strategies.sampling import Random, Uniform
-from datamodules.stream import window_length
+from datamodules.windowing import window_length
 from pose_oad.cli import build, compose_config, plain
 from pose_oad.distillation import TrainingOptions
 from pose_oad.skeleton import get_skeleton

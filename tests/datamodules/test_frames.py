@@ -11,8 +11,9 @@ import pytest
 from datamodules import frames
 from datamodules.frames import DecodedFrame, FrameCache, FrameSizes, decode_frames
 from datamodules.human36m import Human36mSource
-from datamodules.stream import StreamOptions, WindowLoader
+from datamodules.stream import WindowLoader
 from datamodules.video import Clip, read_frames
+from datamodules.windowing import StreamOptions
 from pose_oad.errors import UserError
 from tests.media import counting_frames, write_video
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from datamodules.human36m import Human36mSource
-from datamodules.stream import StreamOptions, WindowLoader, window_length
+from datamodules.stream import WindowLoader
+from datamodules.windowing import StreamOptions, window_length
 from pose_oad.errors import UserError
 from pose_oad.window import FrameWindow, reveal
-from tests.media import walking_pose
+from tests.media import walking_pose, write_sequence
 
 
 def loader_of(root: Path, **options) -> WindowLoader:
@@ -125,3 +126,35 @@ def test_window_length(seconds: float | None, frames: int | None, length: int) -
 def test_unusable_window_lengths_are_refused(seconds, frames, key: str) -> None:
     with pytest.raises(UserError, match=key):
         window_length(seconds, frames, 50.0)
+
+
+def test_cameras_side_by_side_share_windows_and_instants(tmp_path: Path) -> None:
+    for name, frames in (("Eating 2", 20), ("Walking 1", 12)):
+        for camera in ("54138969", "55011271"):
+            write_sequence(tmp_path, "S1", name, camera, frames)
+    sources = [Human36mSource(str(tmp_path), cameras=[camera], end=1.0) for camera in ("54138969", "55011271")]
+    both = sources[0]
+    both.clips = [clip for pair in zip(*(source.clips for source in sources), strict=True) for clip in pair]
+    both.together = 2
+    loader = WindowLoader(both, StreamOptions(16, (32, 32)))
+    windows = list(loader)
+    assert [len(window) for window in windows] == [16, 16, 16, 16]
+    first, second = [*range(4, 8)], [*range(8, 12)]
+    # 20 instants of one recording, then 12 of the other: 8 instants a window, the third with four of each.
+    assert levels(windows[2]) == [*range(16, 20), *range(16, 20), *range(4), *range(4)]
+    assert levels(windows[3]) == [*first, *second, *first, *second]
+    assert [(s.clip.partition(".")[2], s.start, s.stop) for s in windows[3].segments] == [
+        ("54138969", 0, 8), ("55011271", 8, 16)
+    ]  # fmt: skip
+    origin = windows[3].segments[1].origin
+    assert origin is not None
+    assert origin.numbers.tolist() == [*first, *second]
+    truth = reveal(windows[2])
+    assert truth is not None
+    np.testing.assert_allclose(truth[4:8, 0, :, :2].numpy(), walking_pose(20)[16:], rtol=1e-5)
+    with pytest.raises(UserError, match=r"window\.frames=15: expected a multiple of 2"):
+        WindowLoader(both, StreamOptions(15, (32, 32)))
+
+    again = WindowLoader(both, StreamOptions(16, (32, 32)))
+    again.load_state_dict({"window": 1, "frame": 16, "clip": 0, "source_frame": 7})
+    assert [levels(window) for window in again] == [levels(window) for window in windows[1:]]

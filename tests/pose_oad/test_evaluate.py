@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from datamodules.human36m import Human36mSource
-from datamodules.stream import StreamOptions, WindowLoader
+from datamodules.stream import WindowLoader
+from datamodules.windowing import StreamOptions
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from pose_oad.evaluate import main

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from datamodules.human36m import read_poses
-from datamodules.stream import StreamOptions, WindowLoader
+from datamodules.stream import WindowLoader
 from datamodules.video import VideoFileSource
+from datamodules.windowing import StreamOptions
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from pose_oad.predict import main

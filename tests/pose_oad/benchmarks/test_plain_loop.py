@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from datamodules.human36m import Human36mSource
-from datamodules.stream import StreamOptions, WindowLoader
+from datamodules.stream import WindowLoader
+from datamodules.windowing import StreamOptions
 from pose_oad.benchmarks.plain_loop import PlainStream, Window, decode_windows, one_ahead
 from pose_oad.errors import UserError
 from pose_oad.geometry import FrameFit

@@ -1,0 +1,164 @@
+"""Cutting a stream into windows: how long, what of each frame, and a window while its frames arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from datamodules.frames import DecodedFrame, FrameCache
+from datamodules.video import Clip
+from pose_oad.errors import UserError, check
+from pose_oad.geometry import Fit, FrameFit
+from pose_oad.skeleton import Skeleton
+from pose_oad.window import FrameWindow, Origin, Segment
+
+ImageSize = Callable[[tuple[int, int]], tuple[int, int] | None]
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How a stream is cut into windows.
+
+    Attributes:
+        window_frames: length of a window, frames
+        input_size: width and height of the student's input, px
+        fit: ``letterbox`` or ``squash``
+        rate: camera rate, frames/s; None plays every frame of the files
+        teacher_image_size: width and height at which the teacher wants a frame of a given size; None if it reads none
+        teacher_every: the teacher sees one frame in this many
+        decoder_threads: threads of the video decoder
+        cache: keeps decoded frames for later runs; None decodes every time
+    """
+
+    window_frames: int
+    input_size: tuple[int, int]
+    fit: Fit = "letterbox"
+    rate: float | None = None
+    teacher_image_size: ImageSize = lambda size: None
+    teacher_every: int = 1
+    decoder_threads: int = 1
+    cache: FrameCache | None = None
+
+
+@dataclass(frozen=True)
+class StreamPosition:
+    """Where in the stream the next window begins.
+
+    Attributes:
+        window: number of the next window
+        frame: stream number of its first frame
+        clip: number of the clip that frame is in
+        source_frame: last source frame of that clip already played, None at the clip's start
+    """
+
+    window: int = 0
+    frame: int = 0
+    clip: int = 0
+    source_frame: int | None = None
+
+
+def window_length(seconds: float | None, frames: int | None, rate: float) -> int:
+    """Resolve a window length given in seconds or in frames.
+
+    Args:
+        seconds: length in s, or None
+        frames: length in frames, or None; exactly one of the two is given
+        rate: camera rate, frames/s
+
+    Returns:
+        The length in frames.
+
+    Raises:
+        UserError: if both or neither are given, or the window is shorter than one frame.
+    """
+    check(
+        (seconds is None) != (frames is None),
+        "window.seconds",
+        seconds,
+        "either window.seconds or window.frames, the other null",
+    )
+    key, value = ("window.frames", frames) if seconds is None else ("window.seconds", seconds)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise UserError(f"{key}={value}: expected a number")
+    length = round(value * rate) if key == "window.seconds" else value
+    whole = length == int(length) and length >= 1
+    check(whole, key, value, f"a window of at least one frame (the stream has {rate:g} frames/s)")
+    return int(length)
+
+
+class WindowBuilder:
+    """A window while its frames arrive.
+
+    Args:
+        position: where in the stream it begins
+        options: how the stream is cut
+    """
+
+    def __init__(self, position: StreamPosition, options: StreamOptions) -> None:
+        width, height = options.input_size
+        self._position, self._options = position, options
+        self._frames = torch.zeros(options.window_frames, height, width, 3, dtype=torch.uint8)
+        self._pixels = self._frames.numpy()
+        self._segments: list[Segment] = []
+        self._truth: list[np.ndarray] = []
+        self.filled = 0
+
+    @property
+    def room(self) -> int:
+        """Frames that still fit in."""
+        return self._options.window_frames - self.filled
+
+    def add(self, clip: Clip, frames: Iterable[DecodedFrame], truth: np.ndarray | None) -> list[int]:
+        """Add neighbouring frames of one clip.
+
+        Args:
+            clip: the clip
+            frames: its frames, no more than there is room for
+            truth: ground truth of all source frames of the clip, shape (frames, people, joints, 3), px; None for none
+
+        Returns:
+            The source frame numbers of the frames added.
+        """
+        fit = FrameFit.of(clip.frame_size, self._options.input_size, self._options.fit)
+        left, top, width, height = fit.content
+        start, numbers, teacher_images = self.filled, [], []
+        for frame in frames:
+            self._pixels[self.filled, top : top + height, left : left + width] = frame.student
+            if frame.teacher is not None and (self._position.frame + self.filled) % self._options.teacher_every == 0:
+                teacher_images.append(frame.teacher)
+            numbers.append(frame.number)
+            self.filled += 1
+        if not numbers:
+            return numbers
+        images = np.stack(teacher_images) if teacher_images else None
+        names = tuple(clip.names[number] for number in numbers if clip.names)
+        origin = Origin(clip.name, clip.path, np.array(numbers), names)
+        self._segments.append(
+            Segment(clip.name, start, self.filled, fit, images, clip.labels, origin, clip.recording or clip.name)
+        )
+        if truth is not None:
+            self._truth.append(truth[numbers])
+        return numbers
+
+    def build(self, metric_width: float | None, truth_skeleton: Skeleton | None) -> FrameWindow:
+        """Return the window of the frames that have arrived, at least one.
+
+        Args:
+            metric_width: width of the image, px, to which reported distances are scaled; None: the original frame
+            truth_skeleton: joint set of the ground truth; None where there is none
+        """
+        ids = np.arange(self._position.frame, self._position.frame + self.filled)
+        first_width = self._segments[0].fit.frame_size[0]
+        return FrameWindow(
+            index=self._position.window,
+            frames=self._frames[: self.filled],
+            ids=ids,
+            candidates=np.flatnonzero(ids % self._options.teacher_every == 0),
+            segments=tuple(self._segments),
+            metric_scale=metric_width / first_width if metric_width else 1.0,
+            truth_skeleton=truth_skeleton,
+            _sealed_truth=torch.from_numpy(np.concatenate(self._truth)) if self._truth else None,
+        )
