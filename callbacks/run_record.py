@@ -83,6 +83,7 @@ class RunRecord(Callback):
             "teacher_calls": module.desk.calls,
             "optimizer_steps": module.optimizer_steps,
             "training_events": self.timing.training_events,
+            **self.timing.counted,
             "wall_clock_s": self.timing.wall_clock,
             **{f"seconds/{phase}": self.timing.totals[phase] for phase in PHASES},
         }
@@ -126,6 +127,8 @@ class RunRecord(Callback):
         share = values["selected"] / max(1, values["frames"])
         table.add_row("frames labelled", f"{values['selected']:,} of {values['frames']:,} ({share:.1%})")
         table.add_row("teacher calls", f"{values['teacher_calls']:,}")
+        for name, count in sorted(self.timing.counted.items()):
+            table.add_row(name.replace("_", " "), f"{count:,}")
         table.add_row("optimiser steps", f"{values['optimizer_steps']:,}")
         speed = values["frames"] / max(1e-9, values["wall_clock_s"])
         table.add_row("wall clock", f"{values['wall_clock_s']:.1f} s ({speed:.0f} frames/s)")

@@ -21,6 +21,9 @@ PHASES = ("decode", "wait", "predict", "evaluate", "query", "label", "train", "r
 # Phases that come after a window's times have been taken: they are reported with the next window.
 _AFTER = ("retention", "log")
 
+# Counts of a window that are reported under names of their own, here or by evaluation.
+_KNOWN = {"optimizer_steps", "frames_without_person", "teacher_calls", "evaluation_teacher_calls"}
+
 
 class Timing(Callback):
     """Put a window's times and counts into its metrics. Must be the first callback.
@@ -34,12 +37,14 @@ class Timing(Callback):
         frames: frames so far
         selected: frames selected so far
         training_events: windows so far on which the student trained
+        counted: what else was counted so far, by name: frames dropped, labels rejected or kept from earlier runs, …
         wall_clock: seconds from the start of the stream to the end of the last window
     """
 
     def __init__(self) -> None:
         self.totals = dict.fromkeys(PHASES, 0.0)
         self.frames = self.selected = self.training_events = 0
+        self.counted: dict[str, int] = {}
         self.wall_clock = 0.0
         self._before = 0.0  # seconds before the run was stopped
         self._started = self._ended = time.perf_counter()
@@ -49,7 +54,7 @@ class Timing(Callback):
         """Return the totals behind the last window; what logging it takes after that is not counted."""
         return {
             "totals": dict(self.totals), "frames": self.frames, "selected": self.selected,
-            "training_events": self.training_events, "elapsed": self._ended - self._started,
+            "training_events": self.training_events, "elapsed": self._ended - self._started, "counted": dict(self.counted),
         }  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -57,6 +62,7 @@ class Timing(Callback):
         self.totals = dict(state_dict["totals"])
         self.frames, self.selected = state_dict["frames"], state_dict["selected"]
         self.training_events, self._before = state_dict["training_events"], state_dict["elapsed"]
+        self.counted = dict(state_dict.get("counted", {}))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, now that every callback is ready."""
@@ -80,7 +86,10 @@ class Timing(Callback):
         self.frames += len(window)
         self.selected += len(window.selected)
         self.training_events += window.counts["optimizer_steps"] > 0
+        for name in window.counts.keys() - _KNOWN:
+            self.counted[name] = self.counted.get(name, 0) + window.counts[name]
         window.metrics |= {f"seconds/{phase}": value for phase, value in seconds.items()}
+        window.metrics |= {name: window.counts[name] for name in sorted(self.counted)}
         window.metrics |= {
             "candidates": len(window.candidates),
             "selected": len(window.selected),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -44,11 +45,14 @@ class Labels:
         confidence_maps: the teacher's own maps where it has them, shape (frames, joints, rows, columns); they cover
             exactly the original frame (padding removed)
         part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns), x then y component
+        counts: what happened to these frames, by the name under which a run adds it up and logs it, as
+            ``{"labels_from_cache": 3}``
     """
 
     keypoints: Tensor
     confidence_maps: Tensor | None = None
     part_affinity_fields: Tensor | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Teacher(Protocol):

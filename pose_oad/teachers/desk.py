@@ -105,6 +105,9 @@ class LabelDesk:
         origin = segment.origin.take(inside - segment.start) if segment.origin is not None else None
         request = TeacherRequest(window.ids[inside], images, segment.fit.frame_size, truth, origin)
         labels = self.teacher.label(request)
+        if self.count == "teacher_calls":  # labels made only to measure the stream have no part in its totals
+            for name, count in labels.counts.items():
+                window.counts[name] += count
         return self._keep(labels, segment)
 
     def _keep(self, labels: Labels, segment: Segment) -> WindowLabels:
