@@ -3,17 +3,23 @@
 Joint order is never implied anywhere in the project: a :class:`Skeleton` travels with its keypoints, and joints of two
 sets are matched by name (:func:`joint_map`), with mid-points where one set has a joint of which the other has only the
 sides (neck = mid-shoulders, pelvis = mid-hips).
+
+A joint set of one's own, as a data set's category describes it, is written in plain values (:meth:`Skeleton.describe`)
+wherever a name may stand; :func:`get_skeleton` reads either.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from pose_oad.errors import UserError, nearest
+from pose_oad.errors import UserError, check, nearest
+from pose_oad.joint_names import other_side
 
 # Per-joint standard deviations published with the COCO keypoint evaluation (OKS uses kappa = 2 sigma).
 _COCO_SIGMA = {
@@ -21,6 +27,9 @@ _COCO_SIGMA = {
     "hip": 0.107, "knee": 0.087, "ankle": 0.089,
 }  # fmt: skip
 _DEFAULT_SIGMA = 0.089  # joints that COCO does not define (neck, pelvis, toes, …) take the ankle's
+
+#: Stands for the joint set of the training data, or of the checkpoint that was trained on it.
+FROM_DATA = "data"
 
 #: Joints that can be computed as the mean of two others.
 MIDPOINTS: dict[str, tuple[str, str]] = {
@@ -59,8 +68,18 @@ class Skeleton:
 
     @cached_property
     def flip(self) -> tuple[int, ...]:
-        """Permutation of joints under a horizontal flip: ``flipped[j] = original[flip[j]]``."""
-        return tuple(self.index(_other_side(joint)) for joint in self.joints)
+        """Permutation of joints under a horizontal flip: ``flipped[j] = original[flip[j]]``.
+
+        A joint without a counterpart is its own; ask :attr:`sided` whether mirror images may be labelled at all.
+        """
+        others = (other_side(joint) for joint in self.joints)
+        return tuple(self.joints.index(other) if other in self.joints else at for at, other in enumerate(others))
+
+    @property
+    def sided(self) -> bool:
+        """Whether names tell left from right, for each joint that has a side: else no mirror image can be labelled."""
+        sides = [joint for joint in self.joints if other_side(joint) != joint]
+        return bool(sides) and all(other_side(joint) in self.joints for joint in sides)
 
     @cached_property
     def sigmas(self) -> tuple[float, ...]:
@@ -72,13 +91,9 @@ class Skeleton:
         """Limbs as pairs of joint names."""
         return tuple((self.joints[a], self.joints[b]) for a, b in self.limbs)
 
-
-def _other_side(joint: str) -> str:
-    if joint.startswith("left_"):
-        return "right_" + joint.removeprefix("left_")
-    if joint.startswith("right_"):
-        return "left_" + joint.removeprefix("right_")
-    return joint
+    def describe(self) -> dict[str, Any]:
+        """Return it in plain values: ``name``, ``joints`` and ``limbs`` as pairs of joint names."""
+        return {"name": self.name, "joints": list(self.joints), "limbs": [list(limb) for limb in self.limb_names]}
 
 
 def joint_map(source: Skeleton, target: Skeleton) -> Tensor:
@@ -203,13 +218,35 @@ _ALL = (
 SKELETONS: dict[str, Skeleton] = {skeleton.name: skeleton for skeleton in _ALL}
 
 
-def get_skeleton(name: str) -> Skeleton:
-    """Look a joint set up by name.
+def get_skeleton(name: str | Mapping[str, Any]) -> Skeleton:
+    """Look a joint set up by name, or read the description of one.
+
+    Args:
+        name: a known name, or the plain values that :meth:`Skeleton.describe` returns
 
     Raises:
-        UserError: if there is none of that name.
+        UserError: if there is none of that name, or the description is not one of a joint set.
     """
+    if isinstance(name, Mapping):
+        return _described(name)
+    if name == FROM_DATA:
+        raise UserError(f"skeleton={name}: stands for the joint set of a training set or a checkpoint; none is read here")
     try:
         return SKELETONS[name]
     except KeyError:
         raise UserError(f"skeleton={name}: unknown joint set{nearest(name, SKELETONS)}") from None
+
+
+def _described(values: Mapping[str, Any]) -> Skeleton:
+    """Read :meth:`Skeleton.describe` back."""
+    accepted = "name, joints and limbs"
+    check(set(values) == {"name", "joints", "limbs"}, "skeleton", sorted(map(str, values)), accepted)
+    name, joints, limbs = values["name"], values["joints"], values["limbs"]
+    check(isinstance(name, str) and bool(name), "skeleton.name", name, "a name")
+    named = isinstance(joints, list | tuple) and all(isinstance(joint, str) and joint for joint in joints)
+    check(named and 0 < len(set(joints)) == len(joints), "skeleton.joints", joints, "a list of different names")
+    check(isinstance(limbs, list | tuple), "skeleton.limbs", limbs, "a list of pairs of joints")
+    for limb in limbs:
+        pair = isinstance(limb, list | tuple) and len(limb) == 2 and limb[0] != limb[1]
+        check(pair and all(end in joints for end in limb), "skeleton.limbs", limb, "pairs of two of its joints")
+    return Skeleton(name, tuple(joints), tuple((joints.index(start), joints.index(end)) for start, end in limbs))
