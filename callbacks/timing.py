@@ -54,7 +54,8 @@ class Timing(Callback):
         """Return the totals behind the last window; what logging it takes after that is not counted."""
         return {
             "totals": dict(self.totals), "frames": self.frames, "selected": self.selected,
-            "training_events": self.training_events, "elapsed": self._ended - self._started, "counted": dict(self.counted),
+            "training_events": self.training_events, "counted": dict(self.counted),
+            "elapsed": self._ended - self._started,
         }  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

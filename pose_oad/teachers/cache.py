@@ -1,0 +1,113 @@
+"""A teacher whose labels are kept on disk: a second run over the same video does not ask it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from pose_oad.skeleton import Skeleton
+from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.teachers.identity import content_hash
+from pose_oad.teachers.label_store import FrameLabels, LabelStore
+from pose_oad.window import Origin
+
+# Raised whenever the same network would label the same frame otherwise: pre-processing, decoding of maps.
+_VERSION = 1
+
+
+class CachedTeacher:
+    """A teacher that is asked only about frames that nobody has asked it about before.
+
+    What counts as the same frame is the content of the video and the frame's number in it, not the file's name; what
+    counts as the same teacher is ``settings``. Frames of a camera are never seen again: their labels are not kept. The
+    budget of a query strategy is spent all the same, whether a label is new or kept.
+
+    Args:
+        teacher: who labels
+        folder: where the labels are
+        settings: what the teacher's labels depend on (:func:`pose_oad.teachers.identity.settings_key`)
+        keep_maps: whether its maps are wanted, and kept, too
+    """
+
+    def __init__(self, teacher: Teacher, folder: Path, settings: str, keep_maps: bool = False) -> None:
+        self._teacher, self._folder, self._keep_maps = teacher, folder, keep_maps
+        self._settings = settings
+        self.name, self.uses_truth = teacher.name, teacher.uses_truth
+        self._stores: dict[str, LabelStore] = {}
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Joint set of the labels."""
+        return self._teacher.skeleton
+
+    def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int] | None:
+        """Return the size at which the teacher wants frames."""
+        return self._teacher.image_size(frame_size)
+
+    def label(self, request: TeacherRequest) -> Labels:
+        """Label frames, as far as possible with what is known.
+
+        Raises:
+            UserError: if the video cannot be read, or the labels not be written.
+        """
+        origin = request.origin
+        if origin is None or origin.path is None or not origin.path.exists():
+            return self._teacher.label(request)
+        store = self._store(origin, origin.path, request.frame_size)
+        known = [store.get(number, self._keep_maps) for number in origin.numbers.tolist()]
+        missing = np.array([row for row, frame in enumerate(known) if frame is None], dtype=np.int64)
+        counts = {"labels_from_cache": len(known) - len(missing)}
+        if len(missing):
+            some = _some(request, missing)
+            labels = self._teacher.label(some)
+            store.add(origin.numbers[missing], labels, self._keep_maps, self._settings)
+            counts |= labels.counts
+            for row, frame in zip(missing.tolist(), _by_frame(labels, self._keep_maps), strict=True):
+                known[row] = frame
+        return _together([frame for frame in known if frame is not None], len(self.skeleton), counts)
+
+    def _store(self, origin: Origin, path: Path, frame_size: tuple[int, int]) -> LabelStore:
+        # The frame's size is part of it: it says which way up a video was read.
+        key = json.dumps([_VERSION, self._settings, content_hash(path), frame_size, self.image_size(frame_size)])
+        digest = hashlib.sha256(key.encode()).hexdigest()[:20]
+        if digest not in self._stores:
+            name = origin.clip.replace("/", " ")
+            folders = sorted(self._folder.glob(f"*-{digest}"))  # made under whatever name the video had
+            folder = folders[0] if folders else self._folder / f"{name}-{digest}"
+            self._stores[digest] = LabelStore(folder, len(self.skeleton))
+        return self._stores[digest]
+
+
+def _some(request: TeacherRequest, rows: np.ndarray) -> TeacherRequest:
+    return TeacherRequest(
+        request.ids[rows],
+        None if request.images is None else request.images[rows],
+        request.frame_size,
+        None if request.truth is None else request.truth[torch.from_numpy(rows)],
+        None if request.origin is None else request.origin.take(rows),
+    )
+
+
+def _by_frame(labels: Labels, with_maps: bool) -> list[FrameLabels]:
+    maps, fields = labels.confidence_maps, labels.part_affinity_fields
+    if not with_maps or maps is None or fields is None:
+        return [FrameLabels(keypoints) for keypoints in labels.keypoints]
+    return [FrameLabels(people, pair) for people, *pair in zip(labels.keypoints, maps, fields, strict=True)]  # type: ignore[arg-type]
+
+
+def _together(frames: list[FrameLabels], joints: int, counts: dict[str, int]) -> Labels:
+    """Join the labels of several frames, padded to the largest number of people."""
+    if not frames:
+        return Labels(torch.zeros(0, 0, joints, 3), counts=counts)
+    people = max(len(frame.keypoints) for frame in frames)
+    keypoints = torch.stack([F.pad(f.keypoints, (0, 0, 0, 0, 0, people - len(f.keypoints))) for f in frames])
+    pairs = [frame.maps for frame in frames if frame.maps is not None]
+    if len(pairs) < len(frames):
+        return Labels(keypoints, counts=counts)
+    maps, fields = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+    return Labels(keypoints, maps, fields, counts)

@@ -1,0 +1,133 @@
+"""Labels of one video by one teacher, kept in HDF5 files."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_oad.errors import UserError
+from pose_oad.files import replacing
+from pose_oad.teachers.base import Labels
+
+log = logging.getLogger(__name__)
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FrameLabels:
+    """The labels of one frame.
+
+    Attributes:
+        keypoints: shape (people, joints, 3): px of the original frame and confidence
+        maps: confidence maps, shape (joints, rows, columns), and part affinity fields, shape (limbs, 2, rows,
+            columns); None where they are not kept or the teacher has none
+    """
+
+    keypoints: Tensor
+    maps: tuple[Tensor, Tensor] | None = None
+
+
+class LabelStore:
+    """A folder of files, each with the labels that were made at one time.
+
+    A file appears when it is complete and never changes, so that runs can share a folder and nothing is lost but what
+    was not yet written when one of them dies. Keypoints are held in memory; maps are read when they are wanted.
+
+    Args:
+        folder: the folder; made when first written to
+        joints: joints of a person
+    """
+
+    def __init__(self, folder: Path, joints: int) -> None:
+        self.folder, self._joints = folder, joints
+        self._keypoints: dict[int, Tensor] = {}
+        self._maps: dict[int, tuple[Path, int]] = {}
+        self._without_maps: set[int] = set()  # frames whose teacher has none
+        for path in sorted(folder.glob("*.h5")):
+            self._index(path)
+
+    def get(self, number: int, with_maps: bool) -> FrameLabels | None:
+        """Return the labels of a frame.
+
+        Args:
+            number: its number in the video
+            with_maps: whether maps are wanted
+
+        Returns:
+            None if they are not there, or their maps are wanted and not there.
+        """
+        keypoints = self._keypoints.get(number)
+        if keypoints is None or not with_maps or number in self._without_maps:
+            return None if keypoints is None else FrameLabels(keypoints)
+        if number not in self._maps:
+            return None
+        path, row = self._maps[number]
+        try:
+            with h5py.File(path, "r") as file:
+                maps, fields = (torch.from_numpy(file[name][row]) for name in ("confidence_maps", "fields"))
+        except (OSError, KeyError) as error:
+            log.warning("%s: %s; its frames are labelled again", path, _reason(error))
+            return None
+        return FrameLabels(keypoints, (maps, fields))
+
+    def add(self, numbers: np.ndarray, labels: Labels, with_maps: bool, about: str) -> None:
+        """Write the labels of some frames to a file of their own.
+
+        Args:
+            numbers: their numbers in the video
+            labels: what the teacher says
+            with_maps: whether its maps are kept
+            about: who the teacher is, for people who look into the file
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        people = [frame[(frame[..., 2] > 0).any(-1)] for frame in labels.keypoints]
+        path = self.folder / f"{uuid.uuid4().hex}.h5"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as partial, h5py.File(partial, "w") as file:
+                file.attrs["format"], file.attrs["teacher"] = _FORMAT, about
+                file["numbers"] = numbers
+                file["people"] = np.array([len(frame) for frame in people])
+                file["keypoints"] = torch.cat(people).numpy() if people else np.zeros((0, self._joints, 3), np.float32)
+                maps, fields = labels.confidence_maps, labels.part_affinity_fields
+                file.attrs["has_maps"] = maps is not None and fields is not None
+                if with_maps and maps is not None and fields is not None:
+                    file.create_dataset("confidence_maps", data=maps.numpy(), chunks=(1, *maps.shape[1:]))
+                    file.create_dataset("fields", data=fields.numpy(), chunks=(1, *fields.shape[1:]))
+        except OSError as error:
+            raise UserError(f"label_cache={self.folder}: cannot be written ({_reason(error)})") from error
+        self._index(path)
+
+    def _index(self, path: Path) -> None:
+        """Take the labels of a file in; a damaged one is passed over."""
+        try:
+            with h5py.File(path, "r") as file:
+                if file.attrs["format"] != _FORMAT:
+                    raise ValueError(f"format {file.attrs['format']}")
+                numbers, people, keypoints = (file[name][()] for name in ("numbers", "people", "keypoints"))
+                has_maps, with_maps = bool(file.attrs["has_maps"]), "confidence_maps" in file
+            if keypoints.shape != (people.sum(), self._joints, 3) or len(people) != len(numbers):
+                raise ValueError(f"keypoints {keypoints.shape}")
+        except (OSError, KeyError, ValueError, RuntimeError) as error:  # whatever HDF5 stumbles over
+            log.warning("%s: damaged (%s); its frames are labelled again", path, _reason(error))
+            return
+        frames = torch.from_numpy(keypoints).split(people.tolist())
+        self._keypoints.update(zip(numbers.tolist(), frames, strict=True))
+        if not has_maps:
+            self._without_maps.update(numbers.tolist())
+        if with_maps:
+            self._maps.update({number: (path, row) for row, number in enumerate(numbers.tolist())})
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]
