@@ -10,6 +10,7 @@ RESUME ?=
 CHECKPOINT ?= $(PRETRAINED)
 CHECKPOINTS ?= $(CHECKPOINT)
 SOURCE ?=
+TEACHER ?= onnx
 OUT ?=
 ARGS ?=
 PORT ?= 5000
@@ -20,10 +21,10 @@ DATA := data/synthetic/contact_sheet.png
 PRETRAINED := checkpoints/$(STUDENT)/best.ckpt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data pretrain online finetune sweep report replay sync predict evaluate export ui lint test test-fast bench clean
+.PHONY: help setup data pretrain online finetune sweep report replay sync predict evaluate teacher-eval export ui lint test test-fast bench clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\n  Options: STRATEGY=%s RATE=%s SEED=%s STUDENT=%s STUDY=%s WORKERS=%s ARGS="key=value …"\n' \
 	  '$(STRATEGY)' '$(RATE)' '$(SEED)' '$(STUDENT)' '$(STUDY)' '$(WORKERS)'
 	@printf '  Every key: `%s -m pose_oad.<command> --help`\n' '$(PYTHON)'
@@ -65,6 +66,9 @@ predict: $(SETUP)  ## draw poses into a video and write them to a file (CHECKPOI
 
 evaluate: $(SETUP)  ## errors of checkpoints on a stream, or with ARGS="on=coco" on a COCO set (CHECKPOINTS=a.ckpt,b.onnx)
 	$(PYTHON) -m pose_oad.evaluate checkpoints=[$(CHECKPOINTS)] $(ARGS)
+
+teacher-eval: $(SETUP)  ## a teacher's errors on a stream, or with ARGS="on=coco" on a COCO set (TEACHER)
+	$(PYTHON) -m pose_oad.teacher_eval teacher=$(TEACHER) $(ARGS)
 
 export: $(SETUP)  ## write a student as an ONNX file, checked against the original (CHECKPOINT, OUT)
 	$(PYTHON) -m pose_oad.export checkpoint=$(CHECKPOINT) output.file=$(OUT) $(ARGS)

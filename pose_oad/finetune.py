@@ -181,7 +181,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     training = TrainingOptions(**options, seed=cfg.seed.model)
     trainer = _trainer(cfg)
     sources = {part: _source(cfg, part) for part in ("train", "validation", "test")}
-    teacher = make_teacher(cfg.teacher, sources["train"].skeleton)
+    teacher = make_teacher(cfg.teacher, sources["train"].skeleton, cfg.get("label_cache"))
     student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
     stream = stream_options(cfg, sources["train"], student, teacher)
     loaders = {

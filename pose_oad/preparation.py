@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pose_oad.teachers.base import Teacher
 
 
+_ANY_SIZE = (64, 48)
+
+
 @dataclass(frozen=True)
 class OnlineRun:
     """Everything a run is made of, ready to start.
@@ -69,7 +72,7 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     source = build(cfg.stream)
     if strategy.sees_truth and source.skeleton is None:
         raise UserError(f"strategy={strategy.name}: this stream has no ground truth; choose a strategy without it")
-    teacher = make_teacher(cfg.teacher, source.skeleton)
+    teacher = make_teacher(cfg.teacher, source.skeleton, cfg.get("label_cache"), training.labels == "maps")
     student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
     evaluation = PrequentialEvaluation(
         rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor
@@ -147,16 +150,31 @@ def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, t
     )
 
 
-def make_teacher(node: DictConfig, truth_skeleton: Any) -> Any:
+def make_teacher(
+    node: DictConfig, truth_skeleton: Any, label_cache: str | None = None, keep_maps: bool = False
+) -> Teacher:
     """Build the teacher of a config node; a simulated one is told the joint set of the ground truth.
+
+    Args:
+        node: the config node
+        truth_skeleton: joint set of the stream's ground truth; None where there is none
+        label_cache: folder in which labels are kept for later runs; None asks the teacher every time. A teacher that
+            reads no pixels is not worth it, and is asked
+        keep_maps: whether its maps are wanted, and kept, too
 
     Raises:
         UserError: if it refuses a value, or needs a ground truth that the stream has not.
     """
     from hydra.utils import get_class
 
+    from pose_oad.teachers.cache import CachedTeacher
+    from pose_oad.teachers.identity import settings_key
+
     simulated = getattr(get_class(node._target_), "uses_truth", False)
-    return build(node, without=["every"], **({"skeleton": truth_skeleton} if simulated else {}))
+    teacher: Teacher = build(node, without=["every"], **({"skeleton": truth_skeleton} if simulated else {}))
+    if label_cache is None or teacher.image_size(_ANY_SIZE) is None:
+        return teacher
+    return CachedTeacher(teacher, Path(label_cache), settings_key(plain(node)), keep_maps)
 
 
 def take_threads(threads: int | None) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pose_oad.skeleton import Skeleton
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
 from pose_oad.teachers.identity import content_hash
 from pose_oad.teachers.label_store import FrameLabels, LabelStore
@@ -37,13 +36,8 @@ class CachedTeacher:
     def __init__(self, teacher: Teacher, folder: Path, settings: str, keep_maps: bool = False) -> None:
         self._teacher, self._folder, self._keep_maps = teacher, folder, keep_maps
         self._settings = settings
-        self.name, self.uses_truth = teacher.name, teacher.uses_truth
-        self._stores: dict[str, LabelStore] = {}
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """Joint set of the labels."""
-        return self._teacher.skeleton
+        self.name, self.skeleton, self.uses_truth = teacher.name, teacher.skeleton, teacher.uses_truth
+        self._stores: dict[tuple[Path, tuple[int, int]], LabelStore] = {}
 
     def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int] | None:
         """Return the size at which the teacher wants frames."""
@@ -72,15 +66,14 @@ class CachedTeacher:
         return _together([frame for frame in known if frame is not None], len(self.skeleton), counts)
 
     def _store(self, origin: Origin, path: Path, frame_size: tuple[int, int]) -> LabelStore:
-        # The frame's size is part of it: it says which way up a video was read.
-        key = json.dumps([_VERSION, self._settings, content_hash(path), frame_size, self.image_size(frame_size)])
-        digest = hashlib.sha256(key.encode()).hexdigest()[:20]
-        if digest not in self._stores:
-            name = origin.clip.replace("/", " ")
+        if (path, frame_size) not in self._stores:
+            # The frame's size is part of the key: it says which way up a video was read.
+            key = json.dumps([_VERSION, self._settings, content_hash(path), frame_size, self.image_size(frame_size)])
+            digest = hashlib.sha256(key.encode()).hexdigest()[:20]
             folders = sorted(self._folder.glob(f"*-{digest}"))  # made under whatever name the video had
-            folder = folders[0] if folders else self._folder / f"{name}-{digest}"
-            self._stores[digest] = LabelStore(folder, len(self.skeleton))
-        return self._stores[digest]
+            folder = folders[0] if folders else self._folder / f"{origin.clip.replace('/', ' ')}-{digest}"
+            self._stores[path, frame_size] = LabelStore(folder, len(self.skeleton))
+        return self._stores[path, frame_size]
 
 
 def _some(request: TeacherRequest, rows: np.ndarray) -> TeacherRequest:

@@ -1,0 +1,196 @@
+"""Measure a teacher on a COCO set or on a stream: what a student that learns from it can hope for.
+
+Its people are measured as it labels them, at its own resolution. Nothing is trained.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from omegaconf import DictConfig
+
+from pose_oad.cli import build, run_command
+from pose_oad.errors import UserError, check
+
+if TYPE_CHECKING:
+    from datamodules.video import FrameSource
+    from pose_oad.metrics.keypoints import MissingRule
+    from pose_oad.teachers.base import Teacher
+
+T = TypeVar("T")
+
+
+def main(cfg: DictConfig) -> dict[str, float]:
+    """Measure a teacher from a configuration, and show, write and track the figures.
+
+    Args:
+        cfg: ``conf/teacher_eval.yaml`` with overrides
+
+    Returns:
+        Figures by name: on a stream those of :meth:`pose_oad.grouped.GroupedErrors.values`, on a COCO set pycocotools'
+        average precisions and recalls; on both ``frames`` and ``seconds_per_frame`` of the teacher itself.
+
+    Raises:
+        UserError: if the configuration or the data cannot be used; nothing has been written or tracked then.
+    """
+    from rich.console import Console
+
+    from pose_oad.predicting.comparison import comparison_table
+    from pose_oad.predicting.staging import Staging
+    from pose_oad.preparation import make_teacher, take_threads
+    from pose_oad.tracking import quiet_libraries
+
+    quiet_libraries()
+    _check_values(cfg)
+    cfg.threads = take_threads(cfg.threads)
+    file = Path(cfg.output.file) if cfg.output.file else None
+    with Staging(cfg.overwrite) as staging:
+        if file is not None:
+            staging.refuse("output.file", file)
+        source: FrameSource | None = build(cfg.stream) if cfg.on == "stream" else None
+        teacher = make_teacher(cfg.teacher, source.skeleton if source else None, cfg.label_cache)
+        figures = measure_stream(cfg, source, teacher) if source else measure_coco(cfg, teacher)
+        if file is not None:
+            finite = {name: None if math.isnan(value) else value for name, value in figures.items()}
+            described = {"teacher": teacher.name, "skeleton": teacher.skeleton.name, "on": cfg.on, "figures": finite}
+            staging.place("output.file", file).write_text(json.dumps(described, indent=1) + "\n")
+        _track(cfg, teacher, figures)
+    shown = {name: value for name, value in figures.items() if name not in ("frames", "seconds_per_frame")}
+    title = f"{figures['frames']:,} frames of {_where(cfg)}, {figures['seconds_per_frame']:.3f} s each"
+    Console().print(comparison_table({teacher.name: shown}, title))
+    return figures
+
+
+def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher) -> dict[str, float]:
+    """Measure the best person of each frame against the ground truth of videos.
+
+    Args:
+        cfg: the configuration
+        source: the videos
+        teacher: who labels
+
+    Raises:
+        UserError: if the videos have no ground truth, no joint in common with the teacher, or cannot be read.
+    """
+    from datamodules.stream import WindowLoader
+    from datamodules.windowing import StreamOptions
+    from pose_oad.grouped import GroupedErrors, true_person
+    from pose_oad.skeleton import joint_map
+    from pose_oad.teachers.desk import LabelDesk
+
+    if source.skeleton is None:
+        raise UserError("stream: its videos have no ground truth; expected some that have, as stream=human36m")
+    joint_map(source.skeleton, teacher.skeleton)  # refuses sets without a common joint
+    options = StreamOptions(
+        cfg.window.frames, _UNSEEN, "squash", cfg.window.camera_rate, teacher.image_size, cfg.teacher.every,
+        cfg.window.decoder_threads,
+    )  # fmt: skip
+    loader, desk = WindowLoader(source, options), LabelDesk(teacher)
+    errors, seconds = GroupedErrors(teacher.skeleton, _rule(cfg)), 0.0
+    for window in _watched(loader, len(loader)):
+        started = time.perf_counter()
+        found = desk.label(window, window.candidates).person(teacher.skeleton)
+        seconds += time.perf_counter() - started
+        truth = true_person(window, teacher.skeleton)[window.candidates]
+        for segment in window.segments:
+            inside = (window.candidates >= segment.start) & (window.candidates < segment.stop)
+            errors.update(found[inside], truth[inside], window.metric_scale, segment.labels)
+    return errors.values() | {"frames": errors.frames, "seconds_per_frame": seconds / max(1, errors.frames)}
+
+
+def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
+    """Measure everybody who is found in annotated images.
+
+    Args:
+        cfg: the configuration
+        teacher: who labels
+
+    Raises:
+        UserError: if the set cannot be used, or the teacher needs a ground truth.
+    """
+    import numpy as np
+
+    from datamodules.coco_index import CocoIndex
+    from pose_oad.metrics.coco_ap import average_precision, to_results
+    from pose_oad.predicting.footage import decode_image
+    from pose_oad.teachers.base import TeacherRequest
+    from pose_oad.window import Origin
+
+    root, split = Path(cfg.coco.root), cfg.coco.split
+    check(root.is_dir(), "coco.root", root, "the folder of a COCO tree")
+    check(not teacher.uses_truth, "teacher", teacher.name, "a teacher that looks at pictures, with on=coco")
+    index = CocoIndex(root / "annotations" / f"person_keypoints_{split}.json", root / split, teacher.skeleton)
+    images = index.images[: cfg.coco.images]
+    results, seconds = [], 0.0
+    for number, image in enumerate(_watched(images, len(images))):
+        frame = decode_image(image.path)
+        size = (frame.width, frame.height)
+        wanted = teacher.image_size(size)
+        pixels = None
+        if wanted is not None:
+            pixels = frame.to_ndarray(format="rgb24", width=wanted[0], height=wanted[1], interpolation="AREA")[None]
+        origin = Origin(index.annotations.stem, root / split, np.array([number]), (image.path.name,))
+        started = time.perf_counter()
+        people = teacher.label(TeacherRequest(np.array([number]), pixels, size, None, origin)).keypoints[0]
+        seconds += time.perf_counter() - started
+        # A person of whom more is seen ranks before one of whom less is.
+        results += to_results(people, people[..., 2].mean(-1), teacher.skeleton, image.id, index.category_id)
+    precision = average_precision(index.ground_truth, results, teacher.skeleton, [image.id for image in images])
+    return precision | {"frames": len(images), "seconds_per_frame": seconds / max(1, len(images))}
+
+
+# The student's picture of a frame, which nobody looks at here, px.
+_UNSEEN = (8, 8)
+
+
+def _check_values(cfg: DictConfig) -> None:
+    check(cfg.on in ("stream", "coco"), "on", cfg.on, "stream or coco")
+    every, images = cfg.teacher.every, cfg.coco.images
+    check(isinstance(every, int) and every >= 1, "teacher.every", every, "a number of frames, 1 or more")
+    check(images is None or (isinstance(images, int) and images >= 1), "coco.images", images, "1 or more, or null")
+    frames = cfg.window.frames
+    check(isinstance(frames, int) and frames >= 1, "window.frames", frames, "1 or more")
+    _rule(cfg)
+
+
+def _rule(cfg: DictConfig) -> MissingRule:
+    from pose_oad.metrics.keypoints import MissingRule
+
+    check(cfg.metric.missing != "argmax", "metric.missing", "argmax", "drop, penalty or zero")
+    return MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
+
+
+def _where(cfg: DictConfig) -> str:
+    return f"{cfg.coco.root}, {cfg.coco.split}" if cfg.on == "coco" else "a stream"
+
+
+def _track(cfg: DictConfig, teacher: Teacher, figures: dict[str, float]) -> None:
+    """Record the figures as a run of the tracking store."""
+    from pose_oad.tracking import log_provenance, make_logger
+
+    if not cfg.tracking.uri:
+        return
+    tags = {"pose_oad.kind": "teacher_eval", "pose_oad.label": teacher.name}
+    logger = make_logger(cfg, f"teacher-{cfg.on}-{teacher.name}", tags)
+    log_provenance(logger, cfg)
+    logger.log_metrics({f"final/{name}": value for name, value in figures.items() if math.isfinite(value)})
+    logger.finalize("success")
+
+
+def _watched(items: Iterable[T], total: int) -> Iterator[Any]:
+    """Show how far a walk through frames has come, where somebody is watching."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(items, "teacher", total, console=console, disable=not sys.stderr.isatty(), transient=True)
+
+
+if __name__ == "__main__":
+    run_command("teacher_eval", main)
