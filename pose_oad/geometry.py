@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
 from pose_oad.errors import check
 
 Fit = Literal["letterbox", "squash"]
+FITS: tuple[Fit, ...] = get_args(Fit)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class FrameFit:
         Raises:
             UserError: for another ``fit``.
         """
-        check(fit in ("letterbox", "squash"), "window.fit", fit, "letterbox or squash")
+        check(fit in FITS, "window.fit", fit, "letterbox or squash")
         if fit == "squash":
             return cls(frame_size, input_size, (0, 0, *input_size))
         scale = min(input_size[0] / frame_size[0], input_size[1] / frame_size[1])

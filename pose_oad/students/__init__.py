@@ -4,6 +4,8 @@
 - ``heads``: what turns backbone features into confidence maps and part affinity fields
 - ``network``: :class:`PoseStudent` and :func:`build_student`
 - ``checkpoint``: :func:`load_student`, the way back from a file
+- ``trt_pose``: the same networks in the files of NVIDIA's trt_pose
+- ``transfer``: from one joint set to another
 
 Adding a student is adding a file to ``conf/student``: any timm model that works with ``features_only`` will do.
 Adding a head is adding a module to ``heads`` and a line to its table.

@@ -1,10 +1,11 @@
-"""Loading a student from one of our checkpoints, and writing one without a trainer."""
+"""Loading a student from a checkpoint of ours or from trt_pose's weights, and writing one without a trainer."""
 
 from __future__ import annotations
 
-import pickle
+import logging
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +15,55 @@ from pose_oad.errors import UserError
 from pose_oad.files import raise_if_interrupted, replacing
 from pose_oad.students.config import StudentConfig
 from pose_oad.students.network import PoseStudent
+from pose_oad.students.transfer import with_joint_set
+from pose_oad.students.trt_pose import find_tensors, from_trt_pose
 
+_LOG = logging.getLogger(__name__)
 _PREFIX = "student."
 
 
-def load_student(path: str | Path, expected: StudentConfig | None = None) -> PoseStudent:
-    """Read a student from a Lightning checkpoint of ours (pre-training, fine-tuning or a stream's end).
+def load_student(path: str | Path, expected: StudentConfig | None = None, *, other_joints: bool = False) -> PoseStudent:
+    """Read a student from a Lightning checkpoint of ours, or from a state dict of NVIDIA's trt_pose.
 
-    Nothing but tensors and plain values is unpickled.
+    Nothing but tensors and plain values is unpickled. trt_pose's weights serve any joint set: what the two have in
+    common is kept, by name, and the rest starts from torch's random initial weights.
 
     Args:
-        path: the checkpoint
-        expected: the network the caller wants, at the input size wanted; the file's own, whatever it is, where None
+        path: a checkpoint of pre-training, of fine-tuning or of a stream's end, or trt_pose's file
+        expected: the network the caller wants, at the input size and with the fit wanted; the file's own, whatever it
+            is, where None
+        other_joints: whether a checkpoint of ours may serve another joint set likewise, instead of being refused
 
     Returns:
         the network in evaluation mode, on the CPU.
 
     Raises:
-        UserError: if the file is missing, damaged or not ours, or holds another network than expected.
+        UserError: if the file is missing, damaged or of neither kind, or holds another network than expected.
     """
     path = Path(path)
-    checkpoint = _read(path)
-    config = _described(checkpoint, path)
-    if expected is not None and (different := config.differences(expected)):
+    contents = _read(path)
+    tensors = find_tensors(contents)
+    config, weights = _ours(contents, path) if tensors is None else from_trt_pose(tensors, path)
+    wanted = expected or config
+    different = config.differences(wanted)
+    convertible = {"skeleton"} if other_joints or tensors is not None else set()
+    if refused := [key for key in different if key not in convertible]:
         raise UserError(
-            f"checkpoint {path}: holds {_phrase(config, different)}; expected {_phrase(expected, different)} "
-            f"(student={expected.name})"
+            f"checkpoint {path}: holds {_phrase(config, refused)}; expected {_phrase(wanted, refused)} "
+            f"(student={wanted.name})"
         )
-    size = list((expected or config).input_size)
-    student = PoseStudent(StudentConfig.from_dict(config.to_dict() | {"pretrained": False, "input_size": size}))
-    weights = {
-        key.removeprefix(_PREFIX): value for key, value in checkpoint["state_dict"].items() if key.startswith(_PREFIX)
-    }
-    try:
-        student.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(
-            f"checkpoint {path}: its {len(weights)} tensors are not those of the {config.backbone} student it says it "
-            f"holds; expected a checkpoint written by this project"
-        ) from error
-    return student.eval()
+    own = replace(config, pretrained=False, input_size=wanted.input_size, fit=wanted.fit)
+    student = filled = _filled(own, weights, path)
+    if config.fit != wanted.fit:
+        _LOG.info("%s: made for fit=%s, used with fit=%s", path, config.fit, wanted.fit)
+    if different:
+        student, shared = with_joint_set(student, wanted)
+        _LOG.info(
+            "%s: %d of %d joints and %d of %d limbs of %s are kept from %s; fresh: %s",
+            path, len(shared.joints), len(student.skeleton), len(shared.limbs), len(student.skeleton.limbs),
+            student.skeleton.name, filled.skeleton.name, ", ".join(shared.fresh) or "none",
+        )  # fmt: skip
+    return student
 
 
 def save_student(student: PoseStudent, path: str | Path) -> None:
@@ -78,28 +88,47 @@ def save_student(student: PoseStudent, path: str | Path) -> None:
         raise UserError(f"checkpoint {path}: cannot be written ({reason})") from error
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"checkpoint {path}: no such file; expected a checkpoint that pretrain or online wrote")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        if zipfile.is_zipfile(path):  # torch does not compare the checksums
+            with zipfile.ZipFile(path) as archive:
+                if (entry := archive.testzip()) is not None:
+                    raise zipfile.BadZipFile(f"the checksum of {entry} is wrong")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can raise anything
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"checkpoint {path}: damaged, or no weights-only torch file ({reason})") from error
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+
+
+def _ours(contents: Any, path: Path) -> tuple[StudentConfig, dict[str, Any]]:
+    """Return description and tensors of a checkpoint of ours."""
+    if not isinstance(contents, dict) or not isinstance(contents.get("state_dict"), dict):
         raise UserError(f"checkpoint {path}: not a checkpoint of this project (no state_dict)")
-    return checkpoint
-
-
-def _described(checkpoint: Mapping[str, Any], path: Path) -> StudentConfig:
-    hyper_parameters = checkpoint.get("hyper_parameters")
+    hyper_parameters = contents.get("hyper_parameters")
     values = hyper_parameters.get("student") if isinstance(hyper_parameters, dict) else None
     if not isinstance(values, dict):
         raise UserError(f"checkpoint {path}: not a checkpoint of this project (no description of a student)")
+    weights = {str(key): value for key, value in contents["state_dict"].items()}
     try:
-        return StudentConfig.from_dict(values)
+        config = StudentConfig.from_dict(values)
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from error
+    return config, {key.removeprefix(_PREFIX): value for key, value in weights.items() if key.startswith(_PREFIX)}
+
+
+def _filled(config: StudentConfig, weights: Mapping[str, Any], path: Path) -> PoseStudent:
+    """Build a network with given weights."""
+    student = PoseStudent(config)
+    try:
+        student.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:  # torch's words for entries that are no tensors differ
+        raise UserError(
+            f"checkpoint {path}: its {len(weights)} tensors are not those of the {config.backbone} student it says it "
+            f"holds; expected a checkpoint written by this project"
+        ) from error
+    return student.eval()
 
 
 def _phrase(config: StudentConfig, keys: list[str]) -> str:

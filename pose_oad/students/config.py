@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pose_oad.errors import UserError, check, nearest
+from pose_oad.geometry import FITS, Fit
 from pose_oad.skeleton import get_skeleton
 
 #: Input px per map cell, of every student.
@@ -26,6 +27,7 @@ class StudentConfig:
         head_channels: width of the head, channels
         sigma: spread of a joint in its target maps, fraction of the map's width
         pretrained: start from timm's published backbone weights (downloads them)
+        fit: how an original frame lies in the input it was trained on, ``letterbox`` or ``squash``
     """
 
     name: str
@@ -36,6 +38,7 @@ class StudentConfig:
     head_channels: int = 48
     sigma: float = 0.025
     pretrained: bool = False
+    fit: Fit = "letterbox"
 
     def __post_init__(self) -> None:
         """Refuse values that no network can have.
@@ -52,6 +55,7 @@ class StudentConfig:
         check(_whole(self.head_channels), "student.head_channels", self.head_channels, "a count of channels")
         check(isinstance(self.sigma, float) and 0 < self.sigma < 1, "student.sigma", self.sigma, "a fraction in (0, 1)")
         check(isinstance(self.pretrained, bool), "student.pretrained", self.pretrained, "true or false")
+        check(self.fit in FITS, "student.fit", self.fit, "letterbox or squash")
         limbs = get_skeleton(self.skeleton).limbs
         check(bool(limbs), "student.skeleton", self.skeleton, "a joint set with limbs to predict")
         object.__setattr__(self, "input_size", tuple(size))
@@ -87,9 +91,10 @@ class StudentConfig:
     def differences(self, other: StudentConfig) -> list[str]:
         """Name the fields in which two networks differ so that weights of one do not serve the other.
 
-        The input size is none of them: a network of convolutions takes any.
+        The input size is none of them: a network of convolutions takes any. Neither is the fit, which is a matter of
+        the frames.
         """
-        ignored = ("name", "pretrained", "input_size")
+        ignored = ("name", "pretrained", "input_size", "fit")
         names = [field.name for field in fields(self) if field.name not in ignored]
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 

@@ -2,7 +2,8 @@
 
 A head declares which strides of the backbone it reads (:meth:`reads`) and is built with their channel counts. Its
 output is the pair (confidence maps, shape (batch, joints, rows, columns); part affinity fields, shape (batch, limbs, 2,
-rows, columns), x then y component), without a final activation.
+rows, columns), x then y component), without a final activation. ``outputs`` names the layers that compute them: their
+channels, one layer after the other, are the joints, then x and y of every limb.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class AttentionHead(nn.Module):
     result (sigmoid for the confidence maps, tanh for the signed fields) and projects to its channels. The attribute
     names are those of trt_pose's state dict, so that its published weights can be mapped by name.
     """
+
+    outputs = ("cmap_conv", "paf_conv")
 
     def __init__(self, strides: Sequence[int], channels: Sequence[int], width: int, skeleton: Skeleton) -> None:
         super().__init__()
@@ -57,6 +60,8 @@ class LightHead(nn.Module):
     Made for small devices: all levels from stride 4 down contribute, and nothing denser than a 1×1 convolution runs at
     the full map resolution.
     """
+
+    outputs = ("out",)
 
     def __init__(self, strides: Sequence[int], channels: Sequence[int], width: int, skeleton: Skeleton) -> None:
         super().__init__()

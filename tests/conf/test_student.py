@@ -19,8 +19,9 @@ def test_every_student_maps_a_frame_at_a_quarter_of_its_input(name: str) -> None
     width, height = config.input_size
     with torch.inference_mode():
         maps, fields = student(student.normalise(torch.zeros(1, height, width, 3, dtype=torch.uint8)))
-    assert maps.shape == (1, 12, height // 4, width // 4)
-    assert fields.shape == (1, 12, 2, height // 4, width // 4)
+    joints, limbs = (18, 21) if config.skeleton == "trt-pose-18" else (12, 12)
+    assert maps.shape == (1, joints, height // 4, width // 4)
+    assert fields.shape == (1, limbs, 2, height // 4, width // 4)
 
 
 def test_all_of_the_small_hrnet_learns() -> None:
