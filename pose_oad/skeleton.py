@@ -178,6 +178,15 @@ _BODY_25 = (
     *_OPENPOSE_18[:8], "pelvis", *_OPENPOSE_18[8:],
     "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel",
 )  # fmt: skip
+# OpenPose's POSE_BODY_PART_PAIRS of this set, in its order; toes hang on the big toe and the ankle.
+_BODY_25_LIMBS = (
+    "neck>pelvis", "neck>right_shoulder", "neck>left_shoulder", "right_shoulder>right_elbow",
+    "right_elbow>right_wrist", "left_shoulder>left_elbow", "left_elbow>left_wrist", "pelvis>right_hip",
+    "right_hip>right_knee", "right_knee>right_ankle", "pelvis>left_hip", "left_hip>left_knee", "left_knee>left_ankle",
+    "neck>nose", "nose>right_eye", "right_eye>right_ear", "nose>left_eye", "left_eye>left_ear",
+    "right_shoulder>right_ear", "left_shoulder>left_ear", "left_ankle>left_big_toe", "left_big_toe>left_small_toe",
+    "left_ankle>left_heel", "right_ankle>right_big_toe", "right_big_toe>right_small_toe", "right_ankle>right_heel",
+)  # fmt: skip
 _HUMAN36M_32 = (
     "pelvis", "right_hip", "right_knee", "right_ankle", "right_foot", "right_toe",
     "left_hip", "left_knee", "left_ankle", "left_foot", "left_toe",
@@ -211,7 +220,7 @@ _ALL = (
     Skeleton("coco-17", _COCO_17, _limbs(_COCO_17, *_BODY_LIMBS, "nose>*eye", "*eye>*ear", "*ear>*shoulder")),
     Skeleton("coco-18", _OPENPOSE_18, _limbs(_OPENPOSE_18, *_OPENPOSE_LIMBS)),
     Skeleton("trt-pose-18", _TRT_18, _limbs(_TRT_18, *_TRT_LIMBS)),
-    Skeleton("body-25", _BODY_25),
+    Skeleton("body-25", _BODY_25, _limbs(_BODY_25, *_BODY_25_LIMBS)),
     Skeleton("human36m-32", _HUMAN36M_32, _limbs(_HUMAN36M_32, *_BODY_LIMBS)),
     Skeleton("human36m-17", _HUMAN36M_17, _limbs(_HUMAN36M_17, *_BODY_LIMBS)),
 )
@@ -230,7 +239,7 @@ def get_skeleton(name: str | Mapping[str, Any]) -> Skeleton:
     if isinstance(name, Mapping):
         return _described(name)
     if name == FROM_DATA:
-        raise UserError(f"skeleton={name}: stands for the joint set of a training set or a checkpoint; none is read here")
+        raise UserError(f"skeleton={name}: stands for the joint set of a training set or checkpoint; none is read here")
     try:
         return SKELETONS[name]
     except KeyError:

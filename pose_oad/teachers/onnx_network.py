@@ -8,9 +8,8 @@ import numpy as np
 
 from pose_oad.errors import UserError, check
 from pose_oad.onnx_session import ORT_ERRORS, describe, first_line, open_session
+from pose_oad.teachers.bottom_up import STRIDE
 
-#: Px of the input per cell of the maps, along both axes.
-STRIDE = 8
 #: Channels of the two outputs: 18 joints and the background, and two components for each of 19 limbs.
 HEAT_MAPS, FIELDS = 19, 38
 

@@ -39,6 +39,13 @@ def test_openpose_limbs_are_in_the_published_order() -> None:
     assert list(get_skeleton("coco-18").limbs) == published
 
 
+def test_body_25_limbs_are_in_the_published_order() -> None:
+    published = [(1, 8), (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (10, 11), (8, 12), (12, 13),
+                 (13, 14), (1, 0), (0, 15), (15, 17), (0, 16), (16, 18), (2, 17), (5, 18), (14, 19), (19, 20), (14, 21),
+                 (11, 22), (22, 23), (11, 24)]  # fmt: skip
+    assert list(get_skeleton("body-25").limbs) == published
+
+
 def test_trt_pose_limbs_are_in_the_published_order() -> None:
     # human_pose.json counts joints from 1
     published = [(16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 8), (7, 9), (8, 10), (9, 11), (2, 3), (1, 2),

@@ -6,6 +6,7 @@ import torch
 import torchvision
 
 from pose_oad.errors import UserError
+from pose_oad.skeleton import SKELETONS, Skeleton
 from pose_oad.students import PoseStudent, StudentConfig, build_student
 
 
@@ -113,7 +114,6 @@ def test_the_attention_head_has_the_published_tensors(real_data: object) -> None
         ({"backbone": "vit_tiny_patch16_224"}, "student.backbone=vit_tiny_patch16_224"),
         ({"head": "lihgt"}, "did you mean 'light'"),
         ({"skeleton": "body12"}, "did you mean 'body-12'"),
-        ({"skeleton": "body-25"}, "expected a joint set with limbs"),
         ({"input_size": (100, 64)}, r"student\.input_size=\[100, 64\]: expected multiples of 32 px"),
         ({"input_size": (0, 64)}, "student.input_size"),
         ({"input_size": 128}, "student.input_size=128"),
@@ -124,6 +124,12 @@ def test_the_attention_head_has_the_published_tensors(real_data: object) -> None
 def test_impossible_students_are_refused(values: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
         build_student(_small(**values))
+
+
+def test_a_joint_set_without_limbs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SKELETONS, "points", Skeleton("points", ("nose", "neck")))
+    with pytest.raises(UserError, match=r"student\.skeleton=points: expected a joint set with limbs"):
+        build_student(_small(skeleton="points"))
 
 
 def test_descriptions_survive_the_way_through_plain_values() -> None:

@@ -1,0 +1,143 @@
+"""OpenPose, with the weights of a user's file, as a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pose_oad.errors import UserError, check
+from pose_oad.skeleton import get_skeleton
+from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.bottom_up import (
+    STRIDE,
+    PaddedMaps,
+    field_channels,
+    label_frames,
+    order_channels,
+    pad_to_cells,
+    size_at_height,
+)
+from pose_oad.teachers.openpose.weights import load_openpose
+
+_PRECISIONS = {"32-true": torch.float32, "bf16-true": torch.bfloat16}
+
+
+class OpenPoseTeacher:
+    """One of OpenPose's own networks, which labels frames as OpenPose shows them to it.
+
+    With several scales a frame is seen at each of them, and the mean of the maps is decoded: slower, and better for
+    people of different sizes.
+
+    Args:
+        path: weights: a ``.caffemodel``, or a ``.pth`` or ``.pt`` file of tensors
+        network: ``coco-18``, ``body-25``, or ``auto``: whichever the file holds
+        height: height to which frames are resized at scale 1, px, a multiple of 8
+        scales: factors of that height
+        batch_size: frames per forward pass
+        device: torch device that the network runs on
+        precision: ``32-true``, or ``bf16-true`` for weights and activations in bfloat16
+        enlarge: cells in which people are looked for, along each axis, per cell of the network's maps
+
+    Raises:
+        UserError: if an option is out of range, or the file does not hold the network's weights.
+    """
+
+    uses_truth = False
+
+    def __init__(
+        self,
+        path: str | None,
+        network: str = "auto",
+        height: int = 368,
+        scales: Sequence[float] = (1.0,),
+        batch_size: int = 4,
+        device: str = "cpu",
+        precision: str = "32-true",
+        enlarge: int = 2,
+    ) -> None:
+        check(bool(path), "teacher.path", path, "a file of OpenPose's weights, as teacher.path=body_pose_model.pth")
+        check(_whole(height) and height % STRIDE == 0, "teacher.height", height, f"a multiple of {STRIDE}, px")
+        several = isinstance(scales, Sequence) and not isinstance(scales, str) and len(scales) > 0
+        accepted = "one factor or several in (0, 4], as [1.0,0.5]"
+        check(several and all(_is_factor(scale) for scale in scales), "teacher.scales", scales, accepted)
+        check(_whole(batch_size), "teacher.batch_size", batch_size, "1 or more")
+        check(precision in _PRECISIONS, "teacher.precision", precision, " or ".join(_PRECISIONS))
+        check(_whole(enlarge), "teacher.enlarge", enlarge, "1 or more")
+        built = load_openpose(Path(str(path)), network)
+        self.skeleton = get_skeleton(built.skeleton_name)
+        self.name = f"openpose:{self.skeleton.name}"
+        self._heights = tuple(max(1, round(height * scale)) for scale in scales)
+        self._batch_size, self._enlarge = batch_size, enlarge
+        self._fields = field_channels(self.skeleton)
+        self._device, self._dtype = _device(device), _PRECISIONS[precision]
+        # The channels of a pixel side by side: as frames come, and as fast convolutions want them.
+        self._network = built.to(self._device, self._dtype).to(memory_format=torch.channels_last)
+
+    def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the width and height of a frame at the largest scale, px; the height is the same for every frame."""
+        return size_at_height(frame_size, max(self._heights))
+
+    @torch.no_grad()  # not inference mode: its tensors could not become training targets
+    def label(self, request: TeacherRequest) -> Labels:
+        """Label frames with the people in the network's maps, and the maps themselves.
+
+        Raises:
+            ValueError: if the request has no images, or images of another size than :meth:`image_size`.
+        """
+        size = self.image_size(request.frame_size)
+        return label_frames(self._predict, request, size, self.skeleton, self._batch_size, self._enlarge)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Turn frames into the network's input at their own scale, but for the padding.
+
+        Args:
+            images: RGB, uint8, shape (frames, height, width, 3)
+
+        Returns:
+            BGR, (value of 0 to 255) / 256 - 0.5, on the network's device, shape (frames, 3, height, width).
+        """
+        return order_channels(images.to(self._device), bgr=True).div_(256).sub_(0.5)
+
+    def _predict(self, images: Tensor) -> list[PaddedMaps]:
+        """Run the network at every scale on frames that have the size of the largest."""
+        largest = self.prepare(images)
+        size = (images.shape[2], images.shape[1])
+        seen = []
+        for height in self._heights:
+            width, height = size_at_height(size, height)
+            picture = largest
+            if (width, height) != size:
+                picture = F.interpolate(largest, (height, width), mode="bilinear", antialias=True)
+            heat_maps, fields = self._network(pad_to_cells(picture, 0.0).to(self._dtype))
+            maps = torch.cat([heat_maps[:, : len(self.skeleton)], fields[:, self._fields]], 1).float()
+            seen.append(PaddedMaps(maps, (width, height)))
+        return seen
+
+
+def _device(name: str) -> torch.device:
+    """Return a device that is there.
+
+    Raises:
+        UserError: if torch knows no such device, or it cannot be used here.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:  # AssertionError: built without it
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"teacher.device={name}: expected a torch device that is there, as cpu or cuda ({reason})"
+        ) from error
+    return device
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and value >= 1
+
+
+def _is_factor(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 4
