@@ -1,14 +1,16 @@
 """COCO keypoint sets as training and validation batches.
 
-The official tree is expected (``annotations/person_keypoints_<split>.json`` beside a folder ``<split>`` of images), and
-any set in the same format, with whatever joints its person category names.
+The official tree, or any set in the same format with whatever joints its category names:
+:class:`~datamodules.coco_tree.CocoTree` says where files may be, :mod:`datamodules.coco_file` what they may hold.
 
-Training images fill the input (no bars), randomly seen through :mod:`datamodules.augmentation`. Validation images are
-letterboxed, so that :class:`~pose_oad.geometry.FrameFit` brings predictions back to the original px exactly.
+Training images fill the input (no bars), randomly seen through :mod:`datamodules.augmentation`. Validation images lie
+whole in it, so that :class:`~pose_oad.geometry.FrameFit` brings predictions back to the original px exactly.
 """
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,9 +24,13 @@ from torch.utils.data import DataLoader, get_worker_info
 
 from datamodules.augmentation import AugmentationConfig
 from datamodules.coco_index import CocoIndex
+from datamodules.coco_tree import CocoTree
 from datamodules.coco_views import Sample, TrainingPoses, ValidationPoses
-from pose_oad.errors import UserError, check
+from pose_oad.errors import check
+from pose_oad.geometry import Fit
 from pose_oad.skeleton import Skeleton
+
+_LOG = logging.getLogger(__name__)
 
 
 class PoseBatch(NamedTuple):
@@ -65,36 +71,47 @@ class CocoDataModule(LightningDataModule):
         augmentation: AugmentationConfig,
         train: str = "train2017",
         val: str = "val2017",
+        image_folder: str | None = None,
+        category: str | None = None,
+        missing_images: str = "refuse",
         batch_size: int = 32,
         workers: int = 1,
         cache_mib: int = 1024,
         seed: int = 0,
+        fit: Fit = "letterbox",
     ) -> None:
         """Name the data; nothing is read before :meth:`setup`.
 
         Args:
-            root: folder that holds ``annotations`` and the image folders
+            root: folder of the set (see :class:`~datamodules.coco_tree.CocoTree`)
             skeleton: joint set wanted
             input_size: width and height of the network input, px
             map_size: width and height of the predicted maps, cells
             augmentation: ranges of the random training views
-            train: name of the training split
-            val: name of the validation split
+            train: the training split, a name or an annotation file below the root
+            val: the validation split, likewise
+            image_folder: folder of the images below the root; None looks where the tree may have them
+            category: which of several categories with keypoints, ``all`` for every one; None: "person", or the only one
+            missing_images: ``refuse`` a set of which images are missing, or ``skip`` these
             batch_size: images per batch
             workers: loader processes that make training views; 0 makes them in the training process
             cache_mib: memory for decoded images, MiB, shared by the loader processes
             seed: seed of the order and of the views
+            fit: how validation images lie in the input, ``letterbox`` or ``squash``
 
         Raises:
-            UserError: if a number is out of range.
+            UserError: if a value is out of range.
         """
         super().__init__()
+        check(missing_images in ("refuse", "skip"), "data.missing_images", missing_images, "refuse or skip")
         check(batch_size >= 1, "data.batch_size", batch_size, "1 or more")
         check(workers >= 0, "data.workers", workers, "0 or more")
         check(cache_mib >= 0, "data.cache_mib", cache_mib, "0 or more")
-        self.root, self.skeleton, self.input_size, self.map_size = Path(root), skeleton, input_size, map_size
+        self.tree, self.category, self.missing_images = CocoTree(Path(root), image_folder), category, missing_images
+        self.skeleton, self.input_size, self.map_size = skeleton, input_size, map_size
         self.augmentation, self.splits = augmentation, {"train": train, "val": val}
         self.batch_size, self.workers, self.cache_mib, self.seed = batch_size, workers, cache_mib, seed
+        self.fit: Fit = fit
 
     def setup(self, stage: str | None = None) -> None:
         """Read the annotations and decode as many images as memory is granted, validation first.
@@ -108,24 +125,23 @@ class CocoDataModule(LightningDataModule):
         wanted = ["validation"] if stage == "validate" else ["validation", "training"]
         if all(hasattr(self, split) for split in wanted):
             return
-        if not self.root.is_dir():
-            raise UserError(f"data.root={self.root}: no such folder; expected a COCO tree (make data writes one)")
-        self.validation = ValidationPoses(self._index("val"), self.input_size, self.map_size)
+        self.tree.check()
+        self.validation = ValidationPoses(self._index("val"), self.input_size, self.map_size, self.fit)
         self.validation.keep(self.cache_mib // 2)
         if stage != "validate":
-            self.training = TrainingPoses(
-                self._index("train"), self.input_size, self.map_size, self.augmentation, self.seed
-            )
+            index = self._index("train")
+            self._report_joints(index)
+            self.training = TrainingPoses(index, self.input_size, self.map_size, self._views(), self.seed)
             self.training.keep(self.cache_mib // 2)
 
     @property
     def ground_truth(self) -> COCO:
-        """The validation people for pycocotools, with COCO's 17 joints; after :meth:`setup`."""
+        """The validation people for pycocotools, with the set's own joints; after :meth:`setup`."""
         return self.validation.index.ground_truth
 
     @property
     def category_id(self) -> int:
-        """COCO's id of the category "person" in the validation split; after :meth:`setup`."""
+        """COCO's id of the category in the validation split; after :meth:`setup`."""
         return self.validation.index.category_id
 
     def train_dataloader(self) -> DataLoader:
@@ -149,8 +165,30 @@ class CocoDataModule(LightningDataModule):
 
     def _index(self, split: str) -> CocoIndex:
         name = self.splits[split]
-        annotations = self.root / "annotations" / f"person_keypoints_{name}.json"
-        return CocoIndex(annotations, self.root / name, self.skeleton)
+        return CocoIndex(
+            self.tree.annotations(name),
+            self.tree.images(name),
+            self.skeleton,
+            category=self.category,
+            skip_missing=self.missing_images == "skip",
+        )
+
+    def _views(self) -> AugmentationConfig:
+        """The ranges of the views, without mirror images where no name tells left from right."""
+        if self.skeleton.sided or not self.augmentation.flip:
+            return self.augmentation
+        _LOG.warning(
+            "augmentation.flip=%s: not used, since the joints of %s do not come in left_ and right_ pairs",
+            self.augmentation.flip,
+            self.skeleton.name,
+        )
+        return replace(self.augmentation, flip=0.0)
+
+    def _report_joints(self, index: CocoIndex) -> None:
+        """Name the student's joints that nothing will teach."""
+        if not index.joints.all():
+            joints = [joint for joint, there in zip(self.skeleton.joints, index.joints, strict=True) if not there]
+            _LOG.warning("%s: has no %s; the student is not trained on them", index.annotations, ", ".join(joints))
 
 
 def _start_worker(worker: int) -> None:

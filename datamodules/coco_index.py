@@ -1,28 +1,33 @@
-"""COCO keypoint annotations: read, checked, and mapped by joint name to the student's joint set."""
+"""COCO keypoint annotations: by image, mapped by joint name to the student's joint set."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
-from collections import defaultdict
+import logging
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from pycocotools import mask as run_length
 from pycocotools.coco import COCO
 
+from datamodules.coco_file import ImageEntry, Person, read_coco
+from datamodules.coco_regions import box_mask, outline_mask
 from pose_oad.errors import UserError
-from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
-from pose_oad.skeleton import Skeleton, get_skeleton, joint_map, map_keypoints
+from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE, evaluated_joints
+from pose_oad.skeleton import Skeleton, joint_map, map_keypoints
+
+_LOG = logging.getLogger(__name__)
+# People mapped at a time: the intermediate results of a mapping are several times as large as its input.
+_BLOCK = 16384
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CocoImage:
     """One annotated image.
 
@@ -43,60 +48,95 @@ class CocoImage:
 class CocoIndex:
     """The people of a COCO keypoint set, by image.
 
-    People without any labelled joint and crowds are not among an image's ``keypoints`` but in its
-    :meth:`ignored` area.
+    People without any labelled joint, crowds, and annotations that say ``ignore`` are not among an image's
+    ``keypoints`` but in its :meth:`ignored` area.
 
     Attributes:
         annotations: the JSON file
         skeleton: joint set of the keypoints
-        source: joint set of the file's person category
+        source: joint set of the file's category
+        images: the images, in the file's order
+        missing: images of the file that are not in the folder
     """
 
-    def __init__(self, annotations: Path, images: Path, skeleton: Skeleton) -> None:
+    def __init__(
+        self,
+        annotations: Path,
+        images: Path,
+        skeleton: Skeleton,
+        *,
+        category: str | None = None,
+        skip_missing: bool = False,
+    ) -> None:
         """Read and check an annotation file.
 
         Args:
             annotations: JSON file in COCO's keypoint format
             images: folder of the image files
             skeleton: joint set wanted
+            category: which of several categories with keypoints (see :func:`datamodules.coco_category.choose_category`)
+            skip_missing: leave images out that are not in the folder, instead of refusing the set
 
         Raises:
             UserError: if the file or the folder is missing, the file is not COCO's format, an annotation does not hold
                 its category's number of joints, an image file is missing, or no joint is common to both sets.
         """
         self.annotations, self.skeleton = annotations, skeleton
-        self._data = _read(annotations)
+        file = read_coco(annotations, category)
         if not images.is_dir():
             raise UserError(f"{images}: no such folder; expected the images that {annotations} lists")
-        self._category = _category(self._data, annotations)
-        self.source = _source_skeleton(self._category["keypoints"])
-        joint_map(self.source, skeleton)  # refuses sets without a common joint
-        self._people: dict[int, list[dict[str, Any]]] = defaultdict(list)
-        for annotation in self._data["annotations"]:
-            if annotation.get("category_id") == self.category_id:
-                self._check(annotation)
-                self._people[annotation["image_id"]].append(annotation)
-        self.images = [self._image(entry, images) for entry in self._data["images"]]
+        self._category, self.source = file.category, file.category.joints
+        self._supplied = _supplied(self.source, skeleton, annotations)
+        self._file = file
+        there = _there(file.images, images)
+        self.missing = len(there) - int(there.sum())
+        if self.missing:
+            self._report_missing(there, images, skip_missing)
+        self._kept = np.flatnonzero(there)
+        self.images = self._grouped(images)
 
     @property
     def category_id(self) -> int:
-        """COCO's id of the category "person" in this set."""
-        return int(self._category["id"])
+        """COCO's id of the category in this set."""
+        return self._category.id
 
     @property
     def joints(self) -> np.ndarray:
         """Joints that this set can supply, bool, shape (joints,)."""
-        return joint_map(self.source, self.skeleton).any(1).numpy()
+        return self._supplied
 
     @cached_property
     def ground_truth(self) -> COCO:
-        """The people as pycocotools wants them for evaluation, with COCO's 17 joints whatever the file's joint set."""
-        coco17 = get_skeleton("coco-17")
-        people = [person for of_image in self._people.values() for person in of_image]
-        if self.source != coco17:
-            people = [self._converted(person, coco17) for person in people]
+        """The people of :attr:`images` as pycocotools wants them for evaluation, with the file's own joints.
+
+        Names of joints are in the project's spelling; ids of annotations are new.
+        """
+        file, kept = self._file, set(self._kept.tolist())
+        category: dict[str, Any] = {
+            "id": self.category_id,
+            "name": self._category.name,
+            "keypoints": list(self.source.joints),
+        }
+        if self._category.sigmas is not None:
+            category["sigmas"] = list(self._category.sigmas)
+        people = [
+            {
+                # pycocotools takes the id 0 for "matched with nobody".
+                "id": number,
+                "image_id": file.images[person.image].id,
+                "category_id": self.category_id,
+                "iscrowd": int(person.crowd),
+                "area": person.area,
+                "bbox": list(person.box),
+                "keypoints": keypoints.ravel().tolist(),
+                "num_keypoints": int((keypoints[:, 2] > 0).sum()),
+            }
+            for number, (person, keypoints) in enumerate(zip(file.people, file.keypoints, strict=True), 1)
+            if person.image in kept
+        ]
+        listed = [{"id": image.id, "width": image.size[0], "height": image.size[1]} for image in self.images]
         coco = COCO()
-        coco.dataset = {**self._data, "annotations": people, "categories": [self._category]}
+        coco.dataset = {"info": {}, "images": listed, "annotations": people, "categories": [category]}
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports to standard output
             coco.createIndex()
         return coco
@@ -111,116 +151,107 @@ class CocoIndex:
 
         Returns:
             uint8, shape (height, width), 1 inside the area; None where there is none.
+
+        Raises:
+            UserError: if an outline is damaged.
         """
-        people = self._people[image.id]
-        hidden = [person for person in people if not _labelled(person)]
-        if not hidden:
+        people = self._around_hidden.get(image.id, [])
+        if not people:
             return None
+        what = f"{self.annotations}: an annotation of image {image.id}"
         area = np.zeros(image.size[::-1], np.uint8)
-        for person in hidden:
-            area |= _region(person, image.size)
+        for person in people:
+            if person.hidden:
+                outline = person.outline
+                area |= outline_mask(outline, image.size, what) if outline else box_mask(person.box, image.size)
         for person in people:
             # A box would take a crowd's neighbours along: only a true outline gives area back.
-            if _labelled(person) and person.get("segmentation"):
-                area &= 1 - _region(person, image.size)
+            if not person.hidden and person.outline:
+                area &= 1 - outline_mask(person.outline, image.size, what)
         return area
 
-    def _check(self, annotation: dict[str, Any]) -> None:
-        keypoints = annotation.setdefault("keypoints", [0] * (3 * len(self.source)))
-        if not isinstance(keypoints, list) or len(keypoints) != 3 * len(self.source):
-            count = len(keypoints) if isinstance(keypoints, list) else keypoints
-            raise UserError(
-                f"{self.annotations}: annotation {annotation.get('id')} holds {count} numbers; expected "
-                f"{3 * len(self.source)}, three for each of the category's {len(self.source)} keypoints"
+    def _grouped(self, folder: Path) -> list[CocoImage]:
+        """Map the labelled people of all images at once, and hand each image its own."""
+        file = self._file
+        labelled = np.array([not person.hidden for person in file.people], bool)
+        places = np.array([person.image for person in file.people], np.int64)
+        rows = np.flatnonzero(labelled)
+        rows = rows[np.argsort(places[rows], kind="stable")]
+        mapped = _mapped(file.keypoints[rows], self.source, self.skeleton)
+        bounds = np.searchsorted(places[rows], np.arange(len(file.images) + 1))
+        return [
+            CocoImage(
+                file.images[place].id,
+                folder / file.images[place].file_name,
+                file.images[place].size,
+                mapped[bounds[place] : bounds[place + 1]],
             )
-        annotation.setdefault("num_keypoints", sum(value > 0 for value in keypoints[2::3]))
-        annotation.setdefault("iscrowd", 0)
+            for place in self._kept.tolist()
+        ]
 
-    def _image(self, entry: dict[str, Any], folder: Path) -> CocoImage:
-        path = folder / entry["file_name"]
-        if not path.is_file():
-            raise UserError(f"{path}: no such image, but {self.annotations} lists it")
-        labelled = [person["keypoints"] for person in self._people[entry["id"]] if _labelled(person)]
-        keypoints = _to_tensor(labelled, self.source)
-        mapped = (
-            map_keypoints(keypoints, self.source, self.skeleton)
-            if labelled
-            else keypoints.new_zeros(0, len(self.skeleton), 3)
-        )
-        return CocoImage(entry["id"], path, (entry["width"], entry["height"]), mapped.numpy())
+    @cached_property
+    def _around_hidden(self) -> dict[int, list[Person]]:
+        """All people of the images in which somebody is hidden, by image id."""
+        file = self._file
+        found: dict[int, list[Person]] = {file.images[person.image].id: [] for person in file.people if person.hidden}
+        for person in file.people:
+            if (number := file.images[person.image].id) in found:
+                found[number].append(person)
+        return found
 
-    def _converted(self, annotation: dict[str, Any], target: Skeleton) -> dict[str, Any]:
-        mapped = map_keypoints(_to_tensor([annotation["keypoints"]], self.source), self.source, target)[0]
-        found = mapped[:, 2:] > 0
-        mapped[:, :2] = (mapped[:, :2] - COCO_PIXEL_CENTRE) * found
-        counted = int(found.sum()) if not annotation["iscrowd"] else annotation["num_keypoints"]
-        return {**annotation, "keypoints": mapped.flatten().tolist(), "num_keypoints": counted}
+    def _report_missing(self, there: np.ndarray, folder: Path, skip: bool) -> None:
+        """Refuse a set of which images are missing, or say how many are left out."""
+        listed = self._file.images
+        first = folder / listed[int(np.argmin(there))].file_name
+        count = f"{self.missing} of its {len(there)} images"
+        if not skip:
+            raise UserError(
+                f"{first}: no such image, but {self.annotations} lists it ({count} are missing); "
+                f"data.missing_images=skip leaves them out"
+            )
+        if not there.any():
+            raise UserError(f"{folder}: none of the images that {self.annotations} lists, as {first}")
+        _LOG.warning("%s: %s are not in %s; left out, the first is %s", self.annotations, count, folder, first.name)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; expected COCO keypoint annotations (data.root, data.train, data.val)")
+def _supplied(source: Skeleton, wanted: Skeleton, path: Path) -> np.ndarray:
+    """Tell which of the wanted joints a set can supply, bool, shape (joints,); refuse one that supplies none."""
     try:
-        data = json.loads(path.read_bytes())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); expected COCO keypoint annotations") from error
-    sections = ("images", "annotations", "categories")
-    missing = [name for name in sections if not (isinstance(data, dict) and _list_of_objects(data.get(name)))]
-    if missing:
-        raise UserError(f"{path}: not COCO annotations; expected lists of objects under {', '.join(missing)}")
-    for entry in data["images"]:
-        if not {"id", "file_name", "width", "height"} <= entry.keys():
-            raise UserError(f"{path}: an image entry holds {sorted(entry)}; expected id, file_name, width and height")
-    for annotation in data["annotations"]:
-        if not {"image_id", "category_id"} <= annotation.keys():
-            raise UserError(f"{path}: annotation {annotation.get('id')} has no image_id or no category_id")
-    return data
+        weights = joint_map(source, wanted)
+    except UserError as error:
+        raise UserError(
+            f"{path}: {error}: it has {', '.join(source.joints)}; student.skeleton=data trains on these"
+        ) from error
+    evaluated_joints(source, wanted)  # refuses sets of which nothing could be measured
+    return weights.any(1).numpy()
 
 
-def _list_of_objects(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+def _there(images: Sequence[ImageEntry], folder: Path) -> np.ndarray:
+    """Tell which image files exist, bool, shape (images,): every folder is listed once."""
+    listings: dict[str, set[str]] = {}
+    found = np.zeros(len(images), bool)
+    for at, image in enumerate(images):
+        inside, name = os.path.split(image.file_name)
+        if inside not in listings:
+            listings[inside] = _listing(folder / inside)
+        found[at] = name in listings[inside]
+    return found
 
 
-def _category(data: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Find the one category that has keypoints (COCO has only "person"; others may have more)."""
-    named = [category for category in data["categories"] if category.get("keypoints")]
-    people = [category for category in named if category.get("name") == "person"]
-    chosen = people or named
-    if len(chosen) != 1:
-        names = [category.get("name") for category in data["categories"]]
-        raise UserError(f"{path}: categories {names}; expected one with keypoints, or one of these called person")
-    return chosen[0]
+def _listing(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({error.strerror}); expected a folder of images") from error
 
 
-def _source_skeleton(joints: list[str]) -> Skeleton:
-    coco17 = get_skeleton("coco-17")
-    return coco17 if tuple(joints) == coco17.joints else Skeleton("of the annotation file", tuple(joints))
-
-
-def _labelled(annotation: dict[str, Any]) -> bool:
-    return not annotation["iscrowd"] and any(value > 0 for value in annotation["keypoints"][2::3])
-
-
-def _to_tensor(keypoints: list[list[float]], source: Skeleton) -> torch.Tensor:
-    """COCO's numbers as continuous px with confidence 1 where labelled (whether visible or hidden)."""
-    people = torch.tensor(keypoints, dtype=torch.float32).view(-1, len(source), 3)
+def _mapped(keypoints: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray:
+    """Map COCO's numbers to continuous px in another joint set, with confidence 1 where labelled, visible or hidden."""
+    people = torch.from_numpy(keypoints)
     labelled = (people[..., 2:] > 0).float()
-    return torch.cat([(people[..., :2] + COCO_PIXEL_CENTRE) * labelled, labelled], -1)
-
-
-def _region(annotation: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
-    """Area of an annotation: its polygons or run lengths, its box where it has none; uint8, shape (height, width)."""
-    width, height = size
-    segmentation = annotation.get("segmentation")
-    if isinstance(segmentation, dict):
-        counts = segmentation["counts"]
-        packed = run_length.frPyObjects(segmentation, height, width) if isinstance(counts, list) else segmentation
-        return run_length.decode(packed)
-    area = np.zeros((height, width), np.uint8)
-    if segmentation:
-        polygons = [np.asarray(polygon, np.float32).reshape(-1, 2).round().astype(np.int32) for polygon in segmentation]
-        return cv2.fillPoly(area, polygons, 1)
-    if annotation.get("bbox"):
-        x, y, w, h = annotation["bbox"]
-        area[max(0, int(y)) : int(np.ceil(y + h)), max(0, int(x)) : int(np.ceil(x + w))] = 1
-    return area
+    people = torch.cat([(people[..., :2] + COCO_PIXEL_CENTRE) * labelled, labelled], -1)
+    blocks = [map_keypoints(block, source, target) for block in people.split(_BLOCK)]
+    return torch.cat(blocks).numpy()

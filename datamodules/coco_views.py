@@ -1,4 +1,4 @@
-"""COCO images as a network sees them: random views to train on, letterboxed images to validate on."""
+"""COCO images as a network sees them: random views to train on, whole images to validate on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from datamodules.augmentation import Augmentation, AugmentationConfig, unlabel_outside
 from datamodules.coco_index import CocoImage, CocoIndex
 from pose_oad.errors import UserError
-from pose_oad.geometry import FrameFit
+from pose_oad.geometry import Fit, FrameFit
 
 # Training images are kept this much larger than the input, so that magnified views stay sharp.
 _OVERSAMPLING = 1.5
@@ -132,34 +132,39 @@ class TrainingPoses(CocoPoses):
 
     def _prepare(self, image: CocoImage) -> _Prepared:
         """Scale an image, keeping its shape, to the smallest size that covers the canvas."""
+        pixels = read_image(image)  # first: it refuses sizes that are not the file's
         scale = max(self._canvas[0] / image.size[0], self._canvas[1] / image.size[1])
         width, height = (max(side, round(was * scale)) for side, was in zip(self._canvas, image.size, strict=True))
         ignored = self.index.ignored(image)
         if ignored is not None:
             ignored = cv2.resize(ignored, (width, height), interpolation=cv2.INTER_NEAREST)
-        return _Prepared(_resized(read_image(image), (width, height)), ignored)
+        return _Prepared(_resized(pixels, (width, height)), ignored)
 
 
 class ValidationPoses(CocoPoses):
-    """Every image as it is, letterboxed into the input."""
+    """Every image as it is, letterboxed or squashed into the input."""
 
-    def __init__(self, index: CocoIndex, input_size: tuple[int, int], map_size: tuple[int, int]) -> None:
-        """Wrap all images of an index; the arguments are those of :class:`CocoPoses`."""
+    def __init__(
+        self, index: CocoIndex, input_size: tuple[int, int], map_size: tuple[int, int], fit: Fit = "letterbox"
+    ) -> None:
+        """Wrap all images of an index, laid into the input by ``fit``; the others are those of :class:`CocoPoses`."""
         super().__init__(index, index.images, input_size, map_size)
+        self._fit = fit
 
     def __getitem__(self, at: int) -> Sample:
         """Return an image."""
         image, prepared = self.images[at], self._prepared(at)
-        fit = FrameFit.of(image.size, self.input_size, "letterbox")
+        fit = FrameFit.of(image.size, self.input_size, self._fit)
         keypoints = torch.from_numpy(unlabel_outside(image.keypoints, image.size))
         labelled = keypoints[..., 2:] > 0
         return self._sample(image, prepared.image, (fit.to_input(keypoints) * labelled).numpy(), prepared.ignored)
 
     def _prepare(self, image: CocoImage) -> _Prepared:
-        left, top, width, height = FrameFit.of(image.size, self.input_size, "letterbox").content
+        pixels = read_image(image)
+        left, top, width, height = FrameFit.of(image.size, self.input_size, self._fit).content
         inside = np.s_[top : top + height, left : left + width]
         canvas = np.zeros((self.input_size[1], self.input_size[0], 3), np.uint8)
-        canvas[inside] = _resized(read_image(image), (width, height))
+        canvas[inside] = _resized(pixels, (width, height))
         ignored = self.index.ignored(image)
         if ignored is None:
             return _Prepared(canvas, None)

@@ -12,8 +12,8 @@ _SIDES = {"left": "left", "right": "right", "l": "left", "r": "right"}
 def joint_name(spelling: str) -> str:
     """Spell a joint's name as the project does: lower case, words joined by ``_``, ``left_`` or ``right_`` in front.
 
-    ``Left Shoulder``, ``left-shoulder``, ``LShoulder``, ``l_shoulder``, ``shoulder.R`` are understood. A side is the word
-    left or right, once, anywhere in the name, or else the letter l or r as its first or last word. A name that is
+    ``Left Shoulder``, ``left-shoulder``, ``LShoulder``, ``l_shoulder``, ``shoulder.R`` are understood. A side is the
+    word left or right, once, anywhere in the name, or else the letter l or r as its first or last word. A name that is
     nothing but a side, or names both, keeps its words.
 
     Args:

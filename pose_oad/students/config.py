@@ -8,7 +8,7 @@ from typing import Any
 
 from pose_oad.errors import UserError, check, nearest
 from pose_oad.geometry import FITS, Fit
-from pose_oad.skeleton import get_skeleton
+from pose_oad.skeleton import FROM_DATA, get_skeleton
 
 #: Input px per map cell, of every student.
 STRIDE = 4
@@ -21,7 +21,8 @@ class StudentConfig:
     Attributes:
         name: how reports and checkpoint folders call it
         backbone: name of a timm model that supports ``features_only``
-        skeleton: joint set it predicts
+        skeleton: joint set it predicts: a name, the plain values of :meth:`pose_oad.skeleton.Skeleton.describe`, or
+            ``data`` for whatever a checkpoint holds
         input_size: width and height of its input, px
         head: kind of head (see ``heads``)
         head_channels: width of the head, channels
@@ -32,7 +33,7 @@ class StudentConfig:
 
     name: str
     backbone: str
-    skeleton: str = "body-12"
+    skeleton: str | Mapping[str, Any] = "body-12"
     input_size: tuple[int, int] = (128, 128)
     head: str = "light"
     head_channels: int = 48
@@ -46,7 +47,7 @@ class StudentConfig:
         Raises:
             UserError: if a value has the wrong type or range, or names an unknown joint set.
         """
-        for key in ("name", "backbone", "skeleton", "head"):
+        for key in ("name", "backbone", "head"):
             value = getattr(self, key)
             check(isinstance(value, str) and bool(value), f"student.{key}", value, "a name")
         size = self.input_size
@@ -56,8 +57,7 @@ class StudentConfig:
         check(isinstance(self.sigma, float) and 0 < self.sigma < 1, "student.sigma", self.sigma, "a fraction in (0, 1)")
         check(isinstance(self.pretrained, bool), "student.pretrained", self.pretrained, "true or false")
         check(self.fit in FITS, "student.fit", self.fit, "letterbox or squash")
-        limbs = get_skeleton(self.skeleton).limbs
-        check(bool(limbs), "student.skeleton", self.skeleton, "a joint set with limbs to predict")
+        object.__setattr__(self, "skeleton", _joint_set(self.skeleton))
         object.__setattr__(self, "input_size", tuple(size))
 
     @classmethod
@@ -96,8 +96,29 @@ class StudentConfig:
         """
         ignored = ("name", "pretrained", "input_size", "fit")
         names = [field.name for field in fields(self) if field.name not in ignored]
-        return [name for name in names if getattr(self, name) != getattr(other, name)]
+        different = [name for name in names if getattr(self, name) != getattr(other, name)]
+        if "skeleton" in different and _same_maps(self.skeleton, other.skeleton):
+            different.remove("skeleton")
+        return different
 
 
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _joint_set(value: object) -> str | dict[str, Any]:
+    """Check a joint set, and write the description of one in the same plain values whoever made it."""
+    check(isinstance(value, str | Mapping) and bool(value), "student.skeleton", value, "the name of a joint set")
+    if value == FROM_DATA:
+        return FROM_DATA
+    skeleton = get_skeleton(value)  # type: ignore[arg-type]
+    check(bool(skeleton.limbs), "student.skeleton", skeleton.name, "a joint set with limbs to predict")
+    return skeleton.name if isinstance(value, str) else skeleton.describe()
+
+
+def _same_maps(one: str | Mapping[str, Any], other: str | Mapping[str, Any]) -> bool:
+    """Tell whether two joint sets mean the same maps, channel by channel; ``data`` asks for none in particular."""
+    if FROM_DATA in (one, other):
+        return True
+    first, second = get_skeleton(one), get_skeleton(other)
+    return (first.joints, first.limbs) == (second.joints, second.limbs)

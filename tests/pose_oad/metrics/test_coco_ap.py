@@ -12,6 +12,7 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from pose_oad.metrics.coco_ap import average_precision, to_results
+from pose_oad.errors import UserError
 from pose_oad.skeleton import Skeleton, get_skeleton, map_keypoints
 
 COCO_17 = get_skeleton("coco-17")
@@ -61,7 +62,7 @@ def test_perfect_result_in_any_joint_set(name: str) -> None:
     assert math.isnan(scores["AP_medium"])  # 100 x 100 px is large
 
 
-def test_results_are_in_cocos_order_and_px() -> None:
+def test_results_are_in_the_joint_sets_order_and_cocos_px() -> None:
     skeleton = get_skeleton("coco-18")
     people = torch.zeros(1, 18, 3)
     people[0, skeleton.index("left_eye")] = torch.tensor([10.5, 20.5, 0.9])
@@ -69,14 +70,50 @@ def test_results_are_in_cocos_order_and_px() -> None:
     assert row["image_id"] == 7
     assert row["category_id"] == 1
     assert row["score"] == 0.25
-    assert row["keypoints"] == pytest.approx([0, 0, 0, 10, 20, 0.9, *[0] * 45])
+    at = 3 * skeleton.index("left_eye")
+    assert row["keypoints"] == pytest.approx([*[0] * at, 10, 20, 0.9, *[0] * (51 - at)])
 
 
 def test_missing_people_are_left_out() -> None:
     assert to_results(torch.zeros(2, 12, 3), torch.zeros(2), get_skeleton("body-12"), 1) == []
+
+
+def test_people_without_a_joint_that_is_evaluated_do_not_count() -> None:
+    skeleton = get_skeleton("coco-18")
     neck = torch.zeros(1, 18, 3)
-    neck[0, get_skeleton("coco-18").index("neck")] = 1  # not one of COCO's joints
-    assert to_results(neck, torch.ones(1), get_skeleton("coco-18"), 1) == []
+    neck[0, skeleton.index("neck")] = 1  # not one of COCO's joints
+    joints = person(50, 50)
+    results = to_results(neck, torch.full((1,), 2.0), skeleton, 1) + found(joints, 1, skeleton)
+    # Counted, the surer neck would be a false alarm and halve the precision.
+    assert average_precision(truth_of({1: [joints]}), results, skeleton)["AP"] == pytest.approx(1)
+
+
+def truth_with(joints: list[str], keypoints: Tensor, **category: Any) -> COCO:
+    """One person of 100 x 100 px in joints of one's own."""
+    truth = truth_of({1: [torch.full((17, 3), 2.0)]})
+    truth.dataset["categories"] = [{"id": 1, "name": "horse", "keypoints": joints, **category}]
+    truth.dataset["annotations"][0] |= {"keypoints": keypoints.flatten().tolist(), "num_keypoints": len(joints)}
+    return truth
+
+
+@pytest.mark.parametrize(("sigmas", "tail"), [(None, 0.089), ([0.1, 0.05], 0.05)])
+def test_joints_of_ones_own_by_hand(sigmas: list[float] | None, tail: float) -> None:
+    # Joints are the ground truth's own. The withers are where they should be (OKS 1), the tail is off by
+    # 2 sigma s sqrt(-2 ln 0.44): 0.44. Together 0.72, which passes the five thresholds from .50 to .70.
+    truth = truth_with(
+        ["withers", "tail"], torch.tensor([[10.0, 20, 2], [50, 60, 2]]), **({"sigmas": sigmas} if sigmas else {})
+    )
+    skeleton = Skeleton("horse", ("tail", "withers", "mane"))
+    shift = 2 * tail * SIDE * math.sqrt(-2 * math.log(0.44))
+    people = torch.tensor([[[50.5 + shift, 60.5, 0.9], [10.5, 20.5, 0.9], [0.0, 0.0, 0.0]]])
+    scores = average_precision(truth, to_results(people, torch.ones(1), skeleton, 1), skeleton)
+    assert scores["AP"] == pytest.approx(0.5)
+
+
+def test_joint_sets_that_name_nothing_in_common_are_refused() -> None:
+    truth = truth_with(["withers", "tail"], torch.ones(2, 3))
+    with pytest.raises(UserError, match="horse-2 and body-12 name no joint in common"):
+        average_precision(truth, [], get_skeleton("body-12"))
 
 
 @pytest.mark.parametrize("name", ["coco-17", "body-12"])

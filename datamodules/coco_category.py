@@ -1,0 +1,147 @@
+"""What a COCO file says of its joints: the category that is wanted, its joint set, its limbs, its OKS constants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pose_oad.errors import UserError, check, nearest
+from pose_oad.joint_names import joint_name
+from pose_oad.skeleton import SKELETONS, Skeleton, get_skeleton
+
+#: ``data.category``: every category that has keypoints, as if it were one.
+EVERY = "all"
+
+
+@dataclass(frozen=True)
+class Category:
+    """What is annotated: one category of a file, or several with the same joints, taken as one.
+
+    Attributes:
+        path: the annotation file
+        id: the id in the file (the first one's, of several)
+        ids: the ids in the file of all that are taken
+        name: its name
+        joints: joint set, names in the project's spelling, without limbs
+        limbs: ``skeleton`` as the file has it, pairs of joint numbers from 1; None where it has none
+        sigmas: OKS standard deviation of each joint where the file gives them
+    """
+
+    path: Path
+    id: int
+    ids: frozenset[int]
+    name: str
+    joints: Skeleton
+    limbs: Any
+    sigmas: tuple[float, ...] | None
+
+    def joint_set(self) -> Skeleton:
+        """Return the joint set with limbs, as a student can be trained on it.
+
+        The limbs are those of the file's ``skeleton``. Where it has none, they are those of the body (COCO's) whose
+        two ends the set holds.
+
+        Raises:
+            UserError: if the limbs are not pairs of the category's joints, or there are none.
+        """
+        if self.joints.name in SKELETONS and not self.limbs:
+            return self.joints
+        if self.limbs:
+            limbs = _read_limbs(self.limbs, len(self.joints), self.path, self.name)
+        else:
+            held = self.joints.joints
+            body = [limb for limb in get_skeleton("coco-17").limb_names if set(limb) <= set(held)]
+            limbs = tuple((held.index(start), held.index(end)) for start, end in body)
+        if not limbs:
+            raise UserError(
+                f"{self.path}: category {self.name} has no skeleton and no limb of the body can be told from its "
+                f'joints; expected "skeleton": [[1, 2], …], pairs of joint numbers from 1'
+            )
+        return Skeleton(f"{self.name}-{len(self.joints)}", self.joints.joints, limbs)
+
+
+def choose_category(categories: Sequence[Mapping[str, Any]], path: Path, wanted: str | None = None) -> Category:
+    """Find the category to train and evaluate on.
+
+    Args:
+        categories: the file's
+        path: the file
+        wanted: ``data.category``: a name; ``all`` for every category with keypoints, taken as one; None for "person",
+            or for the only one with keypoints
+
+    Raises:
+        UserError: if there is no such category, or its entry is not what it should be.
+    """
+    named = [category for category in categories if category.get("keypoints")]
+    names = [category.get("name") for category in categories]
+    if wanted == EVERY:
+        chosen = named
+    elif wanted is not None:
+        chosen = [category for category in named if category.get("name") == wanted]
+        if len(chosen) != 1:
+            close = nearest(wanted, [str(category.get("name")) for category in named])
+            raise UserError(f"data.category={wanted}: not one of those with keypoints in {path}{close}")
+    else:
+        people = [category for category in named if category.get("name") == "person"]
+        chosen = people or named
+        if len(chosen) > 1:
+            raise UserError(
+                f"{path}: several categories with keypoints, {names}; expected data.category, a name or all"
+            )
+    if not chosen:
+        raise UserError(f"{path}: categories {names}; expected one with keypoints, or one of these called person")
+    return _merged([_read_category(category, path) for category in chosen])
+
+
+def _read_category(entry: Mapping[str, Any], path: Path) -> Category:
+    number, name, spellings = entry.get("id"), str(entry.get("name")), entry["keypoints"]
+    if type(number) is not int:
+        raise UserError(f"{path}: id {number!r} of category {name}; expected a whole number")
+    written = isinstance(spellings, list) and all(isinstance(spelling, str) for spelling in spellings)
+    check(written, f"{path}: keypoints of category {name}", spellings, "a list of names")
+    joints = tuple(joint_name(spelling) for spelling in spellings)
+    for spelling, joint in zip(spellings, joints, strict=True):
+        check(bool(joint), f"{path}: keypoint of category {name}", repr(spelling), "a name")
+        if joints.count(joint) > 1:
+            same = [other for other, found in zip(spellings, joints, strict=True) if found == joint]
+            raise UserError(f"{path}: keypoints {same} of category {name} are the same joint, {joint}; expected one")
+    known = [skeleton for skeleton in SKELETONS.values() if skeleton.joints == joints]
+    skeleton = known[0] if known else Skeleton(f"{name}-{len(joints)}", joints)
+    sigmas = entry.get("sigmas")
+    if sigmas is not None:
+        listed = isinstance(sigmas, list) and len(sigmas) == len(joints)
+        positive = listed and all(isinstance(sigma, int | float) and 0 < sigma < 1 for sigma in sigmas)
+        check(positive, f"{path}: sigmas of category {name}", sigmas, f"{len(joints)} fractions in (0, 1)")
+        sigmas = tuple(map(float, sigmas))
+    return Category(path, number, frozenset([number]), name, skeleton, entry.get("skeleton"), sigmas)
+
+
+def _merged(categories: list[Category]) -> Category:
+    """Take categories with the same joints as one."""
+    first = categories[0]
+    for other in categories[1:]:
+        if other.joints != first.joints:
+            raise UserError(
+                f"data.category={EVERY}: categories {first.name} and {other.name} of {first.path} have different "
+                f"keypoints; expected the name of one"
+            )
+    ids = frozenset().union(*(category.ids for category in categories))
+    name = first.name if len(categories) == 1 else EVERY
+    joints = (
+        first.joints if first.joints.name in SKELETONS else Skeleton(f"{name}-{len(first.joints)}", first.joints.joints)
+    )
+    return Category(first.path, first.id, ids, name, joints, first.limbs, first.sigmas)
+
+
+def _read_limbs(limbs: Any, joints: int, path: Path, name: str) -> tuple[tuple[int, int], ...]:
+    """Turn COCO's pairs, which count joints from 1, into pairs of indices."""
+    accepted = f"pairs of different joint numbers from 1 to {joints}"
+    check(isinstance(limbs, list), f"{path}: skeleton of category {name}", limbs, accepted)
+    for limb in limbs:
+        pair = (
+            isinstance(limb, list) and len(limb) == 2 and all(type(end) is int and 1 <= end <= joints for end in limb)
+        )
+        check(pair and limb[0] != limb[1], f"{path}: limb in the skeleton of category {name}", limb, accepted)
+    return tuple((start - 1, end - 1) for start, end in limbs)
