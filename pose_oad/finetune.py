@@ -168,6 +168,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     from pose_oad.distillation import TrainingOptions
     from pose_oad.finetuning import FinetuneModule, Plateau
     from pose_oad.frame_store import check_memory
+    from pose_oad.joint_check import check_joint_sets
     from pose_oad.metrics.keypoints import MissingRule
     from pose_oad.students import StudentConfig, load_student
 
@@ -183,6 +184,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     sources = {part: _source(cfg, part) for part in ("train", "validation", "test")}
     teacher = make_teacher(cfg.teacher, sources["train"].skeleton, cfg.get("label_cache"))
     student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
+    check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=sources["train"].skeleton)
     stream = stream_options(cfg, sources["train"], student, teacher)
     loaders = {
         "train": WindowLoader(sources["train"], stream),

@@ -60,6 +60,7 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     from callbacks.timing import Timing
     from datamodules.stream import StreamDataModule
     from pose_oad.distillation import OnlineDistillation, TrainingOptions
+    from pose_oad.joint_check import check_joint_sets
     from pose_oad.metrics.keypoints import MissingRule
     from pose_oad.students import StudentConfig, load_student
 
@@ -74,6 +75,7 @@ def prepare(cfg: DictConfig) -> OnlineRun:
         raise UserError(f"strategy={strategy.name}: this stream has no ground truth; choose a strategy without it")
     teacher = make_teacher(cfg.teacher, source.skeleton, cfg.get("label_cache"), training.labels == "maps")
     student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
+    check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=source.skeleton)
     evaluation = PrequentialEvaluation(
         rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,8 +127,11 @@ def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
     from datamodules.augmentation import AugmentationConfig
     from datamodules.coco import CocoDataModule
     from pose_oad.pretraining import PretrainModule
+    from pose_oad.skeleton import FROM_DATA
 
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    if plain["student"]["skeleton"] == FROM_DATA:
+        plain["student"]["skeleton"] = _joint_set_of(plain["data"])
     module = PretrainModule(plain["student"], **plain["optimiser"], **plain["objective"])
     student = module.student
     data = CocoDataModule(
@@ -139,6 +143,16 @@ def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
         **plain["data"],
     )
     return module, data
+
+
+def _joint_set_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the joints and limbs that the training set names, in the plain values that a checkpoint carries."""
+    from datamodules.coco_tree import CocoTree
+
+    tree = CocoTree(Path(data["root"]), data["image_folder"])
+    skeleton = tree.category(data["train"], data["category"]).joint_set()
+    _LOG.info("student.skeleton=data: %s, %d limbs: %s", skeleton.name, len(skeleton.limbs), ", ".join(skeleton.joints))
+    return skeleton.describe()
 
 
 def _trainer(cfg: DictConfig, files: CheckpointFiles) -> Trainer:

@@ -109,8 +109,10 @@ def torso_length(labelled: Tensor, skeleton: Skeleton, scale: float = 1.0) -> Te
         scale: as in :func:`joint_errors`
 
     Returns:
-        px, shape (frames,); NaN where either joint has no label.
+        px, shape (frames,); NaN where either joint has no label, or the joint set lacks one.
     """
+    if not {"left_shoulder", "right_hip"} <= set(skeleton.joints):
+        return labelled.new_full((len(labelled),), torch.nan)
     shoulder, hip = labelled[:, skeleton.index("left_shoulder")], labelled[:, skeleton.index("right_hip")]
     length = torch.linalg.vector_norm(shoulder[:, :2] - hip[:, :2], dim=-1) * scale
     return length.where((shoulder[:, 2] > 0) & (hip[:, 2] > 0), torch.nan)
