@@ -1,0 +1,96 @@
+"""An ONNX file that fits its description."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pose_oad.errors import UserError, check
+from pose_oad.onnx_session import ORT_ERRORS, describe, first_line, open_session
+from pose_oad.teachers.described.spec import InputSpec, OutputSpec
+
+# How onnxruntime calls the types of input that a picture can be given in.
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
+          "tensor(int32)": np.int32}  # fmt: skip
+
+
+class DescribedNetwork:
+    """Run a network on pictures of its input's size, on a GPU where onnxruntime has one.
+
+    Args:
+        path: ONNX file with one input
+        seen: what it wants to see
+        said: what its outputs mean
+        batch_size: pictures per run; a file that takes one at a time gets one
+        threads: threads on a CPU; None leaves it to onnxruntime
+
+    Attributes:
+        size: width and height of the input, px
+
+    Raises:
+        UserError: if the file is missing, is no ONNX network, or is not what its description says.
+    """
+
+    def __init__(
+        self, path: Path, seen: InputSpec, said: OutputSpec, batch_size: int = 1, threads: int | None = None
+    ) -> None:
+        self._what, self._seen = f"teacher.path={path}", seen
+        self._session = open_session(path, threads, self._what)
+        inputs, outputs = self._session.get_inputs(), [node.name for node in self._session.get_outputs()]
+        shape = inputs[0].shape
+        fits = len(inputs) == 1 and inputs[0].type in _TYPES and len(shape) == 4
+        check(fits, "teacher.path", path, f"one image as input; it has {describe(self._session)}")
+        self._input, self._type = inputs[0].name, _TYPES[inputs[0].type]
+        self.size = self._size(shape)
+        self._batch_size = 1 if shape[0] == 1 else batch_size
+        self._outputs = list(said.names or outputs[: 2 if said.kind == "simcc" else 1])
+        missing = [name for name in self._outputs if name not in outputs]
+        check(not missing, "teacher.output.names", missing, f"outputs of {path}: {', '.join(outputs)}")
+
+    def _size(self, shape: list[int | str | None]) -> tuple[int, int]:
+        """Settle the input's size between file and description."""
+        height, width = shape[2:] if self._seen.layout == "nchw" else shape[1:3]
+        colours = shape[1] if self._seen.layout == "nchw" else shape[3]
+        declared = f"{self._what} declares {shape}"
+        planes = colours == 3 or not isinstance(colours, int)
+        check(planes, "teacher.input.layout", self._seen.layout, f"the other one: {declared}")
+        if self._seen.size is None:
+            if not isinstance(width, int) or not isinstance(height, int):
+                raise UserError(f"teacher.input.size=None: expected [width, height] in px, since {declared}")
+            return width, height
+        wanted = (self._seen.size[0], self._seen.size[1])
+        agrees = all(not isinstance(b, int) or a == b for a, b in zip(wanted, (width, height), strict=True))
+        check(agrees, "teacher.input.size", list(wanted), f"the file's own, or null: {declared}")
+        return wanted
+
+    def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
+        """Run the network.
+
+        Args:
+            pictures: RGB uint8, shape (pictures, height, width, 3), at least one
+
+        Returns:
+            The outputs described, float32, with the pictures along their first axis.
+
+        Raises:
+            UserError: if onnxruntime cannot run the file on them.
+        """
+        parts = [pictures[at : at + self._batch_size] for at in range(0, len(pictures), self._batch_size)]
+        try:
+            runs = [self._session.run(self._outputs, {self._input: self._prepare(part)}) for part in parts]
+        except ORT_ERRORS as error:
+            raise UserError(f"{self._what}: cannot be run; {first_line(error)}") from error
+        outputs = [np.concatenate(output).astype(np.float32) for output in zip(*runs, strict=True)]
+        for name, output in zip(self._outputs, outputs, strict=True):
+            if output.ndim < 2 or len(output) != len(pictures):
+                raise UserError(
+                    f"teacher.output.names={name}: expected a row for each of {len(pictures)} pictures; it has shape "
+                    f"{list(output.shape)}"
+                )
+        return outputs
+
+    def _prepare(self, pictures: np.ndarray) -> np.ndarray:
+        ordered = pictures[..., ::-1] if self._seen.channels == "bgr" else pictures
+        values = (ordered - np.array(self._seen.mean, np.float32)) / np.array(self._seen.std, np.float32)
+        return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if self._seen.layout == "nchw" else values, self._type)

@@ -1,0 +1,158 @@
+"""A pose network described in YAML as a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from pose_oad.cli import build
+from pose_oad.errors import check
+from pose_oad.geometry import FrameFit
+from pose_oad.joint_names import joint_name
+from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.teachers.described.crops import Crop, boxes_of
+from pose_oad.teachers.described.network import DescribedNetwork
+from pose_oad.teachers.described.outputs import read_people
+from pose_oad.teachers.described.spec import InputSpec, OutputSpec, read_spec
+
+
+class DescribedTeacher:
+    """An ONNX network that finds keypoints, whoever made it.
+
+    It looks at whole frames, or, behind a ``detector``, at one person at a time. Any other teacher can be the detector:
+    the boxes around its people are looked at.
+
+    Args:
+        path: ONNX file with one input, an image
+        joints: name of its joint set, or the names of its joints in their order
+        input: what it wants to see (:class:`~pose_oad.teachers.described.spec.InputSpec`)
+        output: what its outputs mean (:class:`~pose_oad.teachers.described.spec.OutputSpec`)
+        detector: configuration of the teacher that finds people; None shows the network the whole frame
+        padding: how much more than a detector's box is shown, a factor of its sides
+        height: behind a detector, height at which frames are kept, px
+        min_confidence: joints that the network is less sure of are not found
+        min_score: people with a smaller score are left out
+        batch_size: pictures per run of the network
+        threads: threads of the network on a CPU; None leaves it to onnxruntime
+
+    Raises:
+        UserError: if a value is refused, or the file is not what the description says.
+    """
+
+    uses_truth = False
+
+    def __init__(
+        self,
+        path: str | None,
+        joints: str | Sequence[str] = "coco-17",
+        input: Mapping[str, Any] | None = None,
+        output: Mapping[str, Any] | None = None,
+        detector: Mapping[str, Any] | None = None,
+        padding: float = 1.25,
+        height: int = 720,
+        min_confidence: float = 0.3,
+        min_score: float = 0.0,
+        batch_size: int = 8,
+        threads: int | None = None,
+    ) -> None:
+        check(bool(path), "teacher.path", path, "an ONNX file, as teacher.path=rtmpose.onnx")
+        for key, value in (("height", height), ("batch_size", batch_size)):
+            check(isinstance(value, int) and value >= 1, f"teacher.{key}", value, "1 or more")
+        check(padding > 0, "teacher.padding", padding, "a factor above 0")
+        for key, share in (("min_confidence", min_confidence), ("min_score", min_score)):
+            check(0 <= share <= 1, f"teacher.{key}", share, "a confidence in [0, 1]")
+        file = Path(str(path))
+        self.name, self.skeleton = f"{file.stem}", _joint_set(joints, file)
+        self._seen = read_spec(InputSpec, input or {}, "teacher.input")
+        self._said = read_spec(OutputSpec, output or {}, "teacher.output")
+        self._network = DescribedNetwork(file, self._seen, self._said, batch_size, threads)
+        self._detector: Teacher | None = (
+            build(OmegaConf.create(dict(detector)), without=["every"]) if detector else None
+        )
+        self._padding, self._height = padding, height
+        self._min_confidence, self._min_score = min_confidence, min_score
+        blank = np.zeros((1, *self._network.size[::-1], 3), np.uint8)
+        self._people(blank)  # what it gives must be what the description says
+
+    def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the size of the frame in the input, or behind a detector that at which it is kept, px."""
+        if self._detector is None:
+            return FrameFit.of(frame_size, self._network.size, self._seen.fit).content[2:]
+        height = min(self._height, frame_size[1])
+        return max(1, round(frame_size[0] * height / frame_size[1])), height
+
+    def label(self, request: TeacherRequest) -> Labels:
+        """Label frames with the people that the network finds, best first.
+
+        Raises:
+            ValueError: if the request has no images.
+            UserError: if the network cannot be run.
+        """
+        if request.images is None:
+            raise ValueError("a network as teacher needs images")
+        if not len(request.images):
+            return Labels(torch.zeros(0, 0, len(self.skeleton), 3))
+        crops = self._crops(request, request.images)
+        frame_of = [row for row, parts in enumerate(crops) for _ in parts]
+        placed = [crop for parts in crops for crop in parts]
+        frames: list[list[tuple[float, Tensor]]] = [[] for _ in crops]
+        if placed:
+            cut = [
+                crop.cut(request.images[row], self._network.size, self._seen.border)
+                for row, crop in zip(frame_of, placed, strict=True)
+            ]
+            for row, crop, people, scores in zip(frame_of, placed, *self._people(np.stack(cut)), strict=True):
+                found = (scores >= self._min_score) & (people[..., 2] > 0).any(-1)
+                frames[row] += zip(scores[found].tolist(), crop.to_picture(people[found]), strict=True)
+        return Labels(self._together(frames, request))
+
+    def _people(self, pictures: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Find people in the network's input: keypoints, px of it, and scores."""
+        keypoints, scores = read_people(self._network(pictures), self._said, len(self.skeleton), self._network.size)
+        return keypoints * (keypoints[..., 2:] >= self._min_confidence), scores
+
+    def _crops(self, request: TeacherRequest, images: np.ndarray) -> list[list[Crop]]:
+        """Say where the network looks, for every frame."""
+        if self._detector is None:
+            left, top = FrameFit.of(request.frame_size, self._network.size, self._seen.fit).content[:2]
+            return [[Crop(1.0, (left, top))] for _ in images]
+        wanted = self._detector.image_size(request.frame_size)
+        resized = [cv2.resize(image, wanted, interpolation=cv2.INTER_AREA) for image in images] if wanted else None
+        asked = TeacherRequest(
+            request.ids,
+            None if resized is None else np.stack(resized),
+            request.frame_size,
+            request.truth,
+            request.origin,
+        )
+        scale = images.shape[2] / request.frame_size[0]
+        return [
+            [Crop.around(box * scale, self._network.size, self._padding) for box in boxes_of(people)]
+            for people in self._detector.label(asked).keypoints
+        ]
+
+    def _together(self, frames: list[list[tuple[float, Tensor]]], request: TeacherRequest) -> Tensor:
+        """Stack the people of every frame, best first, in px of the original frame."""
+        keypoints = torch.zeros(len(frames), max(map(len, frames), default=0), len(self.skeleton), 3)
+        for row, people in enumerate(frames):
+            for place, (_, person) in enumerate(sorted(people, key=lambda one: -one[0])):
+                keypoints[row, place] = person
+        width, height = self.image_size(request.frame_size)
+        scale = keypoints.new_tensor([request.frame_size[0] / width, request.frame_size[1] / height, 1.0])
+        return keypoints * scale * (keypoints[..., 2:] > 0)
+
+
+def _joint_set(joints: str | Sequence[str], file: Path) -> Skeleton:
+    if isinstance(joints, str):
+        return get_skeleton(joints)
+    names = tuple(joint_name(str(joint)) for joint in joints)
+    check(len(set(names)) == len(names) > 0, "teacher.joints", list(joints), "a joint set, or different joint names")
+    return Skeleton(f"of {file.stem}", names)
