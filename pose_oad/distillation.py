@@ -177,6 +177,8 @@ class _Targets:
         if labels.confidence_maps is not None:
             self._maps, known, limbs = match_maps(labels, student.skeleton)
             self._known = known.expand(len(self._keypoints), -1)
+            if labels.unusable is not None:
+                self._known = self._known & ~labels.unusable.unsqueeze(1)
             self.known_limbs = limbs.to(self._device)
         elif len(self._keypoints) * _map_bytes(student) <= _KEPT_BYTES:
             self._maps = self._render(self._keypoints)
@@ -198,7 +200,8 @@ def labelled_people(
     """Turn a teacher's people into what a student is to learn.
 
     A joint that is missing in one person of a frame is unknown there, not absent: its maps do not count. A frame
-    without a person is background, where every joint is known to be absent.
+    without a person is background, where every joint is known to be absent, unless its labels are unusable: then
+    nothing is known.
 
     Args:
         labels: labels of the window's chosen frames
@@ -212,6 +215,8 @@ def labelled_people(
     keypoints = map_keypoints(labels.keypoints, labels.skeleton, skeleton)
     person = (keypoints[..., 2] > 0).any(-1, keepdim=True)
     known = ~(person & (keypoints[..., 2] == 0)).any(1) & supplied
+    if labels.unusable is not None:
+        known &= ~labels.unusable.unsqueeze(1)
     return window.to_input(keypoints, window.selected), known
 
 

@@ -47,12 +47,15 @@ class Labels:
         part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns), x then y component
         counts: what happened to these frames, by the name under which a run adds it up and logs it, as
             ``{"labels_from_cache": 3}``
+        unusable: frames about which the keypoints say too little to learn from, not even that nobody is there: no label
+            was made, or somebody in them was rejected; bool, shape (frames,). None: no such frame
     """
 
     keypoints: Tensor
     confidence_maps: Tensor | None = None
     part_affinity_fields: Tensor | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    unusable: Tensor | None = None
 
 
 class Teacher(Protocol):

@@ -24,12 +24,14 @@ class WindowLabels:
         keypoints: people of each frame, best first, original px, shape (frames, people, joints, 3)
         confidence_maps: the teacher's maps on the student's map grid, shape (frames, joints, rows, columns), where kept
         part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns)
+        unusable: frames that teach nothing, bool, shape (frames,); None: no such frame
     """
 
     skeleton: Skeleton
     keypoints: Tensor
     confidence_maps: Tensor | None = None
     part_affinity_fields: Tensor | None = None
+    unusable: Tensor | None = None
 
     def person(self, skeleton: Skeleton) -> Tensor:
         """Return the best person of each frame in another joint set.
@@ -44,8 +46,8 @@ class WindowLabels:
     def take(self, rows: np.ndarray) -> WindowLabels:
         """Return the labels of some of the frames, by row."""
         index = torch.from_numpy(rows)
-        maps = (part if part is None else part[index] for part in (self.confidence_maps, self.part_affinity_fields))
-        return WindowLabels(self.skeleton, self.keypoints[index], *maps)
+        others = (self.confidence_maps, self.part_affinity_fields, self.unusable)
+        return WindowLabels(self.skeleton, self.keypoints[index], *(None if o is None else o[index] for o in others))
 
 
 class LabelDesk:
@@ -112,12 +114,11 @@ class LabelDesk:
 
     def _keep(self, labels: Labels, segment: Segment) -> WindowLabels:
         if self.map_size is None or labels.confidence_maps is None or labels.part_affinity_fields is None:
-            return WindowLabels(self.teacher.skeleton, labels.keypoints)
+            return WindowLabels(self.teacher.skeleton, labels.keypoints, unusable=labels.unusable)
         maps = resample_to_input(labels.confidence_maps, segment.fit, self.map_size)
         fields = resample_to_input(labels.part_affinity_fields.flatten(1, 2), segment.fit, self.map_size)
-        return WindowLabels(
-            self.teacher.skeleton, labels.keypoints, maps, fields.unflatten(1, labels.part_affinity_fields.shape[1:3])
-        )
+        fields = fields.unflatten(1, labels.part_affinity_fields.shape[1:3])
+        return WindowLabels(self.teacher.skeleton, labels.keypoints, maps, fields, labels.unusable)
 
 
 def _stack(parts: list[WindowLabels]) -> WindowLabels:
@@ -129,6 +130,10 @@ def _stack(parts: list[WindowLabels]) -> WindowLabels:
     )
     maps = [part.confidence_maps for part in parts if part.confidence_maps is not None]
     fields = [part.part_affinity_fields for part in parts if part.part_affinity_fields is not None]
+    unusable = None
+    if any(part.unusable is not None for part in parts):
+        usable = (part.keypoints.new_zeros(len(part.keypoints), dtype=torch.bool) for part in parts)
+        unusable = torch.cat([u if p.unusable is None else p.unusable for p, u in zip(parts, usable, strict=True)])
     return WindowLabels(
-        parts[0].skeleton, keypoints, torch.cat(maps) if maps else None, torch.cat(fields) if fields else None
+        parts[0].skeleton, keypoints, torch.cat(maps) if maps else None, torch.cat(fields) if fields else None, unusable
     )
