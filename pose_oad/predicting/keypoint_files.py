@@ -143,7 +143,7 @@ class CocoFile:
 
     def write(self, number: int, poses: FramePoses) -> None:
         """Add the people of a frame that have any of COCO's joints."""
-        people = map_keypoints(poses.keypoints, self._skeleton, self._coco)
+        people = map_keypoints(poses.keypoints, self._skeleton, self._coco).clone()  # it may be the poses themselves
         found = people[..., 2:] > 0
         people[..., :2] = (people[..., :2] - COCO_PIXEL_CENTRE) * found
         image = self._ids[number] if self._ids else number
