@@ -1,0 +1,122 @@
+"""What teachers share whose labels were made elsewhere: reading their JSON, and frames of which a file says nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from pose_oad.errors import UserError, check
+from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.teachers.base import Labels
+from pose_oad.window import Origin
+
+#: What becomes of a frame without labels: the run stops; it teaches nothing; it is background.
+MISSING = ("refuse", "skip", "nobody")
+
+
+def check_options(skeleton: str | Mapping[str, Any], first: int, missing: str) -> Skeleton:
+    """Refuse values that no teacher of this kind takes.
+
+    Args:
+        skeleton: name or description of a joint set
+        first: number that the files give to a video's first frame
+        missing: one of :data:`MISSING`
+
+    Returns:
+        The joint set.
+
+    Raises:
+        UserError: naming the config key.
+    """
+    whole = isinstance(first, int) and not isinstance(first, bool)
+    check(whole and first >= 0, "teacher.first", first, "a whole number, 0 or more")
+    check(missing in MISSING, "teacher.missing", missing, ", ".join(MISSING))
+    return get_skeleton(skeleton)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: if it cannot be read, or is damaged; it names the file.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged, or no JSON file ({error})") from error
+
+
+def read_people(lists: Sequence[object], joints: int, path: Path) -> np.ndarray:
+    """Turn lists of x, y and confidence of one joint after another into an array.
+
+    Args:
+        lists: a list for each person
+        joints: number of joints that each must have
+        path: the file they are from
+
+    Returns:
+        float64, shape (people, joints, 3).
+
+    Raises:
+        UserError: if a list holds something else; it names the file.
+    """
+    for row in lists:
+        if not isinstance(row, list) or len(row) != 3 * joints:
+            given = f"{len(row)} numbers" if isinstance(row, list) else type(row).__name__
+            raise UserError(f"{path}: keypoints of {given}: expected {3 * joints}, three for each of {joints} joints")
+        if not {type(value) for value in row} <= {int, float}:
+            raise UserError(f"{path}: keypoints that are not numbers")
+    try:
+        people = np.array(lists, dtype=np.float64).reshape(len(lists), joints, 3)
+    except OverflowError as error:
+        raise UserError(f"{path}: keypoints beyond every frame") from error
+    if not (np.abs(people) < np.finfo(np.float32).max).all():  # false for what is not a number, too
+        raise UserError(f"{path}: keypoints that are not finite")
+    return people
+
+
+def assemble(frames: Sequence[np.ndarray | None], missing: str, joints: int, source: str) -> Labels:
+    """Put the people of some frames together.
+
+    Args:
+        frames: people of each frame, best first, shape (people, joints, 3), px; None where nothing is known of it
+        missing: what becomes of those, one of :data:`MISSING`
+        joints: number of joints
+        source: whose labels these are and which frames are asked for, for the error
+
+    Returns:
+        The labels; they count ``labels_missing``.
+
+    Raises:
+        UserError: if there is a frame without labels, and it is to be refused.
+    """
+    unlabelled = torch.tensor([people is None for people in frames], dtype=torch.bool)
+    count = int(unlabelled.sum())
+    if count and missing == "refuse":
+        raise UserError(
+            f"{source}: {count} of {len(frames)} frames have no labels; expected labels of every frame, or "
+            "teacher.missing=skip (such frames teach nothing) or nobody (they are background)"
+        )
+    nobody = np.zeros((0, joints, 3))
+    people = [torch.from_numpy(nobody if part is None else part).float() for part in frames]
+    keypoints = pad_sequence(people, batch_first=True) if people else torch.zeros(0, 0, joints, 3)
+    return Labels(keypoints, unusable=unlabelled if missing == "skip" else None, counts={"labels_missing": count})
+
+
+def known_origin(origin: Origin | None, source: str) -> tuple[Origin, Path]:
+    """Return where frames come from, and their file or folder.
+
+    Raises:
+        UserError: if nobody knows, or they come from a camera, whose frames have no labels beforehand.
+    """
+    if origin is None or origin.path is None:
+        raise UserError(f"{source}: labels made beforehand fit recorded frames only; expected a video file or images")
+    return origin, origin.path

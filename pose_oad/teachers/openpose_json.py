@@ -1,0 +1,120 @@
+"""OpenPose's JSON files as a teacher: what ``--write_json`` said about every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pose_oad.errors import UserError, check
+from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.label_files import assemble, check_options, known_origin, read_json, read_people
+from pose_oad.teachers.openpose_folder import OpenPoseFiles
+
+# Joint sets by the length of a person's list.
+_SETS = {3 * len(get_skeleton(name)): name for name in ("body-25", "coco-18")}
+# OpenPose's flag --keypoint_scale, as far as the frame's own size can be told from it.
+_PIXELS, _ZERO_TO_ONE, _PLUS_MINUS_ONE = 0, 3, 4
+
+
+class OpenPoseJsonTeacher:
+    """Label frames with what OpenPose wrote about them, a JSON file a frame.
+
+    OpenPose's px are ours: it adds half a px to the index of a heat map's peak, so that (0.5, 0.5) is the centre of the
+    first pixel (its ``nmsOffset``). Its normalised coordinates are px divided by the frame's sides less 1
+    (``KeypointScaler``). People stand in the order of their mean confidence.
+
+    Args:
+        folder: where the files are, see :class:`~pose_oad.teachers.openpose_folder.OpenPoseFiles`
+        skeleton: joint set of the files; None: 25 joints or COCO's 18, whichever the first person has
+        keypoint_scale: what OpenPose was called with: 0 (px of the frame), 3 (0 to 1) or 4 (-1 to 1)
+        first: number that the files give to a video's first frame
+        missing: what becomes of a frame without a file: ``refuse``, ``skip`` or ``nobody``
+
+    Raises:
+        UserError: if a value is refused, or there are no such files.
+    """
+
+    uses_truth = False
+
+    def __init__(
+        self,
+        folder: str | None,
+        skeleton: str | Mapping[str, Any] | None = None,
+        keypoint_scale: int = _PIXELS,
+        first: int = 0,
+        missing: str = "refuse",
+    ) -> None:
+        check(bool(folder), "teacher.folder", folder, "the folder that OpenPose's --write_json wrote")
+        scales = (_PIXELS, _ZERO_TO_ONE, _PLUS_MINUS_ONE)
+        check(keypoint_scale in scales, "teacher.keypoint_scale", keypoint_scale, "0 (px), 3 (0 to 1) or 4 (-1 to 1)")
+        self._files = OpenPoseFiles(Path(str(folder)))
+        self._folder, self._scale, self._first, self._missing = folder, keypoint_scale, first, missing
+        self.skeleton: Skeleton = check_options(skeleton or self._recognise(), first, missing)
+        self.name = f"openpose_json:{Path(str(folder)).name}"
+
+    def image_size(self, frame_size: tuple[int, int]) -> None:
+        """Return None: it reads no pixels."""
+        return
+
+    def label(self, request: TeacherRequest) -> Labels:
+        """Read the files of some frames.
+
+        Raises:
+            UserError: if a file is missing or damaged, or has another joint set than the first.
+        """
+        source = f"teacher.folder={self._folder}"
+        origin, path = known_origin(request.origin, source)
+        files = self._files.find(origin, path, self._first)
+        frames = [None if file is None else self._people(file, request.frame_size) for file in files]
+        return assemble(frames, self._missing, len(self.skeleton), f"{source}: {origin.clip}")
+
+    def _recognise(self) -> str:
+        """Tell the joint set from the first person in any file."""
+        for file in self._files:
+            for keypoints in _listed(file):
+                length = len(keypoints) if isinstance(keypoints, list) else 0
+                if length not in _SETS:
+                    raise UserError(f"{file}: a person of {length} numbers: expected 75 (body-25) or 54 (coco-18)")
+                return _SETS[length]
+        raise UserError(f"teacher.skeleton=None: nobody in any file of {self._folder}; expected body-25 or coco-18")
+
+    def _people(self, file: Path, frame_size: tuple[int, int]) -> np.ndarray:
+        """Read the people of one file, shape (people, joints, 3), px of the frame."""
+        people = read_people(_listed(file), len(self.skeleton), file)
+        found = people[..., 2] > 0
+        self._check_scale(people[found][:, :2], file)
+        if self._scale == _PLUS_MINUS_ONE:
+            people[..., :2] = (people[..., :2] + 1) / 2
+        if self._scale != _PIXELS:
+            people[..., :2] *= np.array(frame_size) - 1
+        people[~found] = 0.0
+        return people[np.argsort(-people[..., 2].mean(-1), kind="stable")]
+
+    def _check_scale(self, located: np.ndarray, file: Path) -> None:
+        """Refuse coordinates, shape (joints, 2), that are plainly of another scale."""
+        largest = np.abs(located).max(initial=0)
+        if self._scale == _PIXELS and len(located) > 1 and largest <= 1:
+            raise UserError(
+                f"{file}: all coordinates lie between -1 and 1; expected px, or teacher.keypoint_scale=3 or 4"
+            )
+        if self._scale != _PIXELS and largest > 2:
+            raise UserError(
+                f"{file}: a coordinate of {largest:g} with teacher.keypoint_scale={self._scale}; expected 0 (px)"
+            )
+
+
+def _listed(file: Path) -> list[object]:
+    """Return the list of body keypoints of everybody in a file who has one."""
+    content = read_json(file)
+    people = content.get("people") if isinstance(content, dict) else None
+    if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
+        raise UserError(f"{file}: no list of people; expected a file of OpenPose's --write_json")
+    # Without the suffix before version 1.2.
+    listed = [person.get("pose_keypoints_2d", person.get("pose_keypoints")) for person in people]
+    if any(keypoints is None for keypoints in listed):
+        raise UserError(f"{file}: a person without pose_keypoints_2d")
+    return [keypoints for keypoints in listed if keypoints != []]
