@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
 from pose_oad.errors import UserError
-from pose_oad.skeleton import SKELETONS, get_skeleton, joint_map, map_keypoints
+from pose_oad.skeleton import SKELETONS, Skeleton, get_skeleton, joint_map, map_keypoints
 
 # left/right index of each body joint in each set, from the data sets' own documentation
 TABLE = {
@@ -88,8 +90,6 @@ def test_mapping_there_and_back_keeps_common_joints() -> None:
 
 
 def test_sets_without_a_common_joint_are_refused() -> None:
-    from pose_oad.skeleton import Skeleton
-
     with pytest.raises(UserError, match="hand-1 and body-12 have no joint in common"):
         joint_map(Skeleton("hand-1", ("thumb",)), get_skeleton("body-12"))
 
@@ -99,3 +99,41 @@ def test_unknown_names_get_the_nearest() -> None:
         get_skeleton("coco17")
     with pytest.raises(UserError, match="did you mean 'left_knee'"):
         get_skeleton("coco-17").index("leftknee")
+
+
+def test_names_tell_whether_a_mirror_image_can_be_labelled() -> None:
+    assert all(skeleton.sided for skeleton in SKELETONS.values())
+    for joints in (("thumb", "index"), ("nose", "left_ear"), ("left_ear", "right_eye")):
+        skeleton = Skeleton("odd", joints)
+        assert not skeleton.sided
+        assert skeleton.flip == (0, 1)
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
+def test_a_description_is_read_back(skeleton) -> None:
+    values = json.loads(json.dumps(skeleton.describe()))
+    assert get_skeleton(values) == skeleton
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"joints": ["a", "a"]}, r"skeleton\.joints=\['a', 'a'\]: expected a list of different names"),
+        ({"joints": []}, r"skeleton\.joints=\[\]"),
+        ({"joints": "ab"}, r"skeleton\.joints=ab"),
+        ({"limbs": [["a", "c"]]}, r"skeleton\.limbs=\['a', 'c'\]: expected pairs of two of its joints"),
+        ({"limbs": [["a", "a"]]}, r"skeleton\.limbs=\['a', 'a'\]"),
+        ({"limbs": [[0, 1]]}, r"skeleton\.limbs=\[0, 1\]"),
+        ({"limbs": [["a", ["b"]]]}, r"skeleton\.limbs="),
+        ({"name": ""}, r"skeleton\.name=: expected a name"),
+        ({"colour": "red"}, r"skeleton=\['colour', 'joints', 'limbs', 'name'\]: expected name, joints and limbs"),
+    ],
+)
+def test_a_description_of_no_joint_set_is_refused(change: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        get_skeleton({"name": "own", "joints": ["a", "b"], "limbs": [["a", "b"]], **change})
+
+
+def test_the_data_has_a_joint_set_only_where_it_is_read() -> None:
+    with pytest.raises(UserError, match="skeleton=data: stands for"):
+        get_skeleton("data")
