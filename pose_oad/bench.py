@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Sections that take several minutes: measured when asked for by name.
-LONG = ("study",)
+LONG = ("study", "openpose")
 
 
 def main(cfg: DictConfig) -> list[Figure]:
@@ -94,6 +94,7 @@ def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
     from pose_oad.benchmarks.maps import bench_maps
     from pose_oad.benchmarks.memory import bench_memory
     from pose_oad.benchmarks.online_loop import bench_online_loop
+    from pose_oad.benchmarks.openpose import bench_openpose
     from pose_oad.benchmarks.predict import bench_predict
     from pose_oad.benchmarks.stream import bench_stream
     from pose_oad.benchmarks.study import bench_study
@@ -111,6 +112,7 @@ def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
         "predict": bench_predict,
         "memory": bench_memory,
         "study": bench_study,
+        "openpose": bench_openpose,
     }
 
 
