@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pose_oad.errors import check
 from pose_oad.geometry import FrameFit
 from pose_oad.maps import decode_people
 from pose_oad.skeleton import Skeleton
@@ -43,6 +44,22 @@ class PaddedMaps(NamedTuple):
 
     maps: Tensor
     size: tuple[int, int]
+
+
+def check_options(height: int, batch_size: int, enlarge: int) -> None:
+    """Check the options that all of these teachers have.
+
+    Args:
+        height: height to which frames are resized, px, a multiple of ``STRIDE``
+        batch_size: frames per run of the network
+        enlarge: cells in which people are looked for, along each axis, per cell of the network's maps
+
+    Raises:
+        UserError: for the first that is out of range.
+    """
+    for key, value in (("height", height), ("batch_size", batch_size), ("enlarge", enlarge)):
+        step, accepted = (STRIDE, f"a multiple of {STRIDE}, px") if key == "height" else (1, "1 or more")
+        check(isinstance(value, int) and value >= 1 and value % step == 0, f"teacher.{key}", value, accepted)
 
 
 def field_channels(skeleton: Skeleton) -> list[int]:

@@ -12,8 +12,8 @@ from pose_oad.exporting.metadata import is_exported
 from pose_oad.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.bottom_up import (
-    STRIDE,
     PaddedMaps,
+    check_options,
     field_channels,
     label_frames,
     order_channels,
@@ -70,12 +70,11 @@ class OnnxTeacher:
         enlarge: int = 2,
     ) -> None:
         check(bool(path), "teacher.path", path, "an ONNX file, as teacher.path=teacher.onnx")
-        check(_whole(height) and height % STRIDE == 0, "teacher.height", height, f"a multiple of {STRIDE}, px")
-        check(_whole(batch_size), "teacher.batch_size", batch_size, "1 or more")
-        check(threads is None or _whole(threads), "teacher.threads", threads, "1 or more, or null")
+        check_options(height, batch_size, enlarge)
+        whole = isinstance(threads, int) and threads >= 1
+        check(threads is None or whole, "teacher.threads", threads, "1 or more, or null")
         check(channels in ("bgr", "rgb"), "teacher.channels", channels, "bgr or rgb")
         check(scale > 0, "teacher.scale", scale, "more than 0")
-        check(_whole(enlarge), "teacher.enlarge", enlarge, "1 or more")
         self._exported = ExportedTeacher(Path(str(path)), batch_size, threads) if is_exported(Path(str(path))) else None
         if self._exported is not None:
             self.name, self.skeleton = self._exported.name, self._exported.skeleton
@@ -110,7 +109,3 @@ class OnnxTeacher:
         heat_maps, fields = (torch.from_numpy(output) for output in self._network(padded.contiguous().numpy()))
         maps = torch.cat([heat_maps[:, : len(self.skeleton)], fields[:, _FIELD_CHANNELS]], 1)
         return [PaddedMaps(maps, (images.shape[2], images.shape[1]))]
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and value >= 1

@@ -61,11 +61,12 @@ class OpenPoseCoco18(nn.Module):
             fields in OpenPose's channel order, shape (images, 38, height / 8, width / 8).
         """
         trunk = self.trunk(images)
-        fields = heat_maps = None
-        for stage in map(_branches, self.stages):
-            seen = trunk if fields is None or heat_maps is None else torch.cat([fields, heat_maps, trunk], 1)
-            fields, heat_maps = stage["L1"](seen), stage["L2"](seen)
-        return cast(Tensor, heat_maps), cast(Tensor, fields)
+        maps: list[Tensor] = []
+        for stage in self.stages:
+            seen = torch.cat([*maps, trunk], 1)
+            maps = [branch(seen) for branch in cast(nn.ModuleDict, stage).values()]
+        fields, heat_maps = maps
+        return heat_maps, fields
 
 
 class OpenPoseBody25(nn.Module):
@@ -191,7 +192,3 @@ def _stack(inputs: int, layers: Iterable[_Layer]) -> nn.Sequential:
             modules[name.replace("conv", "prelu")] = nn.PReLU(channels)
         inputs = channels
     return nn.Sequential(modules)
-
-
-def _branches(stage: nn.Module) -> nn.ModuleDict:
-    return cast(nn.ModuleDict, stage)

@@ -13,8 +13,8 @@ from pose_oad.errors import UserError, check
 from pose_oad.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.bottom_up import (
-    STRIDE,
     PaddedMaps,
+    check_options,
     field_channels,
     label_frames,
     order_channels,
@@ -60,13 +60,11 @@ class OpenPoseTeacher:
         enlarge: int = 2,
     ) -> None:
         check(bool(path), "teacher.path", path, "a file of OpenPose's weights, as teacher.path=body_pose_model.pth")
-        check(_whole(height) and height % STRIDE == 0, "teacher.height", height, f"a multiple of {STRIDE}, px")
+        check_options(height, batch_size, enlarge)
         several = isinstance(scales, Sequence) and not isinstance(scales, str) and len(scales) > 0
         accepted = "one factor or several in (0, 4], as [1.0,0.5]"
         check(several and all(_is_factor(scale) for scale in scales), "teacher.scales", scales, accepted)
-        check(_whole(batch_size), "teacher.batch_size", batch_size, "1 or more")
         check(precision in _PRECISIONS, "teacher.precision", precision, " or ".join(_PRECISIONS))
-        check(_whole(enlarge), "teacher.enlarge", enlarge, "1 or more")
         built = load_openpose(Path(str(path)), network)
         self.skeleton = get_skeleton(built.skeleton_name)
         self.name = f"openpose:{self.skeleton.name}"
@@ -91,20 +89,9 @@ class OpenPoseTeacher:
         size = self.image_size(request.frame_size)
         return label_frames(self._predict, request, size, self.skeleton, self._batch_size, self._enlarge)
 
-    def prepare(self, images: Tensor) -> Tensor:
-        """Turn frames into the network's input at their own scale, but for the padding.
-
-        Args:
-            images: RGB, uint8, shape (frames, height, width, 3)
-
-        Returns:
-            BGR, (value of 0 to 255) / 256 - 0.5, on the network's device, shape (frames, 3, height, width).
-        """
-        return order_channels(images.to(self._device), bgr=True).div_(256).sub_(0.5)
-
     def _predict(self, images: Tensor) -> list[PaddedMaps]:
         """Run the network at every scale on frames that have the size of the largest."""
-        largest = self.prepare(images)
+        largest = prepare(images.to(self._device))
         size = (images.shape[2], images.shape[1])
         seen = []
         for height in self._heights:
@@ -116,6 +103,18 @@ class OpenPoseTeacher:
             maps = torch.cat([heat_maps[:, : len(self.skeleton)], fields[:, self._fields]], 1).float()
             seen.append(PaddedMaps(maps, (width, height)))
         return seen
+
+
+def prepare(images: Tensor) -> Tensor:
+    """Turn frames into what the networks take, but for the padding.
+
+    Args:
+        images: RGB, uint8, shape (frames, height, width, 3)
+
+    Returns:
+        BGR, (value of 0 to 255) / 256 - 0.5, shape (frames, 3, height, width).
+    """
+    return order_channels(images, bgr=True).div_(256).sub_(0.5)
 
 
 def _device(name: str) -> torch.device:
@@ -133,10 +132,6 @@ def _device(name: str) -> torch.device:
             f"teacher.device={name}: expected a torch device that is there, as cpu or cuda ({reason})"
         ) from error
     return device
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and value >= 1
 
 
 def _is_factor(value: object) -> bool:

@@ -115,6 +115,7 @@ def test_every_wrong_tensor_is_named(tmp_path: Path) -> None:
         ({"conv1_1.bias": torch.zeros(())}, r"conv1_1\.bias has the shape \[1\], not \[64\]"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
 def test_tensors_that_are_none_are_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     path = save(HOLLOW["body-25"] | change, tmp_path / "net.pth")
     with pytest.raises(UserError, match=f"teacher.path=.*net.pth: .*{said}"):
