@@ -107,32 +107,34 @@ def _read_category(entry: Mapping[str, Any], path: Path) -> Category:
         if joints.count(joint) > 1:
             same = [other for other, found in zip(spellings, joints, strict=True) if found == joint]
             raise UserError(f"{path}: keypoints {same} of category {name} are the same joint, {joint}; expected one")
-    known = [skeleton for skeleton in SKELETONS.values() if skeleton.joints == joints]
-    skeleton = known[0] if known else Skeleton(f"{name}-{len(joints)}", joints)
     sigmas = entry.get("sigmas")
     if sigmas is not None:
         listed = isinstance(sigmas, list) and len(sigmas) == len(joints)
         positive = listed and all(isinstance(sigma, int | float) and 0 < sigma < 1 for sigma in sigmas)
         check(positive, f"{path}: sigmas of category {name}", sigmas, f"{len(joints)} fractions in (0, 1)")
         sigmas = tuple(map(float, sigmas))
-    return Category(path, number, frozenset([number]), name, skeleton, entry.get("skeleton"), sigmas)
+    return Category(path, number, frozenset([number]), name, _named(joints, name), entry.get("skeleton"), sigmas)
 
 
 def _merged(categories: list[Category]) -> Category:
     """Take categories with the same joints as one."""
     first = categories[0]
     for other in categories[1:]:
-        if other.joints != first.joints:
+        if other.joints.joints != first.joints.joints:
             raise UserError(
                 f"data.category={EVERY}: categories {first.name} and {other.name} of {first.path} have different "
                 f"keypoints; expected the name of one"
             )
     ids = frozenset().union(*(category.ids for category in categories))
     name = first.name if len(categories) == 1 else EVERY
-    joints = (
-        first.joints if first.joints.name in SKELETONS else Skeleton(f"{name}-{len(first.joints)}", first.joints.joints)
-    )
+    joints = _named(first.joints.joints, name)
     return Category(first.path, first.id, ids, name, joints, first.limbs, first.sigmas)
+
+
+def _named(joints: tuple[str, ...], category: str) -> Skeleton:
+    """Recognise a joint set of the project, or name a new one after its category."""
+    known = [skeleton for skeleton in SKELETONS.values() if skeleton.joints == joints]
+    return known[0] if known else Skeleton(f"{category}-{len(joints)}", joints)
 
 
 def _read_limbs(limbs: Any, joints: int, path: Path, name: str) -> tuple[tuple[int, int], ...]:

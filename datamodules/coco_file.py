@@ -182,7 +182,8 @@ def _keypoints(entries: Sequence[dict[str, Any]], joints: int, path: Path) -> np
                 f"the category's {joints} keypoints"
             )
     try:
-        stacked = np.array(rows, np.float32).reshape(-1, joints, 3)
+        with np.errstate(over="ignore"):
+            stacked = np.array(rows, np.float32).reshape(-1, joints, 3)
     except (ValueError, TypeError, OverflowError):
         stacked = None
     if stacked is None or not np.isfinite(stacked).all():

@@ -108,7 +108,8 @@ def _polygon(polygon: object) -> np.ndarray | None:
     if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
         return None
     try:
-        points = np.array(polygon, np.float32).reshape(-1, 2)
+        with np.errstate(over="ignore"):
+            points = np.array(polygon, np.float32).reshape(-1, 2)
     except (ValueError, TypeError, OverflowError):
         return None
     # Also false for what is not a number at all.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from datamodules.augmentation import AugmentationConfig
 from datamodules.coco import CocoDataModule, PoseBatch
 from datamodules.coco_index import CocoIndex
+from datamodules.coco_tree import CocoTree
 from pose_oad.errors import UserError
 from pose_oad.geometry import FrameFit
 from pose_oad.metrics.coco_ap import average_precision, to_results
@@ -210,6 +212,99 @@ def test_real_photographs(real_data: Path) -> None:
         assert area.shape == image.size[::-1]
 
 
+def test_images_that_are_missing_can_be_skipped(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tree / "val2017" / "9.jpg").unlink()
+    with pytest.raises(
+        UserError, match=r"9\.jpg: no such image, .*\(1 of its 2 images are missing\); data\.missing_images=skip"
+    ):
+        _data(tree)
+    with caplog.at_level(logging.WARNING):
+        split = _data(tree, missing_images="skip")
+    assert [message.partition(": ")[2] for message in caplog.messages] == [
+        f"1 of its 2 images are not in {tree / 'val2017'}; left out, the first is 9.jpg"
+    ]
+    assert [image.id for image in split.validation.images] == [7]
+    assert split.ground_truth.getImgIds() == [7]
+    assert {person["image_id"] for person in split.ground_truth.anns.values()} == {7}
+    assert len(split.training.images) == 2
+    people = torch.from_numpy(split.validation.images[0].keypoints)
+    results = to_results(people, torch.ones(1), BODY, 7)
+    assert average_precision(split.ground_truth, results, BODY)["AP"] == pytest.approx(1.0)
+
+
+def test_a_set_without_any_of_its_images_is_refused(tree: Path) -> None:
+    for number in (7, 9):
+        (tree / "val2017" / f"{number}.jpg").unlink()
+    with pytest.raises(UserError, match="val2017: none of the images that"):
+        _data(tree, missing_images="skip")
+
+
+def test_images_lie_in_folders_of_their_own(tree: Path) -> None:
+    for split in ("train2017", "val2017"):
+        (tree / split / "deep").mkdir()
+        (tree / split / "9.jpg").rename(tree / split / "deep" / "9.jpg")
+    data = _dataset()
+    data["images"][1]["file_name"] = "deep/9.jpg"
+    (tree / "pose.json").write_text(json.dumps(data))
+    split = _data(tree, train="pose.json", val="pose.json", image_folder="train2017")
+    assert [image.path for image in split.validation.images] == [
+        tree / "train2017" / "7.jpg",
+        tree / "train2017/deep/9.jpg",
+    ]
+
+
+def _horses(tmp_path: Path, joints: list[str]) -> CocoDataModule:
+    """Two kinds of animals with the same joints, one of each in the first image, and a student of their joints."""
+    data = _dataset()
+    data["categories"] = [
+        {"id": number, "name": name, "keypoints": joints, "skeleton": [[1, 2]]}
+        for number, name in ((4, "horse"), (5, "cow"))
+    ]
+    data["annotations"] = [
+        {**_person(7, number, {}), "category_id": number, "keypoints": [10 * number, 20, 2, 60, 70, 1]}
+        for number in (4, 5)
+    ]
+    root = _write(tmp_path / "animals", data)
+    skeleton = CocoTree(root).category("train2017", "all").joint_set()
+    return _data(root, skeleton, category="all", augmentation=AugmentationConfig(flip=1.0, colour="none"))
+
+
+def test_a_set_is_evaluated_on_its_own_joints(tmp_path: Path) -> None:
+    split = _horses(tmp_path, ["Withers", "Tail"])
+    assert split.skeleton.joints == ("withers", "tail")
+    assert split.skeleton.limb_names == (("withers", "tail"),)
+    [both, _] = split.validation.images
+    assert both.keypoints[:, 0, 0].tolist() == [40.5, 50.5]
+    assert split.category_id == 4
+    results = to_results(torch.from_numpy(both.keypoints), torch.ones(2), split.skeleton, 7, split.category_id)
+    assert len(results[0]["keypoints"]) == 6
+    assert average_precision(split.ground_truth, results, split.skeleton)["AP"] == pytest.approx(1.0)
+    # Withers 5 px off and tails right: s^2 = 2000 px^2, sigma .089, so exp(-25 / (8 * 2000 * .089^2)) = .82, OKS .91.
+    for result in results:
+        result["keypoints"][1] += 5
+    scores = average_precision(split.ground_truth, results, split.skeleton)
+    assert scores["AP"] == pytest.approx(0.9)  # all thresholds but .95
+
+
+@pytest.mark.parametrize(("joints", "flip"), [(["Withers", "Tail"], 0.0), (["LEar", "REar"], 1.0)])
+def test_no_mirror_images_where_names_give_no_sides(
+    tmp_path: Path, joints: list[str], flip: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        split = _horses(tmp_path, joints)
+    assert split.training.augmentation.config.flip == flip
+    said = [message for message in caplog.messages if message.startswith("augmentation.flip=1.0: not used")]
+    assert len(said) == (flip == 0)
+
+
+def test_joints_that_nothing_teaches_are_named(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+    skeleton = Skeleton("with toe", (*BODY.joints, "left_big_toe", "right_big_toe"), BODY.limbs)
+    with caplog.at_level(logging.WARNING):
+        _data(tree, skeleton)
+    [said] = caplog.messages
+    assert said.endswith("train2017.json: has no left_big_toe, right_big_toe; the student is not trained on them")
+
+
 def _broken(change: str, tree: Path) -> None:
     """Damage the training split of a tree."""
     annotations = tree / "annotations" / "person_keypoints_train2017.json"
@@ -258,7 +353,7 @@ def _broken(change: str, tree: Path) -> None:
         ("empty", r"9.jpg: cannot be decoded as an image \(0 bytes\)"),
         ("other size", r"9.jpg: \(50, 50\) px; expected \(160, 100\)"),
         ("nobody", "train2017.json: no labelled person to train on"),
-        ("no common joint", "no joint in common"),
+        ("no common joint", "train2017.json: .*no joint in common: it has whisker_0, .* student.skeleton=data trains"),
     ],
 )  # fmt: skip
 def test_a_damaged_tree_is_refused_by_name(tree: Path, change: str, said: str) -> None:
@@ -276,3 +371,12 @@ def test_a_missing_root_is_refused(tmp_path: Path) -> None:
 def test_numbers_out_of_range_are_refused(tree: Path, option: str) -> None:
     with pytest.raises(UserError, match=f"data.{option}=-1"):
         _data(tree, **{option: -1})
+
+
+def test_validation_images_are_squashed_for_a_network_that_wants_them_so(tree: Path) -> None:
+    batch = _only(_data(tree, fit="squash").val_dataloader())
+    x, y, _ = batch.keypoints[0, 0, BODY.index("left_shoulder")].tolist()
+    assert (x, y) == pytest.approx((40.5 * 64 / 160, 30.5 * 64 / 100))
+    red, green, blue = batch.images[0, int(y), int(x)].tolist()
+    assert red > 100 > max(green, blue)
+    assert batch.images[0, 0].amin() > 0  # no bar above
