@@ -17,13 +17,13 @@ import numpy as np
 from filelock import FileLock
 
 from datamodules.video import Clip, read_frames
-from pose_oad.errors import UserError
+from pose_oad.errors import UserError, check
 from pose_oad.files import replacing
 
 log = logging.getLogger(__name__)
 
 #: Raised whenever the same clip would give other pixels.
-_VERSION = 1
+_VERSION = 2
 _BLOCK = 128  # frames read from a cache file at once
 
 
@@ -47,11 +47,13 @@ class DecodedFrame(NamedTuple):
         number: source frame number
         student: RGB uint8, shape (height, width, 3)
         teacher: likewise, at the teacher's size; None if it reads no pixels or does not want this frame
+        dropped: frames before it that nobody was ready for, as of a camera
     """
 
     number: int
     student: np.ndarray
     teacher: np.ndarray | None
+    dropped: int = 0
 
 
 def decode_frames(
@@ -70,11 +72,12 @@ def decode_frames(
     """
     for place, (number, frame) in enumerate(read_frames(clip, rate, after, threads), start=first):
         wanted = sizes.teacher is not None and place % teacher_every == 0
-        teacher = _resize(frame, sizes.teacher) if wanted and sizes.teacher else None
-        yield DecodedFrame(number, _resize(frame, sizes.student), teacher)
+        teacher = resize_frame(frame, sizes.teacher) if wanted and sizes.teacher else None
+        yield DecodedFrame(number, resize_frame(frame, sizes.student), teacher)
 
 
-def _resize(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+def resize_frame(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    """Scale a decoded frame to a width and height in px: RGB uint8, shape (height, width, 3)."""
     return frame.to_ndarray(format="rgb24", width=size[0], height=size[1], interpolation="AREA")
 
 
@@ -82,8 +85,8 @@ class FrameCache:
     """Decoded clips in HDF5 files, made once and read by every run that wants the same clip at the same sizes.
 
     A file appears under its name only when it is complete. Runs that want the same clip at the same time wait for the
-    one that decodes it. The key covers the video file (path, size, time of change), the stretch, the camera rate and
-    the sizes; the pixels are not compressed, so that reading costs little more than copying.
+    one that decodes it. The key covers the files (path, size, time of change), the stretch, the camera rate and the
+    sizes; the pixels are not compressed, so that reading costs little more than copying.
 
     Args:
         folder: where the files are; created when first needed
@@ -102,7 +105,7 @@ class FrameCache:
             after: go on behind this source frame; None starts at the clip's start
 
         Raises:
-            UserError: if the video cannot be read or the cache not be written.
+            UserError: if the video cannot be read or the cache not be written, or the clip is no file.
         """
         with h5py.File(self._file(clip, sizes, rate), "r") as file:
             numbers = file["numbers"][:]
@@ -115,10 +118,14 @@ class FrameCache:
 
     def _file(self, clip: Clip, sizes: FrameSizes, rate: float | None) -> Path:
         """Return the file of a clip, made if it is missing or cannot be opened."""
-        facts = clip.path.stat()
+        check(not clip.url, "window.cache", self.folder, f"null: {clip.url} can change unseen")
+        facts = [
+            (path.stat().st_size, path.stat().st_mtime_ns)
+            for path in (clip.path, *(clip.path / name for name in clip.names))
+        ]
         key = json.dumps(
-            [_VERSION, str(clip.path.resolve()), facts.st_size, facts.st_mtime_ns, clip.start, clip.stop, rate,
-             sizes.student, sizes.teacher]
+            [_VERSION, str(clip.path.resolve()), clip.names, facts, clip.start, clip.stop, rate, sizes.student,
+             sizes.teacher]
         )  # fmt: skip
         path = self.folder / f"{clip.path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.h5"
         if _whole(path):

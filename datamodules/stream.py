@@ -6,7 +6,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -52,10 +52,21 @@ class WindowLoader:
 
     @property
     def total_frames(self) -> int:
-        """Frames of the whole stream (an estimate where a file's time stamps are irregular)."""
+        """Frames of the whole stream (an estimate where a file's time stamps are irregular).
+
+        Raises:
+            UserError: if the source is live.
+        """
         return sum(clip.sampled_length(self.options.rate) for clip in self.source.clips)
 
     def __len__(self) -> int:
+        """Return the number of windows.
+
+        Raises:
+            TypeError: if the source is live: nobody knows, as Lightning takes it.
+        """
+        if any(clip.live for clip in self.source.clips):
+            raise TypeError("a live stream has no length")
         return -(-self.total_frames // self.options.window_frames)
 
     def state_dict(self) -> dict[str, Any]:
@@ -67,11 +78,17 @@ class WindowLoader:
         self._position = StreamPosition(**state)
 
     def __iter__(self) -> Iterator[FrameWindow]:
-        start = self._position
-        for window, position in _in_background(self._read(start)):
-            self._position = position
-            yield window
-        self._position = StreamPosition()
+        windows = _in_background(self._read(self._position))
+        try:
+            for window, position in windows:
+                self._position = position
+                yield window
+            self._position = StreamPosition()
+        finally:
+            for clip in self.source.clips:
+                if clip.live is not None:
+                    clip.live.stop()
+            windows.close()
 
     def _read(self, position: StreamPosition) -> Iterator[tuple[FrameWindow, StreamPosition]]:
         """Fill windows one after another; runs in the decoding thread."""
@@ -106,12 +123,16 @@ class WindowLoader:
         options = self.options
         _, _, width, height = FrameFit.of(clip.frame_size, options.input_size, options.fit).content
         sizes = FrameSizes((width, height), options.teacher_image_size(clip.frame_size))
+        every = options.teacher_every
+        if clip.live is not None:
+            rate = options.rate if options.rate is not None and options.rate < clip.rate else None
+            return clip.live.frames(sizes, rate, every, first, after)
         if clip.prepared is not None and clip.prepared.holds(sizes):
             return clip.prepared.frames(clip, sizes, options.rate, after)
         if options.cache is not None:
             return options.cache.frames(clip, sizes, options.rate, after)
         # A camera's share of a window does not begin where the stream's numbers would have it: keep every frame.
-        every = options.teacher_every if self.source.together == 1 else 1
+        every = every if self.source.together == 1 else 1
         return decode_frames(clip, sizes, options.rate, after, options.decoder_threads, every, first)
 
     def _finish(self, builder: WindowBuilder, started: float) -> FrameWindow:
@@ -120,7 +141,7 @@ class WindowLoader:
         return window
 
 
-def _in_background(items: Iterator[Any]) -> Iterator[Any]:
+def _in_background(items: Iterator[Any]) -> Generator[Any, None, None]:
     """Run an iterator in a thread, one item ahead of its consumer; its errors are raised here."""
     ahead: queue.Queue[tuple[str, Any]] = queue.Queue()
     room = threading.Semaphore(1)

@@ -104,6 +104,7 @@ class WindowBuilder:
         self._pixels = self._frames.numpy()
         self._segments: list[Segment] = []
         self._truth: list[np.ndarray] = []
+        self._dropped: int | None = None
         self.filled = 0
 
     @property
@@ -130,12 +131,15 @@ class WindowBuilder:
             if frame.teacher is not None and (self._position.frame + self.filled) % self._options.teacher_every == 0:
                 teacher_images.append(frame.teacher)
             numbers.append(frame.number)
+            if clip.live is not None:
+                self._dropped = (self._dropped or 0) + frame.dropped
             self.filled += 1
         if not numbers:
             return numbers
         images = np.stack(teacher_images) if teacher_images else None
         names = tuple(clip.names[number] for number in numbers if clip.names)
-        origin = Origin(clip.name, clip.path, np.array(numbers), names)
+        path = None if clip.live is not None or clip.url else clip.path
+        origin = Origin(clip.name, path, np.array(numbers), names)
         self._segments.append(
             Segment(clip.name, start, self.filled, fit, images, clip.labels, origin, clip.recording or clip.name)
         )
@@ -152,7 +156,7 @@ class WindowBuilder:
         """
         ids = np.arange(self._position.frame, self._position.frame + self.filled)
         first_width = self._segments[0].fit.frame_size[0]
-        return FrameWindow(
+        window = FrameWindow(
             index=self._position.window,
             frames=self._frames[: self.filled],
             ids=ids,
@@ -162,3 +166,6 @@ class WindowBuilder:
             truth_skeleton=truth_skeleton,
             _sealed_truth=torch.from_numpy(np.concatenate(self._truth)) if self._truth else None,
         )
+        if self._dropped is not None:
+            window.counts["frames_dropped"] = self._dropped
+        return window

@@ -61,7 +61,7 @@ def test_a_clip_is_decoded_once_for_each_size(clip: Clip, tmp_path: Path, decode
     for cache in (FrameCache(tmp_path / "cache"), FrameCache(tmp_path / "cache")):
         list(cache.frames(clip, SIZES, None, None))
     assert len(decoded) == 1
-    [number, student, teacher] = next(cache.frames(clip, FrameSizes((8, 8)), None, None))
+    number, student, teacher, _ = next(cache.frames(clip, FrameSizes((8, 8)), None, None))
     assert (len(decoded), number, student.shape, teacher) == (2, 5, (8, 8, 3), None)
 
 

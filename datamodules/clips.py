@@ -1,0 +1,122 @@
+"""Clips: stretches of video, and what a frame source is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from pose_oad.errors import UserError
+from pose_oad.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from datamodules.frames import DecodedFrame, FrameSizes
+
+
+class PreparedFrames(Protocol):
+    """Frames of a clip that were decoded beforehand."""
+
+    def holds(self, sizes: FrameSizes) -> bool:
+        """Say whether frames of these sizes are there."""
+        ...
+
+    def frames(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
+        """Read the clip's stretch as :func:`~datamodules.frames.decode_frames` would."""
+        ...
+
+
+class LiveFrames(Protocol):
+    """Frames that arrive whether anybody is ready or not, as a camera's."""
+
+    def frames(
+        self, sizes: FrameSizes, rate: float | None, teacher_every: int, first: int, after: int | None
+    ) -> Iterator[DecodedFrame]:
+        """Yield frames from now on.
+
+        Args:
+            sizes: sizes wanted
+            rate: camera rate, frames/s; None keeps every frame
+            teacher_every: the teacher wants one frame in this many, counted in the stream
+            first: number in the stream of the first frame that is read
+            after: number of the last source frame played before; None for none
+        """
+        ...
+
+    def stop(self) -> None:
+        """End the frames; called from another thread."""
+        ...
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A stretch of one video, of a folder of images, or what a camera films from now on.
+
+    Attributes:
+        name: how logs and reports call it
+        path: the video file or the folder; of a stream without one, its name
+        frame_size: width and height as it is to be seen, px
+        rate: frames per second, the mean where it varies
+        start: first source frame of the stretch
+        stop: source frame after its last
+        truth: loads the ground truth of all source frames, shape (frames, people, joints, 3), original px; None
+            where there is none
+        labels: what evaluation groups errors by, as ``{"subject": "S1", "action": "Walking", "camera": "55011271"}``
+        prepared: its frames, decoded beforehand; None where they are decoded as they are asked for
+        recording: what several cameras film at the same time; empty: this clip alone
+        names: file names of the frames, where every frame is a file of its own in the folder ``path``
+        url: where to find it, where it is no file
+        live: its frames, where they come as they are filmed; it has no end then (``stop`` is 0) and no second time
+    """
+
+    name: str
+    path: Path
+    frame_size: tuple[int, int]
+    rate: float
+    start: int
+    stop: int
+    truth: Callable[[], np.ndarray] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    prepared: PreparedFrames | None = None
+    recording: str = ""
+    names: tuple[str, ...] = ()
+    url: str = ""
+    live: LiveFrames | None = None
+
+    def sampled_length(self, rate: float | None) -> int:
+        """Number of frames the stretch yields at a camera rate (frames/s; None: every frame).
+
+        Raises:
+            UserError: if it is live: nobody knows its length, and it plays once.
+        """
+        if self.live is not None:
+            raise UserError(f"stream.path={self.name}: plays once and has no length; expected a file or a folder here")
+        if rate is None or rate >= self.rate:
+            return self.stop - self.start
+        first, last = (tick(frame / self.rate, rate) for frame in (self.start, self.stop - 1))
+        return last - first + 1
+
+
+class FrameSource(Protocol):
+    """Where a stream's frames come from.
+
+    Attributes:
+        clips: what to play, in order
+        skeleton: joint set of the ground truth; None where there is none
+        metric_width: width of the image, px, to which reported distances are scaled; None: the original frame
+        together: cameras that play side by side: so many neighbouring clips film the same moments, frame by frame, and
+            share each window
+    """
+
+    clips: list[Clip]
+    skeleton: Skeleton | None
+    metric_width: float | None
+    together: int
+
+
+def tick(seconds: float, rate: float) -> int:
+    """Number the tick of a clock that a moment (s) falls into; ``rate`` in ticks/s."""
+    # The small term keeps a time stamp rounded just below a tick in that tick.
+    return int(np.floor(seconds * rate + 1e-6))

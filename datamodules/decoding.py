@@ -1,0 +1,220 @@
+"""Decoding: the frames of a video as they are to be seen, each with its number, past whatever is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from heapq import heappop, heappush
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.filter import Graph
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from pose_oad.errors import UserError, check
+
+TIMEOUT = 10.0  # s that a server may be silent while a file of its is read
+
+# So many errors in a row while packets are looked for, and the rest of a file counts as unreadable.
+_UNREADABLE = 1000
+
+
+class Decoded(NamedTuple):
+    """A frame of a video.
+
+    Attributes:
+        number: its place in the video, from 0; frames that are lost keep theirs
+        seconds: when it is to be seen, from the start of the video, s; None where the container does not say
+        frame: the picture, upright
+    """
+
+    number: int
+    seconds: float | None
+    frame: VideoFrame
+
+
+def open_video(
+    place: str | Path,
+    timeout: float = TIMEOUT,
+    key: str = "stream",
+    kind: str | None = None,
+    options: Mapping[str, str] | None = None,
+) -> InputContainer:
+    """Open something with a video stream.
+
+    Args:
+        place: a file, or anything that FFmpeg opens by a name: a URL, a device
+        timeout: how long it may be silent, s, while it is opened and, each time, while it is read; not for files
+        key: config key that named it, for messages
+        kind: FFmpeg's name of the format; None finds out
+        options: further options of FFmpeg's protocols and formats, by name
+
+    Raises:
+        UserError: if it is not there, does not answer in time, or holds no video.
+    """
+    file = isinstance(place, Path)
+    check(not isinstance(place, Path) or place.is_file(), key, place, "an existing video file")
+    try:
+        container = av.open(str(place), format=kind, options=dict(options or {}), timeout=None if file else timeout)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        name = str(place) if file else f"{key}={place}"
+        raise UserError(f"{name}: cannot be read as a video ({reason(error, timeout)})") from error
+    if not container.streams.video:
+        container.close()
+        raise UserError(f"{place}: holds no video stream")
+    return container
+
+
+def reason(error: Exception, timeout: float = TIMEOUT) -> str:
+    """Say in a few words why FFmpeg failed.
+
+    Args:
+        error: what it raised
+        timeout: how long it was to wait, s
+    """
+    if isinstance(error, av.ExitError):  # what FFmpeg calls a time-out
+        return f"silent for {timeout:g} s"
+    return str(getattr(error, "strerror", None) or error)
+
+
+class FrameDecoder:
+    """Decode the first video stream of a container packet by packet, so that a damaged one is not the end.
+
+    Frames keep their numbers when others are lost. A decoder returns frames in the order of their time stamps, so that
+    every packet with an earlier one than the frame at hand, and no frame of its own, is a frame lost.
+
+    Args:
+        container: what to read
+        threads: decoder threads
+
+    Attributes:
+        packets: packets of frames to be shown so far
+        damaged: frames lost so far
+        number: number of the last frame; -1 before the first
+        error: why a packet could last not be decoded; None: all could
+    """
+
+    def __init__(self, container: InputContainer, threads: int = 1) -> None:
+        self.container = container
+        self.stream: VideoStream = container.streams.video[0]
+        self.stream.thread_type, self.stream.codec_context.thread_count = "AUTO", threads
+        self.packets, self.damaged, self.number = 0, 0, -1
+        self.error: str | None = None
+        # AVI numbers packets in the order in which they are stored, which is not that of time.
+        self._timed = container.format.name != "avi"
+        self._start = self.stream.start_time
+        self._waiting: list[int] = []  # a heap of the time stamps that have gone in and not come out
+        self._upright = Upright()
+
+    def __iter__(self) -> Iterator[Decoded]:
+        for packet in self._packets():
+            if is_shown(packet):
+                self.packets += 1
+                if self._timed and packet.pts is not None:
+                    heappush(self._waiting, packet.pts)
+            for frame in self._decode(packet):
+                self._count(frame)
+                if frame.is_corrupt:
+                    self.damaged += 1
+                    continue
+                yield Decoded(self.number, self._seconds(frame), self._upright(frame))
+        self.damaged += len(self._waiting)
+        self.number += len(self._waiting)
+
+    def _packets(self) -> Iterator[Packet]:
+        errors = 0
+        while errors < _UNREADABLE:
+            try:
+                for packet in self.container.demux(self.stream):
+                    errors = 0
+                    yield packet
+                return
+            except av.InvalidDataError as error:  # the next packet may be found again
+                errors, self.error = errors + 1, reason(error)
+
+    def _decode(self, packet: Packet) -> list[VideoFrame]:
+        try:
+            return [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
+        except av.FFmpegError as error:
+            self.error = reason(error)
+            if not self._timed or packet.pts is None:
+                self.damaged, self.number = self.damaged + 1, self.number + 1
+            return []
+
+    def _count(self, frame: VideoFrame) -> None:
+        lost = 0
+        while frame.pts is not None and self._waiting and self._waiting[0] <= frame.pts:
+            if heappop(self._waiting) == frame.pts:
+                break
+            lost += 1
+        self.damaged += lost
+        self.number += lost + 1
+
+    def _seconds(self, frame: VideoFrame) -> float | None:
+        if not self._timed or frame.pts is None or frame.time_base is None:
+            return None
+        if self._start is None:
+            self._start = frame.pts
+        # A stamp is rounded to the container's clock, in some to a millisecond: it may be half a unit early.
+        return float((frame.pts - self._start + Fraction(1, 2)) * frame.time_base)
+
+
+def is_shown(packet: Packet) -> bool:
+    """Say whether a packet holds a frame that is to be seen: not the end's mark, not hidden by an edit list."""
+    return packet.size > 0 and not packet.is_discard
+
+
+class Upright:
+    """Turn and mirror frames as their display matrix says, as of a phone held on its side; others pass as they are."""
+
+    def __init__(self) -> None:
+        self._kind: tuple[object, ...] = ()
+        self._graph: Graph | None = None
+
+    def __call__(self, frame: VideoFrame) -> VideoFrame:
+        """Return a frame as it is to be seen."""
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return frame
+        entries = np.frombuffer(memoryview(matrix), np.int32).tolist()  # type: ignore[arg-type]
+        kind = (frame.width, frame.height, frame.format.name, *entries)
+        if kind != self._kind:
+            self._kind, self._graph = kind, _turning(frame, _turns(entries))
+        if self._graph is None:
+            return frame
+        self._graph.vpush(frame)
+        return self._graph.vpull()
+
+
+def _turns(matrix: list[int]) -> list[tuple[str, str]]:
+    """Name the filters that do what a display matrix says.
+
+    Args:
+        matrix: its nine entries, row by row: a frame's (x, y) is shown at (a x + c y, b x + d y), where the first five
+            are a, b, 0, c, d
+
+    Returns:
+        FFmpeg filters and their arguments; turns by other than quarters are those of the nearest one.
+    """
+    a, b, _, c, d = matrix[:5]
+    swapped = abs(b) + abs(c) > abs(a) + abs(d)
+    across, down = (c, b) if swapped else (a, d)
+    turns = [("transpose", "cclock_flip")] if swapped else []  # FFmpeg's name of the plain transposition
+    return turns + [(name, "") for name, sign in (("hflip", across), ("vflip", down)) if sign < 0]
+
+
+def _turning(frame: VideoFrame, turns: list[tuple[str, str]]) -> Graph | None:
+    if not turns:
+        return None
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )  # fmt: skip
+    filters = [graph.add(name, arguments) for name, arguments in turns]
+    graph.link_nodes(source, *filters, graph.add("buffersink")).configure()
+    return graph

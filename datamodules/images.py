@@ -1,0 +1,100 @@
+"""Folders of images, as the frames of a video."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+from av.video.frame import VideoFrame
+
+from datamodules.decoding import Decoded, reason
+from pose_oad.errors import UserError, check
+
+#: Suffixes of the images in a folder.
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def list_images(folder: Path, key: str = "source") -> list[Path]:
+    """List the images of a folder in natural order: ``img_2`` before ``img_10``.
+
+    Args:
+        folder: the folder
+        key: config key that named it, for messages
+
+    Raises:
+        UserError: if there is none.
+    """
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    check(bool(paths), key, folder, f"a folder with images in it ({', '.join(IMAGE_SUFFIXES)})")
+    return sorted(paths, key=_natural)
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, int | str]], str]:
+    parts = re.split(r"(\d+)", path.name.lower())
+    # Numbers before words; the name itself decides between img_1 and img_01.
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part], path.name
+
+
+def decode_image(path: Path) -> VideoFrame:
+    """Decode an image file, as stored: an orientation that a camera noted beside the pixels is not applied.
+
+    Raises:
+        UserError: if it cannot be decoded.
+    """
+    try:
+        # An open file, not its name: FFmpeg takes a percent sign in a name for a pattern.
+        with path.open("rb") as file, av.open(file, "r") as container:
+            return next(container.decode(video=0))
+    except (av.FFmpegError, OSError, StopIteration, IndexError) as error:
+        cause = reason(error) if str(error) else type(error).__name__
+        raise UserError(f"{path}: cannot be decoded as an image ({cause})") from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Read width and height (px) of an image from its header.
+
+    Raises:
+        UserError: if it cannot be read as an image.
+    """
+    try:
+        with path.open("rb") as file, av.open(file, "r") as container:
+            context = container.streams.video[0].codec_context
+            size = (context.width, context.height)
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise UserError(f"{path}: cannot be read as an image ({reason(error)})") from error
+    if min(size) < 1:
+        raise UserError(f"{path}: cannot be read as an image (its header says {size[0]}x{size[1]} px)")
+    return size
+
+
+def common_size(paths: Sequence[Path]) -> tuple[int, int]:
+    """Return the width and height (px) that images share.
+
+    Raises:
+        UserError: if one differs from the first: a stream's frames are all of one size.
+    """
+    first = image_size(paths[0])
+    for path in paths[1:]:
+        size = image_size(path)
+        if size != first:
+            expected = f"{first[0]}x{first[1]} px as {paths[0].name} beside it"
+            raise UserError(f"{path}: {size[0]}x{size[1]} px, expected {expected}")
+    return first
+
+
+def read_images(folder: Path, names: Sequence[str], rate: float, first: int = 0) -> Iterator[Decoded]:
+    """Decode images of a folder.
+
+    Args:
+        folder: the folder
+        names: all its images, in order
+        first: number of the first one to decode
+        rate: images/s
+
+    Raises:
+        UserError: if one cannot be decoded.
+    """
+    for number in range(first, len(names)):
+        yield Decoded(number, number / rate, decode_image(folder / names[number]))

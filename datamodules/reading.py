@@ -1,0 +1,145 @@
+"""Reading clips: how long a video is, and its frames one by one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+
+from datamodules.clips import Clip, tick
+from datamodules.decoding import TIMEOUT, Decoded, FrameDecoder, is_shown, open_video, reason
+from datamodules.images import read_images
+from pose_oad.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# Containers announce their length only roughly; a clip that ends this many frames early is still whole.
+LENGTH_TOLERANCE = 10
+
+
+def probe(place: Path | str, timeout: float = TIMEOUT, key: str = "stream") -> tuple[tuple[int, int], float, int]:
+    """Read a video's header and its first frame.
+
+    Args:
+        place: a file, or a URL of one
+        timeout: how long a server may be silent, s
+        key: config key that named it, for messages
+
+    Returns:
+        Width and height (px) as it is to be seen, frames per second (the mean where it varies), number of frames
+        (counted packet by packet where the header is silent).
+
+    Raises:
+        UserError: if it cannot be read as a video, or nothing of it can be decoded.
+    """
+    with open_video(place, timeout, key) as container:
+        stream, decoder = container.streams.video[0], FrameDecoder(container)
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        try:
+            first = next(iter(decoder), None)
+            frames = _indexed(container) or decoder.packets + sum(map(is_shown, container.demux(stream)))
+        except av.FFmpegError as error:
+            raise UserError(f"{place}: damaged video ({reason(error, timeout)})") from error
+    if first is None:
+        raise UserError(f"{place}: not a frame of it can be decoded ({decoder.error or 'it holds none'})")
+    if rate <= 0:
+        raise UserError(f"{place}: not a playable video (it says nothing of its frames per second)")
+    return (first.frame.width, first.frame.height), rate, frames
+
+
+def _indexed(container: InputContainer) -> int | None:
+    """Count frames without those that an edit list hides, if the file lists all of them in one place."""
+    stream = container.streams.video[0]
+    if not container.format.name.startswith("mov") or not 0 < stream.frames <= len(stream.index_entries):
+        return None
+    return sum(not entry.is_discard for entry in stream.index_entries)
+
+
+def read_frames(
+    clip: Clip, rate: float | None = None, after: int | None = None, threads: int = 1
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Decode a clip frame by frame.
+
+    A damaged frame is left out; those after it keep their numbers, and how many there were is said at the end.
+
+    Args:
+        clip: what to read
+        rate: camera rate, frames/s: of the frames the first in each tick of 1/rate is kept; None keeps all
+        after: go on behind this source frame; None starts at the clip's own start
+        threads: decoder threads
+
+    Yields:
+        Source frame number and decoded frame, upright.
+
+    Raises:
+        UserError: if the file cannot be read, or ends more than ``LENGTH_TOLERANCE`` frames early.
+    """
+    first = clip.start if after is None else after + 1
+    ticks = Ticks(rate if rate is not None and rate < clip.rate else None)
+    frames = read_images(clip.path, clip.names, clip.rate) if clip.names else decode_clip(clip, threads)
+    for number, seconds, frame in frames:
+        if number >= clip.stop:
+            return
+        if number < clip.start:
+            continue
+        # Of frames before the first one, too: it may fall into the tick of the one before it.
+        begins = ticks.begins(seconds if seconds is not None else number / clip.rate)
+        if begins and number >= first:
+            yield number, frame
+
+
+def decode_clip(clip: Clip, threads: int = 1) -> Iterator[Decoded]:
+    """Decode a video from its beginning to the clip's end.
+
+    Args:
+        clip: what to read; one of images is read with :func:`~datamodules.images.read_images`
+        threads: decoder threads
+
+    Raises:
+        UserError: as :func:`read_frames`.
+    """
+    with open_video(clip.url or clip.path) as container:
+        decoder = FrameDecoder(container, threads)
+        try:
+            for decoded in decoder:
+                if decoded.number >= clip.stop:
+                    break
+                yield decoded
+        except av.FFmpegError as error:
+            raise UserError(
+                f"{clip.url or clip.path}: damaged video after frame {decoder.number} ({reason(error)})"
+            ) from error
+        finally:
+            if decoder.damaged:
+                log.warning("%s: %d damaged frames skipped", clip.url or clip.path, decoder.damaged)
+    if decoder.number + 1 < clip.stop - LENGTH_TOLERANCE:
+        raise UserError(
+            f"{clip.url or clip.path}: truncated video: ends after {decoder.number + 1} of {clip.stop} frames"
+        )
+
+
+class Ticks:
+    """Play frames at a lower rate: of those in each tick of a clock the first is kept.
+
+    Args:
+        rate: ticks/s; None keeps every frame
+    """
+
+    def __init__(self, rate: float | None) -> None:
+        self._rate = rate
+        self._last: int | None = None
+
+    def begins(self, seconds: float) -> bool:
+        """Say whether a frame is the first of its tick.
+
+        Args:
+            seconds: its time, s; never earlier than that of the frame before
+        """
+        if self._rate is None:
+            return True
+        before, self._last = self._last, tick(seconds, self._rate)
+        return self._last != before
