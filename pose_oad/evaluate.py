@@ -174,6 +174,7 @@ def plan_coco(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
         data = CocoDataModule(
             root, one.skeleton, one.input_size, one.map_size, augmentation=AugmentationConfig(), val=cfg.coco.split,
             batch_size=batch_size, cache_mib=0,
+            image_folder=cfg.coco.image_folder, category=cfg.coco.category, missing_images=cfg.coco.missing_images,
         )  # fmt: skip
         data.setup("validate")
         parts.append((group, data))
