@@ -117,7 +117,7 @@ def adapt(
         stream: a video file, or a choice of ``conf/stream``
         strategy: which frames are labelled, a choice of ``conf/strategy``
         rate: share of each window's frames that may be labelled, in (0, 1]
-        teacher: a checkpoint (``.ckpt``), an ONNX file (``.onnx``), or a choice of ``conf/teacher``
+        teacher: a checkpoint (``.ckpt``, ``.pth``), an ONNX file (``.onnx``), or a choice of ``conf/teacher``
         tracking_uri: where the run is recorded, the URL of an MLflow server or a store; None: as in
             ``conf/online.yaml``
         options: any other keys of ``conf/online.yaml``, as ``{"training.epochs": 5, "window.seconds": 3}``
@@ -156,7 +156,7 @@ def _stream(stream: str | Path) -> dict[str, Any]:
 
 
 def _teacher(teacher: str | Path) -> dict[str, Any]:
-    kind = {".ckpt": "checkpoint", ".onnx": "onnx"}.get(Path(teacher).suffix)
+    kind = {".ckpt": "checkpoint", ".pth": "checkpoint", ".onnx": "onnx"}.get(Path(teacher).suffix)
     return {"teacher": str(teacher)} if kind is None else {"teacher": kind, "teacher.path": teacher}
 
 

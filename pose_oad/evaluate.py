@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from datamodules.coco import PoseBatch
     from datamodules.video import FrameSource
+    from pose_oad.geometry import Fit
     from pose_oad.predictors import Predictor
 
 T = TypeVar("T")
@@ -121,8 +122,7 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     from datamodules.stream import WindowLoader
     from datamodules.windowing import StreamOptions
     from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.predicting.measuring import alike, measure_stream
-    from pose_oad.predictors import check_fit
+    from pose_oad.predicting.measuring import measure_stream
     from pose_oad.skeleton import joint_map
 
     rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
@@ -131,26 +131,26 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     truth = source.skeleton
     if truth is None:
         raise UserError("stream: its videos have no ground truth; expected some that have, as stream=human36m")
+    groups = _laid_alike(predictors, window.fit, "input_size")
     for predictor in predictors.values():
-        check_fit(predictor, "window.fit", window.fit)
         joint_map(truth, predictor.skeleton)  # refuses sets without a common joint
     cache = FrameCache(Path(window.cache)) if window.cache else None
 
-    def windows(size: tuple[int, int]) -> WindowLoader:
+    def windows(size: tuple[int, int], fit: Fit) -> WindowLoader:
         options = StreamOptions(
-            window.frames, size, window.fit, window.camera_rate, decoder_threads=window.decoder_threads, cache=cache
+            window.frames, size, fit, window.camera_rate, decoder_threads=window.decoder_threads, cache=cache
         )
         return WindowLoader(source, options)
 
     def measure() -> Figures:
         figures: Figures = {}
-        for group in alike(predictors, "input_size"):
-            loader = windows(next(iter(group.values())).input_size)
+        for fit, group in groups:
+            loader = windows(next(iter(group.values())).input_size, fit)
             errors = measure_stream(_watched(loader, len(loader)), group, rule, cfg.metric.batch_size)
             figures |= {name: grouped.values() for name, grouped in errors.items()}
         return figures
 
-    frames = windows((1, 1)).total_frames
+    frames = windows((1, 1), "squash").total_frames
     check(frames > 0, "stream.end", cfg.stream.get("end"), "a range of at least one frame")
     facts = {"on": "stream", "videos": [clip.name for clip in source.clips], "frames": frames}
     return Plan(f"{frames:,} frames of {len(source.clips)} videos, missing joints: {rule.policy}", facts, measure)
@@ -164,29 +164,29 @@ def plan_coco(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     """
     from datamodules.augmentation import AugmentationConfig
     from datamodules.coco import CocoDataModule
-    from pose_oad.predicting.measuring import alike, measure_coco
+    from pose_oad.predicting.measuring import measure_coco
 
     root, batch_size = Path(cfg.coco.root), cfg.metric.batch_size
     check(root.is_dir(), "coco.root", root, "the folder of a COCO tree")
     parts = []
-    for group in alike(predictors, "skeleton", "input_size", "map_size"):
+    for fit, group in _laid_alike(predictors, cfg.window.fit, "skeleton", "input_size", "map_size"):
         one = next(iter(group.values()))
         data = CocoDataModule(
             root, one.skeleton, one.input_size, one.map_size, augmentation=AugmentationConfig(), val=cfg.coco.split,
-            batch_size=batch_size, cache_mib=0,
+            batch_size=batch_size, cache_mib=0, fit=fit,
             image_folder=cfg.coco.image_folder, category=cfg.coco.category, missing_images=cfg.coco.missing_images,
         )  # fmt: skip
         data.setup("validate")
-        parts.append((group, data))
+        parts.append((group, data, fit))
     images = len(parts[0][1].validation)
     if cfg.coco.images is not None:
         images = min(images, cfg.coco.images)
 
     def measure() -> Figures:
         figures: Figures = {}
-        for group, data in parts:
+        for group, data, fit in parts:
             batches = _watched(_first_images(data.val_dataloader(), images), -(-images // batch_size))
-            figures |= measure_coco(batches, group, data.ground_truth, data.category_id)
+            figures |= measure_coco(batches, group, data.ground_truth, data.category_id, fit)
         return figures
 
     facts = {"on": "coco", "root": str(root), "split": cfg.coco.split, "images": images}
@@ -221,6 +221,21 @@ def tracked(cfg: DictConfig, paths: list[str]) -> Iterator[dict[str, MLFlowLogge
     finally:
         for logger in loggers.values():
             logger.finalize(status)
+
+
+def _laid_alike(
+    predictors: Mapping[str, Predictor], fit: str | None, *attributes: str
+) -> list[tuple[Fit, dict[str, Predictor]]]:
+    """Group predictors that agree in some attributes and in how frames are laid into them."""
+    from pose_oad.predicting.measuring import alike
+    from pose_oad.predictors import choose_fit
+
+    fits = {name: choose_fit(predictor, "window.fit", fit) for name, predictor in predictors.items()}
+    groups: list[tuple[Fit, dict[str, Predictor]]] = []
+    for chosen in sorted(set(fits.values())):
+        same = {name: predictor for name, predictor in predictors.items() if fits[name] == chosen}
+        groups += [(chosen, group) for group in alike(same, *attributes)]
+    return groups
 
 
 def _describe(path: str, predictor: Predictor) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import UserError, check
-from pose_oad.preparation import make_teacher, stream_options, take_threads
+from pose_oad.preparation import load_run_student, make_teacher, stream_options, take_threads
 from pose_oad.resuming import logged_config, resumable_run
 
 if TYPE_CHECKING:
@@ -170,7 +170,6 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     from pose_oad.frame_store import check_memory
     from pose_oad.joint_check import check_joint_sets
     from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.students import StudentConfig, load_student
 
     _check_subjects_and_ranges(cfg)
     check_memory(cfg.collection.memory_mib)
@@ -183,7 +182,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     trainer = _trainer(cfg)
     sources = {part: _source(cfg, part) for part in ("train", "validation", "test")}
     teacher = make_teacher(cfg.teacher, sources["train"].skeleton, cfg.get("label_cache"))
-    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
+    student = load_run_student(cfg)
     check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=sources["train"].skeleton)
     stream = stream_options(cfg, sources["train"], student, teacher)
     loaders = {

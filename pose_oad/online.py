@@ -131,9 +131,7 @@ def _register(cfg: DictConfig, run: OnlineRun, record: RunRecord) -> None:
     from pose_oad.registered_model import log_student
 
     try:
-        uri = log_student(
-            run.module.student, str(record.logger.run_id), cfg.tracking.uri, cfg.output.register, cfg.window.fit
-        )
+        uri = log_student(run.module.student, str(record.logger.run_id), cfg.tracking.uri, cfg.output.register)
         _LOG.info("registered as %s: %s", cfg.output.register, uri)
     except Exception as error:  # whatever the store raises, the student is in the run's folder
         _LOG.warning(

@@ -65,7 +65,7 @@ def prepare(cfg: DictConfig) -> tuple[Footage, list[PoseReader], int | None]:
         UserError: if a value or a file cannot be used.
     """
     from pose_oad.predicting.poses import StudentReader, TeacherReader
-    from pose_oad.predictors import check_fit, load_predictor
+    from pose_oad.predictors import choose_fit, load_predictor
     from pose_oad.preparation import make_teacher, take_threads
 
     _check_values(cfg)
@@ -76,8 +76,7 @@ def prepare(cfg: DictConfig) -> tuple[Footage, list[PoseReader], int | None]:
     for path in (cfg.checkpoint, cfg.compare):
         if path:
             predictor = load_predictor(path, cfg.device, cfg.threads)
-            check_fit(predictor, "fit", cfg.fit)
-            readers.append(StudentReader(predictor, cfg.fit, cfg.people))
+            readers.append(StudentReader(predictor, choose_fit(predictor, "fit", cfg.fit), cfg.people))
     if len(readers) == 2 and readers[1].name == readers[0].name:
         readers[1].name += " (compare)"
     reference = None
@@ -170,7 +169,9 @@ def run(
 
 def _check_values(cfg: DictConfig) -> None:
     """Refuse values that nobody else checks."""
-    check(bool(cfg.checkpoint), "checkpoint", cfg.checkpoint, "a checkpoint (.ckpt) or an exported network (.onnx)")
+    check(
+        bool(cfg.checkpoint), "checkpoint", cfg.checkpoint, "a checkpoint (.ckpt, .pth) or an exported network (.onnx)"
+    )
     check(cfg.people in ("single", "many"), "people", cfg.people, "single or many")
     check(_number(cfg.threshold) and 0 <= cfg.threshold < 1, "threshold", cfg.threshold, "a confidence in [0, 1)")
     check(_whole(cfg.batch_size) and cfg.batch_size >= 1, "batch_size", cfg.batch_size, "1 or more")

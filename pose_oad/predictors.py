@@ -6,12 +6,13 @@ Commands that only look (predict, evaluate) and the registered model work with e
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
 from pose_oad.errors import UserError, check
+from pose_oad.geometry import FITS, Fit
 from pose_oad.skeleton import Skeleton
 from pose_oad.students import load_student
 
@@ -24,12 +25,14 @@ class Predictor(Protocol):
         skeleton: joint set of its maps
         input_size: width and height of the frames it takes, px
         map_size: width and height of its maps, cells
+        fit: how the original frames lay in the input it was trained on
     """
 
     name: str
     skeleton: Skeleton
     input_size: tuple[int, int]
     map_size: tuple[int, int]
+    fit: Fit
 
     def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Predict the maps of some frames, in evaluation mode and without gradients.
@@ -48,7 +51,7 @@ class StudentPredictor:
     """The student of a checkpoint.
 
     Args:
-        path: checkpoint written by pre-training, fine-tuning, or at the end of a stream
+        path: checkpoint written by pre-training, fine-tuning, or at the end of a stream, or trt_pose's weights
         device: torch device it runs on
 
     Raises:
@@ -65,7 +68,7 @@ class StudentPredictor:
             raise UserError(f"device={device}: expected a torch device of this machine, as cpu ({reason})") from error
         self.name = f"{path.parent.name}/{path.stem}" if path.parent.name else path.stem
         self.skeleton = student.skeleton
-        self.input_size, self.map_size = student.input_size, student.map_size
+        self.input_size, self.map_size, self.fit = student.input_size, student.map_size, student.config.fit
 
     @torch.inference_mode()
     def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +81,7 @@ def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = 
     """Load a predictor of any kind; the file's suffix says which.
 
     Args:
-        path: a checkpoint (.ckpt) or an exported network (.onnx)
+        path: a checkpoint (.ckpt), trt_pose's weights (.pth) or an exported network (.onnx)
         device: torch device of a checkpoint's student
         threads: threads of an exported network on a CPU; None leaves it to onnxruntime
 
@@ -86,25 +89,34 @@ def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = 
         UserError: if the suffix is neither, or the file cannot be loaded.
     """
     suffix = Path(path).suffix.lower()
-    check(suffix in (".ckpt", ".onnx"), "checkpoint", path, "a checkpoint (.ckpt) or an exported network (.onnx)")
-    if suffix == ".ckpt":
+    check(
+        suffix in (".ckpt", ".pth", ".onnx"),
+        "checkpoint",
+        path,
+        "a checkpoint (.ckpt, .pth) or an exported network (.onnx)",
+    )
+    if suffix != ".onnx":
         return StudentPredictor(path, device)
     from pose_oad.students.exported import ExportedStudent
 
     return ExportedStudent(path, threads)
 
 
-def check_fit(predictor: Predictor, key: str, fit: str) -> None:
-    """Refuse a way for frames to lie in the input that does not exist, or that an exported network was not made for.
+def choose_fit(predictor: Predictor, key: str, fit: str | None) -> Fit:
+    """Choose how frames lie in a network's input.
 
     Args:
         predictor: the network
         key: config key of ``fit``
-        fit: ``letterbox`` or ``squash``
+        fit: ``letterbox`` or ``squash``; None takes what the network was trained with
 
     Raises:
-        UserError: naming the key.
+        UserError: naming the key, if there is no such fit, or an exported network was made for the other one.
     """
-    check(fit in ("letterbox", "squash"), key, fit, "letterbox or squash")
-    made_for = getattr(predictor, "fit", fit)
-    check(made_for == fit, key, fit, f"{made_for}, for which {predictor.name} was exported")
+    if fit is None:
+        return predictor.fit
+    # Checkpoints of older versions do not say what they were trained with, so a user may know better.
+    known = not isinstance(predictor, StudentPredictor)
+    check(fit in FITS, key, fit, "letterbox or squash, or null")
+    check(not known or fit == predictor.fit, key, fit, f"{predictor.fit}, for which {predictor.name} was exported")
+    return cast("Fit", fit)

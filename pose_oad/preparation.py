@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli import build, plain
 from pose_oad.errors import UserError, check
@@ -62,7 +62,6 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     from pose_oad.distillation import OnlineDistillation, TrainingOptions
     from pose_oad.joint_check import check_joint_sets
     from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.students import StudentConfig, load_student
 
     strategy = build(cfg.strategy)
     rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
@@ -74,7 +73,7 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     if strategy.sees_truth and source.skeleton is None:
         raise UserError(f"strategy={strategy.name}: this stream has no ground truth; choose a strategy without it")
     teacher = make_teacher(cfg.teacher, source.skeleton, cfg.get("label_cache"), training.labels == "maps")
-    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student)))
+    student = load_run_student(cfg)
     check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=source.skeleton)
     evaluation = PrequentialEvaluation(
         rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor
@@ -86,6 +85,23 @@ def prepare(cfg: DictConfig) -> OnlineRun:
         evaluation,
         Timing(),
     )
+
+
+def load_run_student(cfg: DictConfig) -> PoseStudent:
+    """Load the student of a configuration; it carries from now on how this run lays frames into it.
+
+    Args:
+        cfg: a configuration with ``student``, ``checkpoint`` and ``window``
+
+    Raises:
+        UserError: if the checkpoint cannot be used for that student, or ``window.fit`` does not exist.
+    """
+    from pose_oad.geometry import FITS
+    from pose_oad.students import StudentConfig, load_student
+
+    fit = cfg.window.fit
+    check(fit in FITS, "window.fit", fit, "letterbox or squash")
+    return load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student) | {"fit": fit}))
 
 
 def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
@@ -129,6 +145,7 @@ def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
         augmentation=AugmentationConfig(),
         val=cfg.retention.split,
         batch_size=cfg.metric.batch_size,
+        fit=student.config.fit,
     )
     data.setup("validate")
     return data
@@ -155,13 +172,14 @@ def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, t
 def make_teacher(
     node: DictConfig, truth_skeleton: Any, label_cache: str | None = None, keep_maps: bool = False
 ) -> Teacher:
-    """Build the teacher of a config node; a simulated one is told the joint set of the ground truth.
+    """Build the teacher of a config node, with its members and its gate; a simulated one is told the true joint set.
 
     Args:
         node: the config node
         truth_skeleton: joint set of the stream's ground truth; None where there is none
         label_cache: folder in which labels are kept for later runs; None asks the teacher every time. A teacher that
-            reads no pixels is not worth it, and is asked
+            reads no pixels is not worth it, and is asked. Of an ensemble each member's are kept; what a gate makes of
+            labels is not: another gate needs no new ones
         keep_maps: whether its maps are wanted, and kept, too
 
     Raises:
@@ -172,11 +190,30 @@ def make_teacher(
     from pose_oad.teachers.cache import CachedTeacher
     from pose_oad.teachers.identity import settings_key
 
+    if node.get("gate") is not None:
+        behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != "gate"])
+        return build(node.gate, teacher=make_teacher(behind, truth_skeleton, label_cache, keep_maps))
+    if "members" in node:
+        members = {
+            str(name): _make_member(str(name), member, truth_skeleton, label_cache, keep_maps)
+            for name, member in (node.members or {}).items()
+        }
+        return build(node, without=["every", "members"], members=members)
     simulated = getattr(get_class(node._target_), "uses_truth", False)
     teacher: Teacher = build(node, without=["every"], **({"skeleton": truth_skeleton} if simulated else {}))
     if label_cache is None or teacher.image_size(_ANY_SIZE) is None:
         return teacher
     return CachedTeacher(teacher, Path(label_cache), settings_key(plain(node)), keep_maps)
+
+
+def _make_member(name: str, node: Any, *others: Any) -> Teacher:
+    """Build a member of an ensemble; what it refuses is said with its name."""
+    key = f"teacher.members.{name}"
+    check(isinstance(node, DictConfig) and "_target_" in node, key, node, f"a teacher, as +teacher@{key}=onnx")
+    try:
+        return make_teacher(node, *others)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
 
 
 def take_threads(threads: int | None) -> int:

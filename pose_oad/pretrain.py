@@ -90,6 +90,8 @@ def main(cfg: DictConfig) -> PretrainResult:
     lightning.seed_everything(cfg.seed.model, verbose=False)
     _leave_cores_to_loaders(cfg.data.workers)
     module, data = _build(cfg)
+    if cfg.initial is not None and not cfg.resume:
+        _start_from(cfg.initial, module)
     data.setup()
     if cfg.resume:
         _check_same_student(files.last, module)
@@ -140,6 +142,7 @@ def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
         map_size=student.map_size,
         augmentation=AugmentationConfig(**plain["augmentation"]),
         seed=cfg.seed.model,
+        fit=student.config.fit,
         **plain["data"],
     )
     return module, data
@@ -196,6 +199,13 @@ def _logger(cfg: DictConfig) -> Logger:
     logger = make_logger(cfg, f"pretrain {cfg.student.name}")
     log_provenance(logger, cfg)
     return logger
+
+
+def _start_from(path: str, module: PretrainModule) -> None:
+    """Take over given weights: all of them, or those of joints and limbs that this student shares with the file's."""
+    from pose_oad.students import load_student
+
+    module.student.load_state_dict(load_student(path, module.student.config, other_joints=True).state_dict())
 
 
 def _check_same_student(path: Path, module: PretrainModule) -> None:

@@ -23,7 +23,7 @@ _WARM_UP = 0.15  # share of the training in which one_cycle's rate rises
 class PretrainModule(LightningModule):
     """A student that learns confidence maps and part affinity fields from annotated people.
 
-    Validation logs, over the letterboxed validation images:
+    Validation logs, over the whole validation images:
 
     - ``val/loss``: the training objective;
     - ``val/AP``, ``val/AP50``, ``val/mpjpe_px``: see :class:`SourceDomainEvaluation`.
@@ -83,7 +83,8 @@ class PretrainModule(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget who was found before."""
         category = self._annotated().category_id
-        self._evaluation = SourceDomainEvaluation(self.student.skeleton, self.student.input_size, category)
+        student = self.student
+        self._evaluation = SourceDomainEvaluation(student.skeleton, student.input_size, category, student.config.fit)
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures over everything that was predicted, on whichever device."""

@@ -90,9 +90,7 @@ def find_keypoints(student: PoseStudent, image: np.ndarray, fit: Fit) -> np.ndar
     return placed.to_frame(predict_keypoints(student, frame))[0].numpy()
 
 
-def log_student(
-    student: PoseStudent, run_id: str, tracking_uri: str, registered_name: str | None = None, fit: Fit = "letterbox"
-) -> str:
+def log_student(student: PoseStudent, run_id: str, tracking_uri: str, registered_name: str | None = None) -> str:
     """Log a student as an MLflow model of a run.
 
     Args:
@@ -100,7 +98,6 @@ def log_student(
         run_id: run it belongs to, as the one that adapted it
         tracking_uri: store of that run
         registered_name: name in the model registry, of which this becomes the next version; None does not register it
-        fit: how images are laid into its input, as ``window.fit`` of the run
 
     Returns:
         The model's URI, for ``mlflow.pyfunc.load_model`` and ``mlflow models serve -m``.
@@ -129,7 +126,7 @@ def log_student(
                 registered_model_name=registered_name,
                 python_model=str(_CODE),
                 artifacts={"checkpoint": str(checkpoint)},
-                model_config={"fit": fit},
+                model_config={"fit": student.config.fit},
                 signature=signature,
                 input_example=_example(),
                 pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _NEEDED],

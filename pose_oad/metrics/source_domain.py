@@ -1,4 +1,4 @@
-"""How good a student is where it comes from: on annotated, letterboxed images of people.
+"""How good a student is where it comes from: on annotated images of people.
 
 Pre-training validates with it, and an online run measures with it what adaptation has cost, so that the two agree.
 """
@@ -13,7 +13,7 @@ import torch
 from pycocotools.coco import COCO
 from torch import Tensor
 
-from pose_oad.geometry import FrameFit
+from pose_oad.geometry import Fit, FrameFit
 from pose_oad.maps import decode_single
 from pose_oad.maps.people import decode_people
 from pose_oad.metrics.coco_ap import average_precision, to_results
@@ -67,10 +67,14 @@ class SourceDomainEvaluation:
         skeleton: joint set of the maps
         input_size: width and height of the network input, px
         category_id: COCO's id of the category "person"
+        fit: how the images lie in the input
     """
 
-    def __init__(self, skeleton: Skeleton, input_size: tuple[int, int], category_id: int) -> None:
+    def __init__(
+        self, skeleton: Skeleton, input_size: tuple[int, int], category_id: int, fit: Fit = "letterbox"
+    ) -> None:
         self._skeleton, self._input_size, self._category = skeleton, input_size, category_id
+        self._fit = fit
         self._results: list[dict[str, Any]] = []
         self._images: list[int] = []
         self._distances: list[Tensor] = []
@@ -79,7 +83,7 @@ class SourceDomainEvaluation:
         return len(self._images)
 
     def update(self, maps: tuple[Tensor, Tensor], batch: LabelledImages) -> None:
-        """Take in the maps of some letterboxed images.
+        """Take in the maps of some images.
 
         Args:
             maps: what the network predicts for the batch's first images, or for all: confidence maps, shape (images,
@@ -92,7 +96,7 @@ class SourceDomainEvaluation:
         alone = ((truth[..., 2] > 0).any(-1).sum(1) == 1) & batch.pixel_mask.flatten(1).all(1).cpu()
         sizes, numbers = batch.frame_sizes.tolist(), batch.image_ids.tolist()
         for at in range(len(cmaps)):
-            fit = FrameFit.of(tuple(sizes[at]), self._input_size, "letterbox")
+            fit = FrameFit.of(tuple(sizes[at]), self._input_size, self._fit)
             located = fit.to_frame(_to_input(found[at]))
             located = torch.where(located[..., 2:] > 0, located, 0.0)
             self._results += to_results(located, scores[at], self._skeleton, numbers[at], self._category)
@@ -126,13 +130,13 @@ def evaluate_on_source(student: PoseStudent, data: ValidationData, images: int |
 
     Args:
         student: the network
-        data: the images and their people, set up
+        data: the images and their people, set up, laid into the input as the network's fit says
         images: only so many images, the first ones; None takes all
 
     Returns:
         ``AP``, ``AP50`` (fractions) and ``mpjpe_px``, see :class:`SourceDomainEvaluation`.
     """
-    evaluation = SourceDomainEvaluation(student.skeleton, student.input_size, data.category_id)
+    evaluation = SourceDomainEvaluation(student.skeleton, student.input_size, data.category_id, student.config.fit)
     with _evaluating(student):
         for batch in data.val_dataloader():
             wanted = None if images is None else images - len(evaluation)

@@ -10,6 +10,7 @@ import torch
 from pycocotools.coco import COCO
 from torch import Tensor
 
+from pose_oad.geometry import Fit
 from pose_oad.grouped import GroupedErrors, Locator, measure_located
 from pose_oad.maps import decode_single
 from pose_oad.metrics.coco_ap import average_precision
@@ -59,21 +60,26 @@ def measure_stream(
 
 
 def measure_coco(
-    batches: Iterable[LabelledImages], predictors: Mapping[str, Predictor], ground_truth: COCO, category_id: int
+    batches: Iterable[LabelledImages],
+    predictors: Mapping[str, Predictor],
+    ground_truth: COCO,
+    category_id: int,
+    fit: Fit,
 ) -> dict[str, dict[str, float]]:
     """Measure everybody who is found in annotated images.
 
     Args:
-        batches: letterboxed images, at the predictors' input size
+        batches: images at the predictors' input size
         predictors: who is measured, by name
         ground_truth: people with COCO's 17 keypoints
         category_id: COCO's id of the category "person"
+        fit: how the images lie in the input
 
     Returns:
         The figures of :meth:`CocoEvaluation.compute` for each predictor, by its name.
     """
     evaluations = {
-        name: CocoEvaluation(predictor.skeleton, predictor.input_size, category_id)
+        name: CocoEvaluation(predictor.skeleton, predictor.input_size, category_id, fit)
         for name, predictor in predictors.items()
     }
     for batch in batches:

@@ -16,10 +16,10 @@ from pose_oad.teachers.base import Labels, TeacherRequest
 
 
 class CheckpointTeacher:
-    """A network of ours, usually a larger one, that labels frames at its own input size.
+    """A network of ours, usually a larger one, that labels frames at its own input size and fit.
 
     Args:
-        path: checkpoint written by pre-training, or at the end of a stream
+        path: checkpoint written by pre-training, or at the end of a stream, or trt_pose's weights
         batch_size: frames per forward pass
         device: torch device it runs on
 
@@ -56,7 +56,7 @@ class CheckpointTeacher:
         )  # fmt: skip
 
     def _fit(self, frame_size: tuple[int, int]) -> FrameFit:
-        return FrameFit.of(frame_size, self._network.input_size, "letterbox")
+        return FrameFit.of(frame_size, self._network.input_size, self._network.config.fit)
 
 
 def label_frames(

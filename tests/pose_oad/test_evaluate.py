@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.skeleton import get_skeleton
 from pose_oad.students import StudentConfig, build_student, load_student
 from pose_oad.students.checkpoint import save_student
+from tests.exports import random_student
 from tests.media import counting_frames, write_video
 
 Run = Callable[..., dict[str, dict[str, float]]]
@@ -146,3 +148,26 @@ def test_a_stream_without_truth_and_a_file_in_the_way_are_refused(
     with pytest.raises(UserError, match=r"output.file=out.json: expected something that does not exist yet"):
         run(f"checkpoints={student_checkpoint}", "output.file=out.json")
     assert Path("out.json").read_text() == "old"
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same weights for letterboxed and for squashed frames, at 96x64 px."""
+    folder = tmp_path_factory.mktemp("wide")
+    student = random_student((96, 64))
+    for fit in ("letterbox", "squash"):
+        other = build_student(replace(student.config, fit=fit))  # type: ignore[arg-type]
+        other.load_state_dict(student.state_dict())
+        save_student(other, folder / f"{fit}.ckpt")
+    return {fit: folder / f"{fit}.ckpt" for fit in ("letterbox", "squash")}
+
+
+@pytest.mark.parametrize("on", ["stream", "coco"])
+def test_frames_are_laid_into_a_student_as_in_its_training(run: Run, wide: dict[str, Path], on: str) -> None:
+    fixed = ["tracking.uri=null", f"on={on}"]
+    both = run(f"checkpoints=[{wide['letterbox']},{wide['squash']}]", *fixed)
+    told = run(f"checkpoints=[{wide['letterbox']}]", "window.fit=squash", *fixed)
+    first, second = (figures["mpjpe_px"] for figures in both.values())
+    assert list(both) == [str(wide["letterbox"]), str(wide["squash"])]
+    assert second == pytest.approx(told[str(wide["letterbox"])]["mpjpe_px"], abs=1e-4)
+    assert first != pytest.approx(second, abs=1e-2)

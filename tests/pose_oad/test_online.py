@@ -24,6 +24,7 @@ from pose_oad.skeleton import get_skeleton, map_keypoints
 from pose_oad.students import load_student
 from pose_oad.window import reveal
 from tests.media import counting_frames, write_video
+from tests.trt_pose import write_reference
 
 Run = Callable[..., dict[str, float]]
 
@@ -229,3 +230,29 @@ def test_a_video_that_breaks_in_mid_stream_ends_the_run_with_one_line(
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     [logged] = client.search_runs([client.get_experiment_by_name("online").experiment_id])
     assert logged.info.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("more", "fit"), [([], "letterbox"), (["student.fit=squash"], "squash"), (["window.fit=squash"], "squash")]
+)
+def test_the_student_says_how_this_run_lays_frames_into_it(overrides: list[str], more: list[str], fit: str) -> None:
+    run = prepare(compose_config("online", [*overrides, *more]))
+    assert run.module.student.config.fit == run.data.loader.options.fit == fit
+    assert run.module.hparams["student"]["fit"] == fit
+
+
+def test_a_fit_that_does_not_exist_is_refused(overrides: list[str]) -> None:
+    with pytest.raises(UserError, match=r"window\.fit=crop: expected letterbox or squash"):
+        prepare(compose_config("online", [*overrides, "window.fit=crop"]))
+
+
+@pytest.mark.slow
+def test_the_weights_of_trt_pose_are_adapted_as_they_were_made(run: Run, tmp_path: Path) -> None:
+    weights = write_reference(tmp_path, "resnet18")
+    run(
+        "student=trt_pose_resnet18", f"checkpoint={weights}", "strategy=uniform", "trainer.limit_train_batches=1",
+        "output.figures=false", "output.resumable=false",
+    )  # fmt: skip
+    [file] = Path("runs/online").glob("*/student.ckpt")
+    config = load_student(file).config
+    assert (config.name, config.skeleton, config.fit) == ("trt_pose_resnet18", "trt-pose-18", "squash")

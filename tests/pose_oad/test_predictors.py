@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,8 +9,10 @@ import pytest
 import torch
 
 from pose_oad.errors import UserError
-from pose_oad.predictors import StudentPredictor, check_fit, load_predictor
-from pose_oad.students import load_student
+from pose_oad.predictors import StudentPredictor, choose_fit, load_predictor
+from pose_oad.students import build_student, load_student
+from pose_oad.students.checkpoint import save_student
+from tests.trt_pose import write_reference
 
 
 def test_a_checkpoint_predicts_as_its_student_does(student_checkpoint: Path) -> None:
@@ -42,8 +45,22 @@ def test_what_cannot_be_loaded_is_named(student_checkpoint: Path, path: str, dev
 
 def test_an_exported_network_says_how_frames_lie_in_it() -> None:
     exported = cast("Any", SimpleNamespace(name="a.onnx", fit="squash"))
-    check_fit(exported, "fit", "squash")
+    assert choose_fit(exported, "fit", "squash") == choose_fit(exported, "fit", None) == "squash"
     with pytest.raises(UserError, match=r"fit=letterbox: expected squash, for which a.onnx was exported"):
-        check_fit(exported, "fit", "letterbox")
+        choose_fit(exported, "fit", "letterbox")
     with pytest.raises(UserError, match=r"window.fit=crop: expected letterbox or squash"):
-        check_fit(cast("Any", SimpleNamespace()), "window.fit", "crop")
+        choose_fit(exported, "window.fit", "crop")
+
+
+def test_a_checkpoint_says_how_frames_lie_in_it_unless_told(tmp_path: Path, student_checkpoint: Path) -> None:
+    assert load_predictor(student_checkpoint).fit == "letterbox"
+    student = load_student(student_checkpoint)
+    save_student(build_student(replace(student.config, fit="squash")), tmp_path / "squashed.ckpt")
+    predictor = load_predictor(tmp_path / "squashed.ckpt")
+    assert choose_fit(predictor, "fit", None) == "squash"
+    assert choose_fit(predictor, "fit", "letterbox") == "letterbox"
+
+
+def test_the_weights_of_trt_pose_are_a_checkpoint(tmp_path: Path) -> None:
+    predictor = load_predictor(write_reference(tmp_path, "resnet18"))
+    assert (predictor.skeleton.name, predictor.input_size, predictor.fit) == ("trt-pose-18", (224, 224), "squash")

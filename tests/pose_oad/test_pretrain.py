@@ -15,7 +15,9 @@ from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from pose_oad.pretrain import CheckpointFiles, PretrainResult, main
 from pose_oad.skeleton import get_skeleton
-from pose_oad.students import StudentConfig, load_student
+from pose_oad.students import StudentConfig, build_student, load_student
+from pose_oad.students.checkpoint import save_student
+from tests.trt_pose import write_reference
 
 COCO17 = get_skeleton("coco-17")
 
@@ -205,3 +207,23 @@ def test_every_student_file_describes_a_student(name: str) -> None:
     assert isinstance(values, dict)
     assert StudentConfig.from_dict({str(key): value for key, value in values.items()}).name == name
     assert cfg.checkpoint.folder == f"checkpoints/{name}"
+
+
+def test_training_starts_from_weights_of_another_joint_set(tree: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    description = {"head_channels": 16, "input_size": (64, 64), "sigma": 0.05, "skeleton": "coco-17"}
+    initial = build_student(StudentConfig("whole", "mobilenetv4_conv_small_050", **description))  # type: ignore[arg-type]
+    save_student(initial, tmp_path / "whole.ckpt")
+    still = ["optimiser.learning_rate=1e-12", "optimiser.schedule=constant", "trainer.max_epochs=1"]
+    result = main(_config(tree, tmp_path, f"initial={tmp_path / 'whole.ckpt'}", *still))
+    trained, old = load_student(result.checkpoint).state_dict(), initial.state_dict()
+    same = {"atol": 1e-8, "rtol": 0}
+    torch.testing.assert_close(trained["backbone.conv_stem.weight"], old["backbone.conv_stem.weight"], **same)
+    torch.testing.assert_close(trained["head.out.weight"][:12], old["head.out.weight"][5:17], **same)
+
+
+def test_weights_of_another_network_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    path = write_reference(tmp_path, "resnet18")
+    with pytest.raises(UserError, match=r"resnet18_baseline_att\.pth: holds backbone=resnet18, .*\(student=small\)"):
+        main(_config(tmp_path / "nowhere", tmp_path, f"initial={path}"))
+    assert not (tmp_path / "checkpoints").exists()

@@ -137,3 +137,16 @@ def test_nobody_found_is_no_precision_and_nobody_there_is_none_at_all(truth: COC
     truth.dataset["annotations"] = []
     assert math.isnan(blind.compute(truth)["AP"])
     assert np.isfinite(blind.compute(truth)["mpjpe_px"])
+
+
+def test_squashed_images_are_measured_in_their_own_px(truth: COCO) -> None:
+    """The images are 128x96 px: squashed into 64x64, half as wide and two thirds as high."""
+    batch = batch_of([0, 1])
+    for row, people in enumerate(PEOPLE):
+        for at, joints in enumerate(people):
+            batch.keypoints[row, at] = joints * torch.tensor([1 / 2, 2 / 3, 1.0])
+    squashed = SourceDomainEvaluation(BODY, (64, 64), 1, "squash")
+    squashed.update(maps_of(batch), batch)
+    figures = squashed.compute(truth)
+    assert figures["AP50"] == pytest.approx(1.0)
+    assert figures["mpjpe_px"] < 2
