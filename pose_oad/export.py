@@ -1,19 +1,18 @@
-"""Write a student as an ONNX file, check it against the original on real frames, and time both."""
+"""Write a student as an ONNX file or as trt_pose's weights, and check it against the original on real frames."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli import build, run_command
 from pose_oad.errors import UserError, check
+from pose_oad.exporting.places import finished, report_file, writing
+from pose_oad.geometry import FITS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pose_oad.exporting.compare import Parity
     from pose_oad.exporting.latency import Latency
     from pose_oad.exporting.report import ExportReport
+    from pose_oad.exporting.trt_pose import TrtPoseReport
     from pose_oad.students import PoseStudent
     from pose_oad.students.exported import ExportedStudent
 
@@ -32,14 +32,14 @@ _WINDOW = 256  # frames decoded at once, whatever the length of the stream
 _SPACING = 10  # frames between two that are compared, at most: neighbours are alike
 
 
-def main(cfg: DictConfig) -> ExportReport:
+def main(cfg: DictConfig) -> ExportReport | TrtPoseReport:
     """Export one student.
 
     Args:
         cfg: ``conf/export.yaml`` with overrides
 
     Returns:
-        What was measured; it stands in the JSON file beside the ONNX file too.
+        What was measured; that of an ONNX file stands in the JSON file beside it too.
 
     Raises:
         UserError: if the configuration, the checkpoint or the stream cannot be used, or the exported network is not the
@@ -47,19 +47,43 @@ def main(cfg: DictConfig) -> ExportReport:
     """
     from rich.console import Console
 
-    from pose_oad.benchmarks.setting import machine
-    from pose_oad.exporting.report import ExportReport
     from pose_oad.preparation import take_threads
-    from pose_oad.students.exported import ExportedStudent
-    from pose_oad.tracking import file_hash, quiet_libraries
+    from pose_oad.tracking import quiet_libraries
 
+    write = _export_trt_pose if _format(cfg) == "trt_pose" else _export_onnx
     _check_values(cfg)
     quiet_libraries()
-    threads = take_threads(cfg.threads)
+    cfg.threads = take_threads(cfg.threads)
     student = _load(cfg)
     source = build(cfg.stream)
-    frames = _real_frames(source, student, cfg)
-    with _finished(Path(cfg.output.file)) as part:
+    report: ExportReport | TrtPoseReport = write(student, source, _real_frames(source, student, cfg), cfg)
+    Console().print(report.tables())
+    return report
+
+
+def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> TrtPoseReport:
+    """Write trt_pose's weights and the topology beside them, if they give the same maps when read back."""
+    from pose_oad.exporting.trt_pose import TrtPoseReport, compare_written, write_trt_pose
+    from pose_oad.students.trt_pose import topology_file
+
+    file = Path(cfg.output.file)
+    with finished(file, topology_file) as part:
+        with writing(file):
+            write_trt_pose(student, part)
+        parity = compare_written(student, part, frames, cfg.parity.tolerance, cfg.batch_size)
+    config = student.config
+    return TrtPoseReport(str(file), config.backbone, student.skeleton, config.fit, parity, source.clips[0].name)
+
+
+def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> ExportReport:
+    """Write the ONNX file and a report beside it, if it gives the same maps."""
+    from pose_oad.benchmarks.setting import machine
+    from pose_oad.exporting.report import ExportReport
+    from pose_oad.students.exported import ExportedStudent
+    from pose_oad.tracking import file_hash
+
+    threads = cfg.threads
+    with finished(Path(cfg.output.file), report_file) as part:
         convolutions = _write(student, cfg, part)
         exported = ExportedStudent(part, threads)
         parity = _parity(student, exported, frames, cfg)
@@ -79,17 +103,29 @@ def main(cfg: DictConfig) -> ExportReport:
             threads=threads,
             machine=machine(),
         )
-        with _writing(Path(cfg.output.file)):
-            part.with_suffix(".json").write_text(json.dumps(report.to_dict(), indent=2) + "\n")
-    Console().print(report.tables())
+        with writing(Path(cfg.output.file)):
+            report_file(part).write_text(json.dumps(report.to_dict(), indent=2) + "\n")
     return report
+
+
+def _format(cfg: DictConfig) -> str:
+    """Tell what is to be written; the suffix says it, and ``output.format`` may only agree."""
+    file, wanted = cfg.output.file, cfg.output.format
+    named = isinstance(file, str) and not Path(file).is_dir()
+    kind = {".onnx": "onnx", ".pth": "trt_pose"}.get(Path(file).suffix) if named else None
+    check(wanted in (None, "onnx", "trt_pose"), "output.format", wanted, "null, onnx or trt_pose")
+    if kind is None:
+        accepted = "the ONNX file to write, as output.file=student.onnx, or student.pth for trt_pose's format"
+        raise UserError(f"output.file={file}: expected {accepted}")
+    check(wanted in (None, kind), "output.format", wanted, f"null or {kind} for output.file={file}")
+    plain = cfg.precision == "fp32" and cfg.quantise is None
+    check(plain or kind == "onnx", "output.format", kind, "onnx where precision or quantise change the weights")
+    return kind
 
 
 def _check_values(cfg: DictConfig) -> None:
     """Refuse values that nobody else looks at."""
-    file = cfg.output.file
-    named = isinstance(file, str) and file.endswith(".onnx") and not Path(file).is_dir()
-    check(named, "output.file", file, "the ONNX file to write, as output.file=student.onnx")
+    check(cfg.fit is None or cfg.fit in FITS, "fit", cfg.fit, "letterbox or squash, or null")
     check(cfg.quantise in (None, "int8"), "quantise", cfg.quantise, "null or int8")
     mixed = cfg.quantise is not None and cfg.precision != "fp32"
     check(not mixed, "precision", cfg.precision, "fp32 where quantise=int8")
@@ -102,22 +138,23 @@ def _check_values(cfg: DictConfig) -> None:
 
 
 def _load(cfg: DictConfig) -> PoseStudent:
-    """Read the student, at the input size asked for."""
+    """Read the student, at the input size and with the fit asked for."""
     from pose_oad.students import StudentConfig, load_student
 
     student = load_student(str(cfg.checkpoint))
-    if cfg.input_size is None:
-        return student
     size = OmegaConf.to_container(cfg.input_size) if OmegaConf.is_list(cfg.input_size) else cfg.input_size
-    return load_student(cfg.checkpoint, StudentConfig.from_dict(student.config.to_dict() | {"input_size": size}))
+    asked = {key: value for key, value in {"input_size": size, "fit": cfg.fit}.items() if value is not None}
+    if not asked:
+        return student
+    return load_student(cfg.checkpoint, StudentConfig.from_dict(student.config.to_dict() | asked))
 
 
-def _windows(source: FrameSource, student: PoseStudent, fit: Any, every: int) -> WindowLoader:
+def _windows(source: FrameSource, student: PoseStudent, every: int) -> WindowLoader:
     """Cut a stream into windows of which one frame in so many is a candidate."""
     from datamodules.stream import WindowLoader
     from datamodules.windowing import StreamOptions
 
-    return WindowLoader(source, StreamOptions(_WINDOW, student.input_size, fit, teacher_every=every))
+    return WindowLoader(source, StreamOptions(_WINDOW, student.input_size, student.config.fit, teacher_every=every))
 
 
 def _real_frames(source: FrameSource, student: PoseStudent, cfg: DictConfig) -> Tensor:
@@ -127,37 +164,11 @@ def _real_frames(source: FrameSource, student: PoseStudent, cfg: DictConfig) -> 
     count, length = cfg.parity.frames, source.clips[0].sampled_length(None)
     every = max(1, min(_SPACING, length // count))
     taken: list[Tensor] = []
-    for window in _windows(source, student, cfg.fit, every):
+    for window in _windows(source, student, every):
         taken.append(window.frames[torch.from_numpy(window.candidates)])
         if sum(map(len, taken)) >= count:
             break
     return torch.cat(taken)[:count]
-
-
-@contextmanager
-def _finished(file: Path) -> Iterator[Path]:
-    """Give a name to write to, and a JSON file beside it; both get their own names when all has gone well."""
-    part = file.with_name(f".{file.stem}.{os.getpid()}.part.onnx")
-    pairs = [(part, file), (part.with_suffix(".json"), file.with_suffix(".json"))]
-    with _writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield part
-        with _writing(file):
-            for unfinished, final in pairs:
-                os.replace(unfinished, final)
-    finally:
-        for unfinished, _ in pairs:
-            unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def _writing(file: Path) -> Iterator[None]:
-    """Say that a file cannot be written, where that is so."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"output.file={file}: cannot be written ({error.strerror or error})") from error
 
 
 def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int] | None:
@@ -178,7 +189,7 @@ def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int]
         config.backbone,
         student.skeleton,
         student.input_size,
-        cfg.fit,
+        config.fit,
         config.sigma,
         cfg.precision,
         cfg.quantise or "none",
@@ -186,7 +197,7 @@ def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int]
         importlib.metadata.version("pose_oad"),
     )
     add_metadata(model, metadata)
-    with _writing(Path(cfg.output.file)):
+    with writing(Path(cfg.output.file)):
         path.write_bytes(model.SerializeToString())
     return convolutions
 
@@ -218,7 +229,7 @@ def _errors(
     total = sum(clip.sampled_length(None) for clip in source.clips)
     every = max(1, total // cfg.errors.frames)
     networks = {"eager": eager(student), "exported": exported.maps}
-    errors = compare_errors(_windows(source, student, cfg.fit, every), networks, student, cfg.batch_size)
+    errors = compare_errors(_windows(source, student, every), networks, student, cfg.batch_size)
     return errors, f"one frame in {every} of {total:,}, in {len(source.clips)} videos"
 
 

@@ -11,12 +11,16 @@ import torch
 from pose_oad import export
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
-from pose_oad.exporting import graph
+from pose_oad.exporting import graph, trt_pose
 from pose_oad.exporting.report import ExportReport
+from pose_oad.students import StudentConfig, build_student, load_student
+from pose_oad.students.checkpoint import save_student
 from pose_oad.students.exported import ExportedStudent
+from pose_oad.students.trt_pose import to_trt_pose
 from pose_oad.tracking import file_hash
 from tests.conftest import ROOT
 from tests.media import counting_frames, write_video
+from tests.trt_pose import reference
 
 
 @pytest.fixture
@@ -149,3 +153,58 @@ def test_the_command_line_answers_a_mistake_with_exit_code_2(tmp_path: Path) -> 
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: checkpoint absent.ckpt: no such file")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def attention_checkpoint(tmp_path: Path) -> Path:
+    """A student with trt_pose's design, but a joint set of ours."""
+    torch.manual_seed(0)
+    config = StudentConfig("mine", "resnet18", input_size=(64, 64), head="attention", head_channels=256, fit="squash")
+    save_student(build_student(config), tmp_path / "attention.ckpt")
+    return tmp_path / "attention.ckpt"
+
+
+def test_trt_poses_weights_and_their_topology(configured, tmp_path: Path, attention_checkpoint: Path) -> None:
+    file = tmp_path / "new" / "a.pth"
+    report = export.main(configured(f"checkpoint={attention_checkpoint}", f"output.file={file}"))
+    assert left(tmp_path) == ["a.pth", "a.topology.json"]
+    assert (report.skeleton.name, report.fit, report.parity.frames) == ("body-12", "squash", 6)
+    assert report.parity.largest < 1e-5
+    network = reference("resnet18", joints=12, limbs=12)
+    network.load_state_dict(torch.load(file, weights_only=True))
+    student = load_student(attention_checkpoint)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(images)[0], student(images)[0], rtol=0, atol=1e-5)
+    written = json.loads((tmp_path / "new" / "a.topology.json").read_text())
+    assert written["keypoints"][:2] == ["left_shoulder", "right_shoulder"]
+    assert written["skeleton"][:2] == [[11, 9], [12, 10]]  # left and right ankle to knee
+    assert load_student(file).config == student.config
+
+
+def test_trt_poses_format_is_not_for_every_student(configured, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"student small: backbone=mobilenetv4.*trt_pose has densenet121_baseline_att"):
+        export.main(configured(f"output.file={tmp_path}/new/a.pth"))
+    assert left(tmp_path) == []
+
+
+def test_trt_poses_weights_that_differ_are_not_left(
+    configured, tmp_path: Path, attention_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trt_pose, "to_trt_pose", lambda student: to_trt_pose(build_student(student.config)))
+    with pytest.raises(UserError, match=r"parity\.tolerance=0\.0001: the written maps differ .* nothing .* written"):
+        export.main(configured(f"checkpoint={attention_checkpoint}", f"output.file={tmp_path}/new/a.pth"))
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["output.file=a.pth", "output.format=onnx"], r"output\.format=onnx: expected null or trt_pose for output"),
+        (["output.format=tflite"], r"output\.format=tflite: expected null, onnx or trt_pose"),
+        (["output.file=a.pth", "precision=fp16"], r"output\.format=trt_pose: expected onnx where precision"),
+    ],
+)
+def test_formats_that_do_not_go_together(configured, overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        export.main(configured(*overrides))
