@@ -4,6 +4,7 @@
 - ``stream``: reading windows, beside bare PyAV
 - ``online_loop``: the whole loop, beside the one in ``plain_loop``, written by hand
 - ``memory``: the peak of a stream, beside that of one four times as long
+- ``openpose``: labelling frames with OpenPose's network, beside the network alone
 
 ``figures`` holds what a section returns and how it is shown, ``paired`` how two things are timed against each other,
 ``setting`` the run that is measured.

@@ -7,7 +7,6 @@ skipped. Packed numbers are declared as bytes, which is what they are on the wir
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,8 @@ def read_caffemodel(path: Path) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for layer in (*net.layer, *net.layers):
         name = layer.name.decode(errors="backslashreplace")
-        for key, blob in zip(_keys(name), layer.blobs, strict=False):
+        for number, blob in enumerate(layer.blobs):
+            key = f"{name}.{_ROLES[number] if number < len(_ROLES) else f'blob{number}'}"
             if key in weights:
                 raise UserError(f"{path}: damaged, or no Caffe model: two layers are called {name!r}")
             weights[key] = _tensor(blob, f"{path}: damaged: {key}")
@@ -74,15 +74,6 @@ def _parse(path: Path) -> Any:
         return _net_parameter().FromString(path.read_bytes())
     except DecodeError as error:
         raise UserError(f"{path}: damaged, cut short, or no Caffe model ({error})") from error
-
-
-def _keys(layer: str) -> Iterator[str]:
-    """Name a layer's blobs in order."""
-    yield from (f"{layer}.{role}" for role in _ROLES)
-    number = len(_ROLES)
-    while True:
-        yield f"{layer}.blob{number}"
-        number += 1
 
 
 def _tensor(blob: Any, damaged: str) -> Tensor:

@@ -64,7 +64,7 @@ class OpenPoseTeacher:
         several = isinstance(scales, Sequence) and not isinstance(scales, str) and len(scales) > 0
         accepted = "one factor or several in (0, 4], as [1.0,0.5]"
         check(several and all(_is_factor(scale) for scale in scales), "teacher.scales", scales, accepted)
-        check(precision in _PRECISIONS, "teacher.precision", precision, " or ".join(_PRECISIONS))
+        check(str(precision) in _PRECISIONS, "teacher.precision", precision, " or ".join(_PRECISIONS))
         built = load_openpose(Path(str(path)), network)
         self.skeleton = get_skeleton(built.skeleton_name)
         self.name = f"openpose:{self.skeleton.name}"

@@ -119,13 +119,7 @@ def _network_of(weights: Mapping[str, Tensor], path: Path) -> str:
 def _fill(network: str, weights: Mapping[str, Tensor], path: Path) -> OpenPoseCoco18 | OpenPoseBody25:
     """Build a network of weights that are just its own."""
     shapes = _shapes(network)
-    # Old Caffe files write vectors as blobs of four axes.
-    given = {
-        name: value.flatten()
-        if len(shapes.get(name, ())) == 1 and value.numel() == max(value.shape, default=1)
-        else value
-        for name, value in weights.items()
-    }
+    given = {name: _without_axes_of_one(value, shapes.get(name)) for name, value in weights.items()}
     wrong = [f"{name} is missing" for name in shapes if name not in given]
     wrong += [f"{name} is additional" for name in given if name not in shapes]
     wrong += [
@@ -139,6 +133,12 @@ def _fill(network: str, weights: Mapping[str, Tensor], path: Path) -> OpenPoseCo
     state = {key: given[_layer_name(key)].contiguous() for key in built.state_dict()}
     built.load_state_dict(state, assign=True)
     return built.requires_grad_(False).eval()
+
+
+def _without_axes_of_one(value: Tensor, shape: torch.Size | None) -> Tensor:
+    """Flatten what should be a vector: old Caffe files write vectors as blobs of four axes."""
+    vector = shape is not None and len(shape) == 1 and value.numel() == max(value.shape, default=1)
+    return value.flatten() if vector else value
 
 
 def _shapes(network: str) -> dict[str, torch.Size]:
