@@ -19,6 +19,9 @@ PYTHON := .venv/bin/python
 SETUP := .venv/.complete
 DATA := data/synthetic/contact_sheet.png
 PRETRAINED := checkpoints/$(STUDENT)/best.ckpt
+# Weights that a user names are taken as they are; only the default ones are made.
+NAMED := $(filter-out $(PRETRAINED),$(CHECKPOINT))
+STUDENT_WEIGHTS := $(if $(NAMED)$(filter checkpoint=%,$(ARGS)),,$(PRETRAINED))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data pretrain online finetune sweep report replay sync predict evaluate teacher-eval export ui lint test test-fast bench clean
@@ -46,11 +49,11 @@ pretrain: $(DATA)  ## pre-train a student on COCO keypoints (STUDENT)
 $(PRETRAINED): | $(DATA)
 	$(PYTHON) -m pose_oad.pretrain student=$(STUDENT)
 
-online: $(SETUP) $(DATA) $(PRETRAINED)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT; or RESUME=<run>)
-	$(PYTHON) -m pose_oad.online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT)) $(ARGS)
+online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=<run>)
+	$(PYTHON) -m pose_oad.online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
 
-finetune: $(SETUP) $(DATA) $(PRETRAINED)  ## the offline study: choose in videos, train on all, test on other people (as online)
-	$(PYTHON) -m pose_oad.finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(ARGS)
+finetune: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## the offline study: choose in videos, train on all, test on other people (as online)
+	$(PYTHON) -m pose_oad.finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%) $(ARGS)
 
 sweep: $(SETUP) $(DATA) $(PRETRAINED)  ## run a study, or go on with it (STUDY, WORKERS)
 	$(PYTHON) -m pose_oad.sweep study=$(STUDY) workers=$(WORKERS) $(ARGS)
@@ -70,7 +73,7 @@ evaluate: $(SETUP)  ## errors of checkpoints on a stream, or with ARGS="on=coco"
 teacher-eval: $(SETUP)  ## a teacher's errors on a stream, or with ARGS="on=coco" on a COCO set (TEACHER)
 	$(PYTHON) -m pose_oad.teacher_eval teacher=$(TEACHER) $(ARGS)
 
-export: $(SETUP)  ## write a student as an ONNX file, checked against the original (CHECKPOINT, OUT)
+export: $(SETUP)  ## write a student as an ONNX file or trt_pose's .pth, checked against the original (CHECKPOINT, OUT)
 	$(PYTHON) -m pose_oad.export checkpoint=$(CHECKPOINT) output.file=$(OUT) $(ARGS)
 
 sync: $(SETUP)  ## deliver records that the tracking store could not take
