@@ -39,8 +39,8 @@ $(SETUP): requirements.txt pyproject.toml
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-data: $(SETUP)  ## make the embedded data set (synthetic, in the formats of COCO and Human3.6M)
-	$(PYTHON) -m pose_oad.data $(ARGS)
+data: $(SETUP)  ## make the embedded data set, or prepare what you own (SOURCE=human36m ROOT=/path)
+	$(PYTHON) -m pose_oad.data $(if $(SOURCE),source=$(SOURCE)) $(if $(ROOT),root="'$(ROOT)'") $(ARGS)
 $(DATA): | $(SETUP)
 	$(PYTHON) -m pose_oad.data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -52,3 +53,21 @@ def write_sequence(root: Path, subject: str, name: str, camera: str, count: int,
     write_video(root / subject / "Videos" / f"{name}.{camera}.mp4", counting_frames(count, size))
     folder = root / subject / "MyPoseFeatures"
     write_cdf(folder / "D2_Positions" / f"{name}.{camera}.cdf", walking_pose(count, size).reshape(count, 64))
+
+
+def write_full_sequence(
+    root: Path, subject: str, name: str, cameras: Sequence[str], count: int, size: int = 64
+) -> None:
+    """Write one sequence of a Human3.6M tree as several cameras see it, with 3-D poses that fit the 2-D ones."""
+    folder = root / subject / "MyPoseFeatures"
+    depth = 4000 + 100 * np.sin(np.arange(count * 32)).reshape(count, 32)
+    for camera in cameras:
+        write_sequence(root, subject, name, camera, count, size)
+        local = unproject(walking_pose(count, size), depth)
+        write_cdf(folder / "D3_Positions_mono" / f"{name}.{camera}.cdf", local.reshape(count, 96))
+    write_cdf(folder / "D3_Positions" / f"{name}.cdf", (local[..., [0, 2, 1]] * [1, 1, -1] + 500).reshape(count, 96))
+
+
+def unproject(pixels: np.ndarray, depth: np.ndarray, focal: float = 70.0, centre: float = 32.0) -> np.ndarray:
+    """Return the points (mm) that a pinhole camera sees at px, shape (..., 2), and depths, (...); shape (..., 3)."""
+    return np.concatenate([(pixels - centre) / focal, np.ones((*depth.shape, 1))], -1) * depth[..., None]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datamodules.human36m import Human36mSource, count_poses, read_poses
+from datamodules.human36m import Human36mSource
 from pose_oad.errors import UserError
 from tests.media import counting_frames, walking_pose, write_cdf, write_sequence, write_video
 
@@ -79,23 +79,11 @@ def test_poses_of_another_video_are_refused(tmp_path: Path) -> None:
         Human36mSource(str(tmp_path))
 
 
-def test_three_dimensional_poses_are_refused(tmp_path: Path) -> None:
-    write_cdf(tmp_path / "pose.cdf", np.zeros((5, 96)))
-    with pytest.raises(UserError, match=r"Pose has shape \[1, 5, 96\], expected \[1, frames, 64\]"):
-        count_poses(tmp_path / "pose.cdf")
-
-
-def test_a_file_that_is_no_cdf_is_named(tmp_path: Path) -> None:
-    (tmp_path / "pose.cdf").write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match=r"pose.cdf: cannot be read as a CDF"):
-        read_poses(tmp_path / "pose.cdf")
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"root": "nowhere"}, "stream.root=nowhere: expected the folder of a Human3.6M tree"),
-        ({"subjects": ["S2"]}, "stream.subjects=S2: .* does not exist"),
+        ({"subjects": ["S2"]}, r"stream.subjects=S2: nothing of it is there"),
         ({"cameras": ["55011272"]}, "stream.cameras=55011272: .* has no video of it; did you mean '55011271'"),
         ({"actions": ["Walkin"]}, "stream.actions=Walkin: S1 has no such action; did you mean 'Walking'"),
     ],
@@ -109,5 +97,5 @@ def test_missing_poses_are_named(human36m_tree: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(human36m_tree, root)
     (root / "S1/MyPoseFeatures/D2_Positions/Walking 1.55011271.cdf").unlink()
-    with pytest.raises(UserError, match=r"Walking 1.55011271.cdf: expected the 2-D poses of that video"):
+    with pytest.raises(UserError, match=r"Walking 1.55011271.cdf: no such file; expected the poses of that video"):
         Human36mSource(str(root))

@@ -1,0 +1,113 @@
+"""Unpacking the archives of the release, each file once and only below one folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import tarfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, cast
+
+from datamodules.human36m.findings import Finding
+from datamodules.human36m.tree import POSE_FOLDERS, VIDEO_FOLDER, file_facts
+from pose_oad.errors import UserError
+from pose_oad.files import replacing
+
+log = logging.getLogger(__name__)
+
+# Videos_S1.tgz, Poses_D2_Positions_S1.tgz, Poses_D3_Positions_mono_S1.tgz
+_ARCHIVE = re.compile(
+    r"(?P<content>Videos|Poses_(?:D2_Positions|D3_Positions|D3_Positions_mono))_(?P<subject>S\d+)\.tgz"
+)
+_FOLDERS = {"Videos": VIDEO_FOLDER} | {f"Poses_{folder.rpartition('/')[2]}": folder for folder in POSE_FOLDERS.values()}
+_ENDINGS = (".mp4", ".cdf")
+
+#: Told the name of an archive, bytes read of it and its size in bytes.
+UnpackProgress = Callable[[str, int, int], None]
+
+
+def find_archives(root: Path, subjects: Sequence[str]) -> list[Path]:
+    """List the archives of some subjects whose contents are not already unpacked beside them.
+
+    Args:
+        root: the folder
+        subjects: ``S1``, …
+    """
+    return [
+        path
+        for path in sorted(root.glob("*.tgz"))
+        if (match := _ARCHIVE.fullmatch(path.name)) is not None
+        and match["subject"] in subjects
+        and not (root / match["subject"] / _FOLDERS[match["content"]]).is_dir()
+    ]
+
+
+def unpack(archive: Path, folder: Path, progress: UnpackProgress = lambda name, done, size: None) -> list[Finding]:
+    """Unpack one archive as the release's tree, unless that was done before.
+
+    Members are taken by the end of their path (``…/Walking 1.55011271.mp4``), whatever folders the archive puts in
+    front. A file appears when it is whole. A record is written last, by which a second run knows that all is there.
+
+    Args:
+        archive: the file
+        folder: where to; nothing is written outside of it
+        progress: told how far it is
+
+    Returns:
+        What was damaged or odd; what could be read before the damage is unpacked.
+
+    Raises:
+        UserError: if the files cannot be written.
+    """
+    match = _ARCHIVE.fullmatch(archive.name)
+    if match is None:
+        raise UserError(f"{archive}: not the name of an archive of the release, as Videos_S1.tgz")
+    subject, target = match["subject"], folder / match["subject"] / _FOLDERS[match["content"]]
+    record = folder / f"{archive.name}.json"
+    if record.is_file() and record.read_text() == json.dumps(file_facts(archive)):
+        return []
+    log.info("unpacking %s", archive.name)
+    findings: list[Finding] = []
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|gz") as tar:
+            for member in tar:
+                progress(archive.name, file.tell(), archive.stat().st_size)
+                if refused := _refusal(member, target):
+                    findings.append(Finding("odd", subject, archive.name, f"not unpacked: {refused}"))
+                elif member.isfile() and member.name.endswith(_ENDINGS):
+                    _extract(tar, member, target / Path(member.name).name)
+    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+        what = f"damaged archive ({error}); what is before the damage is unpacked"
+        return [*findings, Finding("damaged", subject, str(archive), what)]
+    except OSError as error:
+        raise UserError(f"{folder}: {archive.name} cannot be unpacked there ({error})") from error
+    with replacing(record) as partial:
+        partial.write_text(json.dumps(file_facts(archive)))
+    return findings
+
+
+def _refusal(member: tarfile.TarInfo, target: Path) -> str:
+    """Say why a member is not to be unpacked: paths and links that lead outside; empty if it is harmless."""
+    try:
+        tarfile.data_filter(member, str(target))
+    except tarfile.FilterError as error:
+        return str(error)
+    return ""
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    """Write one member, unless the very same was written before."""
+    if path.is_file() and (path.stat().st_size, int(path.stat().st_mtime)) == (member.size, int(member.mtime)):
+        return
+    with replacing(path) as partial:
+        with partial.open("wb") as file, cast("IO[bytes]", tar.extractfile(member)) as content:
+            shutil.copyfileobj(content, file, 2**20)
+        if partial.stat().st_size != member.size:
+            raise EOFError(f"{member.name} is cut off")
+        os.utime(partial, (member.mtime, member.mtime))

@@ -1,0 +1,34 @@
+"""Which of the three kinds of Human3.6M folders one is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datamodules.human36m.fetch import FetchTree
+from datamodules.human36m.prepared import PreparedFolder
+from datamodules.human36m.recordings import Catalogue
+from datamodules.human36m.tree import RawTree
+from pose_oad.errors import UserError
+
+
+def open_catalogue(root: Path, key: str) -> Catalogue:
+    """Look what a folder holds: a prepared one, a tree as downloaded, or one of h36m-fetch.
+
+    Args:
+        root: the folder
+        key: config key that names it, for the message
+
+    Raises:
+        UserError: if it holds none of them.
+    """
+    if PreparedFolder.found_in(root):
+        return PreparedFolder(root)
+    if RawTree.found_in(root):
+        return RawTree([root])
+    if FetchTree.found_in(root):
+        return FetchTree(root)
+    archives = ", not yet unpacked archives: make data SOURCE=human36m" if any(root.glob("*.tgz")) else ""
+    raise UserError(
+        f"{key}={root}: expected a folder prepared by make data SOURCE=human36m, or a Human3.6M tree as downloaded "
+        f"(S1/Videos, …) or as h36m-fetch leaves it (processed/S1/…/annot.h5){archives}"
+    )

@@ -1,0 +1,248 @@
+"""A prepared folder: its manifest says what is there, its HDF5 files hold it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from datamodules.clips import Clip
+from datamodules.frames import DecodedFrame, FrameSizes
+from datamodules.human36m.cache_file import VERSION, block_length, size_key
+from datamodules.human36m.hdf5 import reading
+from datamodules.human36m.names import RecordingName, parse_name
+from datamodules.human36m.sampling import wanted_frames
+from datamodules.human36m.tree import with_confidence
+from pose_oad.errors import UserError
+from pose_oad.files import replacing
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "human36m.json"
+_FORMAT = "pose_oad human36m"
+_WHAT = "a prepared recording"
+_AGAIN = "make data SOURCE=human36m makes it again"
+
+
+@dataclass(frozen=True)
+class PreparedRecording:
+    """An entry of the manifest.
+
+    Attributes:
+        file: the HDF5 file, relative to the folder in the manifest
+        name: what it shows
+        video: the original: an mp4 file or a folder of images
+        frame_size: width and height of the original, px
+        rate: frames/s
+        frames: how many
+        sizes: (width, height) of the frames that are kept, px
+        first_image: number of the first image where the original is a folder of images, else None
+    """
+
+    file: Path
+    name: RecordingName
+    video: Path
+    frame_size: tuple[int, int]
+    rate: float
+    frames: int
+    sizes: tuple[tuple[int, int], ...] = ()
+    first_image: int | None = None
+
+    def clip(self) -> tuple[Clip, str]:
+        """Open it; see :class:`~datamodules.human36m.recordings.Recording`."""
+        names: tuple[str, ...] = ()
+        if self.first_image is not None:
+            names = tuple(f"img_{self.first_image + number:06d}.jpg" for number in range(self.frames))
+        clip = Clip(
+            self.name.key, self.video, self.frame_size, self.rate, 0, self.frames, partial(_read_truth, self.file),
+            self.name.labels, PreparedFile(self), names=names,
+        )  # fmt: skip
+        return clip, ""
+
+
+class PreparedFile:
+    """Frames that were decoded beforehand.
+
+    Args:
+        recording: whose
+    """
+
+    def __init__(self, recording: PreparedRecording) -> None:
+        self._recording = recording
+
+    def holds(self, sizes: FrameSizes) -> bool:
+        """Say whether frames of these sizes are there.
+
+        Raises:
+            UserError: if they are not, and cannot be decoded either because the original is gone.
+        """
+        recording = self._recording
+        wanted = [size for size in (sizes.student, sizes.teacher) if size is not None]
+        lacking = [size for size in wanted if size not in recording.sizes]
+        if lacking and not recording.video.exists():
+            there = ", ".join(map(size_key, recording.sizes)) or "none"
+            width, height = lacking[0]
+            raise UserError(
+                f"{recording.file}: holds frames of {there}, not of {width}x{height} px, and the original "
+                f"{recording.video} is not there; prepare it with human36m.frames.size=[{width},{height}]"
+            )
+        return not lacking
+
+    def frames(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
+        """Read the clip's stretch as :func:`~datamodules.frames.decode_frames` would."""
+        path = self._recording.file
+        length = block_length(sizes.student)
+        with reading(path, _WHAT) as file:
+            group = file["frames"]
+            numbers = group["number"][:]
+            positions = wanted_frames(numbers, group["time"][:], clip, rate, after)
+            student = group[size_key(sizes.student)]
+            teacher = group[size_key(sizes.teacher)] if sizes.teacher else None
+            # Cut where the chunks of the file are.
+            for block in np.split(positions, np.flatnonzero(np.diff(positions // length)) + 1):
+                if len(block):
+                    teachers = [None] * len(block) if teacher is None else _rows(teacher, block)
+                    yield from map(DecodedFrame, numbers[block].tolist(), _rows(student, block), teachers)
+
+
+def _rows(pixels: h5py.Dataset, positions: np.ndarray) -> np.ndarray:
+    """Read neighbouring frames, shape (positions, height, width, 3)."""
+    stretch = pixels[int(positions[0]) : int(positions[-1]) + 1]
+    return stretch if len(stretch) == len(positions) else stretch[positions - positions[0]]
+
+
+def _read_truth(path: Path) -> np.ndarray:
+    with reading(path, _WHAT) as file:
+        return with_confidence(file["pose/2d"][:])
+
+
+class PreparedFolder:
+    """A prepared folder, as its manifest describes it.
+
+    Args:
+        root: the folder
+
+    Raises:
+        UserError: if the manifest cannot be read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._recordings = read_manifest(root)
+
+    @classmethod
+    def found_in(cls, folder: Path) -> bool:
+        """Say whether a folder was prepared, to the end."""
+        return (folder / MANIFEST).is_file()
+
+    def subjects(self) -> list[str]:
+        """Subjects of which there is anything."""
+        return sorted({recording.name.subject for recording in self._recordings})
+
+    def recordings(self, subject: str) -> list[PreparedRecording]:
+        """List the recordings of a subject."""
+        return [recording for recording in self._recordings if recording.name.subject == subject]
+
+
+def write_manifest(root: Path, recordings: Sequence[PreparedRecording]) -> None:
+    """Write the manifest, the last thing that makes a folder complete.
+
+    Args:
+        root: the folder
+        recordings: what is in it, their files below it
+    """
+    entries = [
+        asdict(recording) | {"file": str(recording.file.relative_to(root)), "video": str(recording.video)}
+        for recording in sorted(recordings, key=lambda recording: recording.name.key)
+    ]
+    content = {"format": _FORMAT, "version": VERSION, "recordings": entries}
+    with replacing(root / MANIFEST) as partial_file:
+        partial_file.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def read_manifest(root: Path) -> list[PreparedRecording]:
+    """Read the manifest of a prepared folder.
+
+    Args:
+        root: the folder
+
+    Raises:
+        UserError: if it cannot be read, or was written by another version.
+    """
+    path = root / MANIFEST
+    try:
+        content = json.loads(path.read_text())
+        if (content["format"], content["version"]) != (_FORMAT, VERSION):
+            raise ValueError(f"format {content['format']}, version {content['version']}; expected version {VERSION}")
+        return [_entry(root, entry) for entry in content["recordings"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise UserError(f"{path}: cannot be read as a manifest ({reason}); {_AGAIN}") from error
+
+
+def _entry(root: Path, entry: dict[str, Any]) -> PreparedRecording:
+    width, height = entry["frame_size"]
+    first = entry["first_image"]
+    return PreparedRecording(
+        file=root / str(entry["file"]),
+        name=RecordingName(**entry["name"]),
+        video=Path(entry["video"]),
+        frame_size=(int(width), int(height)),
+        rate=float(entry["rate"]),
+        frames=int(entry["frames"]),
+        sizes=tuple((int(width), int(height)) for width, height in entry["sizes"]),
+        first_image=None if first is None else int(first),
+    )
+
+
+def read_entry(path: Path) -> PreparedRecording:
+    """Describe a prepared file from its own attributes.
+
+    Args:
+        path: the file
+
+    Raises:
+        UserError: if it is damaged or not complete.
+    """
+    with reading(path, _WHAT) as file:
+        facts = dict(file.attrs)
+        if not facts.get("complete") or facts["version"] != VERSION:
+            raise UserError(f"{path}: not complete, or of another version; {_AGAIN}")
+        name = parse_name(str(facts["subject"]), f"{facts['title']}.{facts['camera']}")
+        if name is None:
+            raise UserError(f"{path}: says it shows {facts['title']}; {_AGAIN}")
+        numbers = file["frame"]
+        sizes = [dataset.shape[2:0:-1] for dataset in file.get("frames", {}).values() if dataset.ndim == 4]
+        width, height = facts["frame_size"]
+        return PreparedRecording(
+            path,
+            name,
+            Path(facts["video"]),
+            (int(width), int(height)),
+            float(facts["rate"]),
+            len(numbers),
+            tuple((int(width), int(height)) for width, height in sizes),
+            int(numbers[0]) if facts["images"] else None,
+        )
+
+
+def made_from(path: Path) -> Any:
+    """Return what a prepared file was made from; None where there is no whole file.
+
+    Args:
+        path: the file, which need not exist
+    """
+    if not path.is_file():
+        return None
+    try:
+        with reading(path, _WHAT) as file:
+            return json.loads(file.attrs["made_from"]) if file.attrs.get("complete") else None
+    except UserError as error:
+        log.warning("%s", error)
+        return None

@@ -1,0 +1,151 @@
+"""Sequences of Human3.6M as a stream: any list of subjects, cameras and actions."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from datamodules.human36m.catalogue import open_catalogue
+from datamodules.human36m.recordings import Recording
+from datamodules.video import Clip, fraction_of
+from pose_oad.errors import UserError, check, nearest
+from pose_oad.skeleton import get_skeleton
+
+log = logging.getLogger(__name__)
+
+
+class Human36mSource:
+    """Sequences of Human3.6M, one after another, or each filmed by several cameras side by side.
+
+    Args:
+        root: a folder that ``make data SOURCE=human36m`` prepared, or a tree as downloaded (``S1``, ``S5``, …) or as
+            h36m-fetch leaves it
+        subjects: subjects to play, in this order
+        cameras: cameras to play, in this order within a subject, or within a sequence if they play together
+        actions: canonical action names to play, in this order within a camera; None plays all by name
+        start: fraction of each sequence to start at
+        end: fraction of each sequence to end at
+        skip: patterns of sequences to leave out, as ``S11/Directions.54138969`` (shell wild cards)
+        shuffle: play the sequences in random order
+        seed: seed of that order
+        metric_width: width of the image, px, to which distances are scaled (the data set's is 1000)
+        cameras_together: play all cameras of a sequence side by side, in lock-step, cut to the shortest; a sequence
+            that one of them lacks is left out
+
+    Raises:
+        UserError: if the folder lacks what was asked for, or a video and its poses do not belong together.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        subjects: Sequence[str] = ("S1",),
+        cameras: Sequence[str] = ("55011271",),
+        actions: Sequence[str] | None = None,
+        start: float = 0.0,
+        end: float = 0.8,
+        skip: Sequence[str] = (),
+        shuffle: bool = False,
+        seed: int = 0,
+        metric_width: float | None = 1000.0,
+        cameras_together: bool = False,
+    ) -> None:
+        folder = Path(root)
+        check(
+            folder.is_dir(), "stream.root", root, "the folder of a Human3.6M tree; `make data` writes a synthetic one"
+        )
+        check(isinstance(cameras_together, bool), "stream.cameras_together", cameras_together, "true or false")
+        self.skeleton = get_skeleton("human36m-32")
+        self.metric_width = metric_width
+        self.together = len(cameras) if cameras_together else 1
+        self._catalogue = open_catalogue(folder, "stream.root")
+        self._fractions, self._skip = (start, end), tuple(skip)
+        self._remarked = False
+        names = [str(camera) for camera in cameras]
+        groups = [
+            group
+            for subject in subjects
+            for group in (
+                self._side_by_side(subject, names, actions)
+                if cameras_together
+                else self._one_by_one(subject, names, actions)
+            )
+        ]
+        if shuffle:
+            random.Random(seed).shuffle(groups)
+        self.clips = [clip for group in groups for clip in self._cut(group)]
+        check(bool(self.clips), "stream.skip", list(skip), "patterns that leave at least one sequence")
+
+    def _one_by_one(self, subject: str, cameras: Sequence[str], actions: Sequence[str] | None) -> list[list[Recording]]:
+        there = self._of_subject(subject)
+        return [
+            [recording]
+            for camera in cameras
+            for recording in _ordered(subject, camera, there, actions)
+            if not self._skipped(recording)
+        ]
+
+    def _side_by_side(
+        self, subject: str, cameras: Sequence[str], actions: Sequence[str] | None
+    ) -> list[list[Recording]]:
+        """Return the recordings of each sequence that every camera has, in the order of the cameras."""
+        there = self._of_subject(subject)
+        lists = [_ordered(subject, camera, there, actions) for camera in cameras]
+        by_name = {recording.name: recording for found in lists for recording in found if not self._skipped(recording)}
+        groups = []
+        for name in {recording.name.title: recording.name for found in lists for recording in found}.values():
+            group = [by_name.get(replace(name, camera=camera)) for camera in cameras]
+            whole = [recording for recording in group if recording is not None]
+            if len(whole) == len(cameras):
+                groups.append(whole)
+            else:
+                log.info("%s: left out, %d of %d cameras have it", name.sequence, len(whole), len(cameras))
+        return groups
+
+    def _of_subject(self, subject: str) -> Sequence[Recording]:
+        found = self._catalogue.recordings(subject)
+        if not found:
+            there = nearest(subject, self._catalogue.subjects())
+            raise UserError(f"stream.subjects={subject}: nothing of it is there{there}")
+        return found
+
+    def _skipped(self, recording: Recording) -> bool:
+        return any(fnmatch.fnmatchcase(recording.name.key, pattern) for pattern in self._skip)
+
+    def _cut(self, group: Sequence[Recording]) -> list[Clip]:
+        """Open recordings and cut them to the same stretch, that of the shortest."""
+        clips = []
+        for recording in group:
+            clip, remark = recording.clip()
+            if remark and not self._remarked:
+                self._remarked = True
+                log.warning("%s: %s, here and below", clip.name, remark)
+            clips.append(clip)
+        start, stop = fraction_of(min(clip.stop for clip in clips), *self._fractions)
+        together = group[0].name.sequence if len(group) > 1 else ""
+        return [replace(clip, start=start, stop=stop, recording=together) for clip in clips]
+
+
+def _ordered(
+    subject: str, camera: str, recordings: Sequence[Recording], actions: Sequence[str] | None
+) -> list[Recording]:
+    """Return one camera's recordings, action by action and by number."""
+    found: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        if recording.name.camera == camera:
+            found.setdefault(recording.name.action, []).append(recording)
+    if not found:
+        others = {recording.name.camera for recording in recordings}
+        raise UserError(f"stream.cameras={camera}: {subject} has no video of it{nearest(camera, others)}")
+    for action in actions or ():
+        if action not in found:
+            raise UserError(f"stream.actions={action}: {subject} has no such action{nearest(action, found)}")
+    return [
+        recording
+        for action in actions or sorted(found)
+        for recording in sorted(found[action], key=lambda recording: (recording.name.number or 0, recording.name.title))
+    ]
