@@ -38,11 +38,11 @@ class AnnotatedData(Protocol):
 
     @property
     def ground_truth(self) -> COCO:
-        """The people of the validation images, with COCO's 17 joints."""
+        """The people of the validation images, with the set's own joints."""
 
     @property
     def category_id(self) -> int:
-        """COCO's id of the category "person"."""
+        """COCO's id of the category."""
 
 
 class ValidationData(AnnotatedData, Protocol):
@@ -117,7 +117,7 @@ class SourceDomainEvaluation:
         """Return ``AP``, ``AP50`` (fractions) and ``mpjpe_px`` over the images taken in; NaN where undefined.
 
         Args:
-            ground_truth: people with COCO's 17 keypoints
+            ground_truth: people with the set's own joints
         """
         precision = average_precision(ground_truth, self._results, self._skeleton, self._images)
         error = float(torch.cat(self._distances).mean()) if self._distances else float("nan")

@@ -28,7 +28,7 @@ class CocoEvaluation(SourceDomainEvaluation):
         """Return average precisions and recalls (fractions), and ``mpjpe_px``; NaN where undefined.
 
         Args:
-            ground_truth: people with COCO's 17 keypoints
+            ground_truth: people with the set's own joints
         """
         precision = average_precision(ground_truth, self._results, self._skeleton, self._images)
         alone = torch.cat(self._distances) if self._distances else torch.zeros(0)
@@ -71,7 +71,7 @@ def measure_coco(
     Args:
         batches: images at the predictors' input size
         predictors: who is measured, by name
-        ground_truth: people with COCO's 17 keypoints
+        ground_truth: people with the set's own joints
         category_id: COCO's id of the category "person"
         fit: how the images lie in the input
 
