@@ -119,6 +119,7 @@ def test_the_attention_head_has_the_published_tensors(real_data: object) -> None
         ({"input_size": 128}, "student.input_size=128"),
         ({"head_channels": 0}, "student.head_channels=0"),
         ({"pretrained": "yes"}, "student.pretrained=yes"),
+        ({"fit": "crop"}, "student.fit=crop: expected letterbox or squash"),
     ],
 )
 def test_impossible_students_are_refused(values: dict, said: str) -> None:
