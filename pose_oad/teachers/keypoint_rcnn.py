@@ -1,0 +1,191 @@
+"""torchvision's Keypoint R-CNN as a teacher, and as a finder of people for others."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+from urllib.error import URLError
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torchvision.models.detection import KeypointRCNN, KeypointRCNN_ResNet50_FPN_Weights
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.ops import FrozenBatchNorm2d
+
+from pose_oad.errors import UserError, check
+from pose_oad.geometry import FrameFit
+from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
+from pose_oad.skeleton import get_skeleton
+from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.loading import find_device, read_state_dict
+
+_PUBLISHED = KeypointRCNN_ResNet50_FPN_Weights
+# The longer side of an image, as a multiple of the shorter one, from which it is shrunk further: torchvision's own.
+_LONGEST = 1333 / 800
+
+
+class People(NamedTuple):
+    """The people that the network found in one image, best first.
+
+    Attributes:
+        boxes: left, top, right, bottom, px of the image, shape (people, 4)
+        keypoints: x, y, confidence, px of the image, shape (people, 17, 3)
+    """
+
+    boxes: Tensor
+    keypoints: Tensor
+
+
+class KeypointRcnn:
+    """torchvision's Keypoint R-CNN with a ResNet-50 and a feature pyramid, 17 joints of COCO.
+
+    It was trained on COCO's pixel indices; half a px is added to its coordinates. A joint's confidence is the logistic
+    function of its score, the height of its heat map: 0.5 where the network is undecided.
+
+    Args:
+        weights: ``DEFAULT``, ``COCO_V1`` or ``COCO_LEGACY``, which torchvision downloads (226 MB) where it has not yet;
+            or a file of weights of this network
+        size: images are resized so that their shorter side has this many px (the longer at most 1.67 times as many)
+        min_score: people of less are left out, in [0, 1]
+        device: torch device it runs on
+        key: config key of the weights, for errors
+
+    Raises:
+        UserError: if a value is refused, or the weights cannot be had.
+    """
+
+    def __init__(
+        self, weights: str | None, size: int, min_score: float, device: str, key: str = "teacher.weights"
+    ) -> None:
+        accepted = f"{', '.join(_PUBLISHED.__members__)} (torchvision downloads 226 MB), or a .pth file"
+        check(isinstance(weights, str) and bool(weights), key, weights, accepted)
+        check(isinstance(size, int) and size >= 32, "teacher.size", size, "px of the shorter side, 32 or more")
+        number = isinstance(min_score, int | float)
+        check(number and 0 <= min_score <= 1, "teacher.min_score", min_score, "a score in [0, 1]")
+        self._size, self._device = size, find_device(device)
+        self._network = _load(str(weights), size, float(min_score), key).to(self._device)
+
+    def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the size to which the network resizes a frame, px; the frame's own where that is smaller."""
+        short, long = min(frame_size), max(frame_size)
+        scale = min(1.0, self._size / short, _LONGEST * self._size / long)
+        return max(1, round(frame_size[0] * scale)), max(1, round(frame_size[1] * scale))
+
+    @torch.no_grad()
+    def find(self, images: np.ndarray) -> list[People]:
+        """Find the people in images.
+
+        Args:
+            images: RGB uint8, shape (images, height, width, 3)
+        """
+        batch = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2).float() / 255
+        return [_read({name: part.cpu() for name, part in found.items()}) for found in self._network(list(batch))]
+
+
+class KeypointRcnnTeacher:
+    """Label frames with Keypoint R-CNN; people stand in the order of their score.
+
+    The network gives every joint of a person a place, seen or not.
+
+    Args:
+        weights: see :class:`KeypointRcnn`
+        size: likewise
+        min_score: likewise
+        min_joint_confidence: joints of less were not found, in [0, 1]
+        batch_size: frames per forward pass
+        device: torch device it runs on
+
+    Raises:
+        UserError: if a value is refused, or the weights cannot be had.
+    """
+
+    uses_truth = False
+
+    def __init__(
+        self,
+        weights: str | None,
+        size: int = 800,
+        min_score: float = 0.7,
+        min_joint_confidence: float = 0.5,
+        batch_size: int = 2,
+        device: str = "cpu",
+    ) -> None:
+        check(isinstance(batch_size, int) and batch_size >= 1, "teacher.batch_size", batch_size, "1 or more")
+        least = min_joint_confidence
+        in_range = isinstance(least, int | float) and 0 <= least <= 1
+        check(in_range, "teacher.min_joint_confidence", least, "a confidence in [0, 1]")
+        self._finder = KeypointRcnn(weights, size, min_score, device)
+        self._least, self._batch_size = float(least), batch_size
+        self.skeleton = get_skeleton("coco-17")
+        self.name = f"keypoint_rcnn:{Path(str(weights)).stem}"
+
+    def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the size at which the network sees a frame, px."""
+        return self._finder.image_size(frame_size)
+
+    def label(self, request: TeacherRequest) -> Labels:
+        """Label frames with the network's people.
+
+        Raises:
+            ValueError: if the request has no images.
+        """
+        if request.images is None:
+            raise ValueError("a network as teacher needs images")
+        if not len(request.images):
+            return Labels(torch.zeros(0, 0, len(self.skeleton), 3))
+        size = (request.images.shape[2], request.images.shape[1])
+        fit = FrameFit.of(request.frame_size, size, "squash")
+        batches = np.split(request.images, range(self._batch_size, len(request.images), self._batch_size))
+        people = [found.keypoints for batch in batches for found in self._finder.find(batch)]
+        keypoints = fit.to_frame(pad_sequence(people, batch_first=True))
+        return Labels(keypoints * (keypoints[..., 2:] >= max(self._least, torch.finfo(torch.float32).tiny)))
+
+
+def _read(found: dict[str, Tensor]) -> People:
+    """Turn the network's output for one image into people, best first."""
+    order = found["scores"].argsort(descending=True, stable=True)
+    location = found["keypoints"][order, :, :2] + COCO_PIXEL_CENTRE
+    confidence = found["keypoints_scores"][order].sigmoid().unsqueeze(-1)
+    return People(found["boxes"][order], torch.cat([location, confidence], -1))
+
+
+def _load(weights: str, size: int, min_score: float, key: str) -> torch.nn.Module:
+    """Build the network with its weights, in evaluation mode, on the CPU."""
+    if weights in _PUBLISHED.__members__:
+        published = _PUBLISHED[weights]
+        name = Path(published.url).name
+        try:
+            state = dict(published.get_state_dict(progress=True, check_hash=True, weights_only=True))
+        except (URLError, OSError, RuntimeError) as error:
+            raise UserError(
+                f"{key}={weights}: {published.url} cannot be downloaded ({error}); expected a file"
+            ) from error
+    else:
+        name = Path(weights).name
+        try:
+            state = read_state_dict(Path(weights))
+        except UserError as error:
+            raise UserError(f"{key}={error}; expected {', '.join(_PUBLISHED.__members__)} or a .pth file") from error
+    # These published weights alone were trained without the small term in the batch norms' denominators.
+    network = _network(0.0 if name == Path(_PUBLISHED.COCO_V1.url).name else 1e-5, size, min_score)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{key}={weights}: no weights of keypointrcnn_resnet50_fpn with 17 joints ({reason})"
+        ) from error
+    return network.eval()
+
+
+def _network(eps: float, size: int, min_score: float) -> torch.nn.Module:
+    """Build ``keypointrcnn_resnet50_fpn`` for two classes and 17 joints."""
+    norm = partial(FrozenBatchNorm2d, eps=eps)
+    trunk = resnet_fpn_backbone(backbone_name="resnet50", weights=None, norm_layer=norm)
+    longest = round(_LONGEST * size)
+    return KeypointRCNN(
+        trunk, 2, num_keypoints=17, min_size=size, max_size=longest, box_score_thresh=min_score
+    )  # fmt: skip

@@ -1,0 +1,166 @@
+"""ViTPose from Hugging Face as a teacher: a pose for each person that a detector found. An optional extra."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from pose_oad.errors import UserError, check
+from pose_oad.geometry import FrameFit
+from pose_oad.joint_names import joint_name
+from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
+from pose_oad.skeleton import get_skeleton
+from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.keypoint_rcnn import KeypointRcnn
+from pose_oad.teachers.loading import find_device
+
+# Which of the data sets that ViTPose+ was trained on at once, each with its own expert; COCO is its first.
+_COCO_EXPERT = 0
+
+
+class VitPoseTeacher:
+    """Label frames with ViTPose, person by person.
+
+    Coordinates of the network are COCO's pixel indices, to which half a px is added; confidences are the heights of its
+    heat maps, at most 1. People stand in the order of the detector's score.
+
+    Args:
+        model: name of a model at Hugging Face, as ``usyd-community/vitpose-base-simple``, or a folder with its files;
+            weights are read from safetensors alone
+        detector: who finds people: ``keypoint_rcnn``, or ``frame``: one person, who fills the frame
+        detector_weights: Keypoint R-CNN's, see :class:`~pose_oad.teachers.keypoint_rcnn.KeypointRcnn`
+        min_score: people of a smaller score of the detector are left out, in [0, 1]
+        size: frames are resized so that their shorter side has this many px, for detector and network
+        skeleton: joint set of the model
+        min_joint_confidence: joints of less were not found, in [0, 1]
+        batch_size: frames at a time
+        device: torch device it runs on
+
+    Raises:
+        UserError: if a value is refused, the package ``transformers`` is missing, or the model cannot be had.
+    """
+
+    uses_truth = False
+
+    def __init__(
+        self,
+        model: str | None,
+        detector: str = "keypoint_rcnn",
+        detector_weights: str | None = None,
+        min_score: float = 0.7,
+        size: int = 800,
+        skeleton: str | Mapping[str, Any] = "coco-17",
+        min_joint_confidence: float = 0.3,
+        batch_size: int = 2,
+        device: str = "cpu",
+    ) -> None:
+        accepted = "a model at Hugging Face, as usyd-community/vitpose-base-simple, or a folder"
+        check(isinstance(model, str) and bool(model), "teacher.model", model, accepted)
+        check(detector in ("frame", "keypoint_rcnn"), "teacher.detector", detector, "frame or keypoint_rcnn")
+        check(isinstance(size, int) and size >= 32, "teacher.size", size, "px of the shorter side, 32 or more")
+        check(isinstance(batch_size, int) and batch_size >= 1, "teacher.batch_size", batch_size, "1 or more")
+        least = min_joint_confidence
+        in_range = isinstance(least, int | float) and 0 <= least <= 1
+        check(in_range, "teacher.min_joint_confidence", least, "a confidence in [0, 1]")
+        self.skeleton = get_skeleton(skeleton)
+        self._size, self._least, self._batch_size, self._device = size, float(least), batch_size, find_device(device)
+        self._processor, network = _load(str(model))
+        self._network = network.eval().to(self._device)
+        _check_joints(network.config, self.skeleton.joints, str(model))
+        self._detector = None
+        if detector == "keypoint_rcnn":
+            self._detector = KeypointRcnn(detector_weights, size, min_score, device, "teacher.detector_weights")
+        self.name = f"vitpose:{str(model).rstrip('/').rpartition('/')[2]}"
+
+    def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the size at which detector and network see a frame, px."""
+        if self._detector is not None:
+            return self._detector.image_size(frame_size)
+        scale = min(1.0, self._size / min(frame_size))
+        return max(1, round(frame_size[0] * scale)), max(1, round(frame_size[1] * scale))
+
+    def label(self, request: TeacherRequest) -> Labels:
+        """Label frames with a pose for each person found.
+
+        Raises:
+            ValueError: if the request has no images.
+        """
+        images = request.images
+        if images is None:
+            raise ValueError("a network as teacher needs images")
+        if not len(images):
+            return Labels(torch.zeros(0, 0, len(self.skeleton), 3))
+        batches = np.split(images, range(self._batch_size, len(images), self._batch_size))
+        people = [person for batch in batches for person in self._label(batch)]
+        fit = FrameFit.of(request.frame_size, (images.shape[2], images.shape[1]), "squash")
+        keypoints = fit.to_frame(pad_sequence(people, batch_first=True))
+        return Labels(keypoints * (keypoints[..., 2:] >= max(self._least, torch.finfo(torch.float32).tiny)))
+
+    def _label(self, images: np.ndarray) -> list[Tensor]:
+        """Find people and their poses, shape (people, joints, 3) for each image, px of the image."""
+        boxes = self._boxes(images)
+        people = [torch.zeros(0, len(self.skeleton), 3) for _ in images]
+        rows = [row for row, found in enumerate(boxes) if found]
+        if rows:
+            poses = self._poses([images[row] for row in rows], [boxes[row] for row in rows])
+            for row, found in zip(rows, poses, strict=True):
+                people[row] = torch.stack([_keypoints(pose) for pose in found])
+        return people
+
+    def _boxes(self, images: np.ndarray) -> list[list[list[float]]]:
+        """Return the boxes of each image's people: left, top, width, height, in pixel indices."""
+        if self._detector is None:
+            height, width = images.shape[1:3]
+            return [[[0.0, 0.0, float(width), float(height)]] for _ in images]
+        corners = [found.boxes for found in self._detector.find(images)]
+        return [torch.cat([box[:, :2], box[:, 2:] - box[:, :2]], 1).tolist() for box in corners]
+
+    @torch.no_grad()
+    def _poses(self, images: list[np.ndarray], boxes: list[list[list[float]]]) -> list[list[dict[str, Tensor]]]:
+        crops = self._processor(images, boxes=boxes, return_tensors="pt")["pixel_values"].to(self._device)
+        expert = {}
+        if getattr(self._network.config.backbone_config, "num_experts", 1) > 1:
+            expert["dataset_index"] = torch.full((len(crops),), _COCO_EXPERT, device=self._device)
+        return self._processor.post_process_pose_estimation(self._network(pixel_values=crops, **expert), boxes=boxes)
+
+
+def _keypoints(pose: dict[str, Tensor]) -> Tensor:
+    """Turn a pose of the processor into keypoints, px of the image, shape (joints, 3)."""
+    location = pose["keypoints"].float() + COCO_PIXEL_CENTRE
+    return torch.cat([location, pose["scores"].float().clamp(0, 1).unsqueeze(-1)], -1)
+
+
+def _load(model: str) -> tuple[Any, Any]:
+    """Load a processor and a network."""
+    try:
+        from transformers import VitPoseForPoseEstimation, VitPoseImageProcessor
+    except ImportError as error:
+        raise UserError(
+            "teacher=vitpose: needs the package transformers, which is not installed; "
+            "install it with: pip install 'pose_oad[vitpose]'"
+        ) from error
+    try:
+        processor = VitPoseImageProcessor.from_pretrained(model)
+        # Other formats of weights are pickles.
+        return processor, VitPoseForPoseEstimation.from_pretrained(model, use_safetensors=True)
+    except Exception as error:  # missing, damaged, unreachable, another architecture: each raises something else
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"teacher.model={model}: cannot be loaded as a ViTPose model ({reason})") from error
+
+
+def _check_joints(config: Any, joints: Sequence[str], model: str) -> None:
+    """Refuse a joint set that is not the model's, as far as it says which that is."""
+    check(
+        config.num_labels == len(joints), "teacher.skeleton", f"{len(joints)} joints",
+        f"the {config.num_labels} joints of {model}",
+    )  # fmt: skip
+    named = [joint_name(str(config.id2label[number])) for number in range(config.num_labels)]
+    if not any(name.startswith("label") for name in named):  # transformers' own LABEL_0, LABEL_1, … mean nothing
+        check(
+            named == list(joints), "teacher.skeleton", ", ".join(joints), f"the joints of {model}: {', '.join(named)}"
+        )
