@@ -76,10 +76,12 @@ def choose_category(categories: Sequence[Mapping[str, Any]], path: Path, wanted:
     """
     named = [category for category in categories if category.get("keypoints")]
     names = [category.get("name") for category in categories]
+    if wanted is not None:
+        wanted = str(wanted)  # a name that is a number comes as one from a command line
     if wanted == EVERY:
         chosen = named
     elif wanted is not None:
-        chosen = [category for category in named if category.get("name") == wanted]
+        chosen = [category for category in named if str(category.get("name")) == wanted]
         if len(chosen) != 1:
             close = nearest(wanted, [str(category.get("name")) for category in named])
             raise UserError(f"data.category={wanted}: not one of those with keypoints in {path}{close}")

@@ -31,6 +31,7 @@ class CocoTree:
 
     def annotations(self, split: str) -> Path:
         """Return the annotation file of a split."""
+        split = str(split)  # a name that is a number comes as one from a command line
         if split.endswith(".json"):
             return self.root / split
         return self.root / "annotations" / f"person_keypoints_{split}.json"
@@ -38,8 +39,8 @@ class CocoTree:
     def images(self, split: str) -> Path:
         """Return the folder of a split's images, the first that exists of those it may be in."""
         if self.image_folder is not None:
-            return self.root / self.image_folder
-        pool = self.root / "images"
+            return self.root / str(self.image_folder)
+        split, pool = str(split), self.root / "images"
         if split.endswith(".json"):
             places = [pool, self.annotations(split).parent]
         else:

@@ -182,10 +182,17 @@ def read_image(image: CocoImage) -> np.ndarray:
     Raises:
         UserError: if it cannot be decoded or has another size than its annotations say.
     """
-    data = np.fromfile(image.path, np.uint8)
     # Annotations are made on the stored pixels, whatever orientation a camera noted beside them.
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(data, flags) if len(data) else None
+    try:
+        data = np.fromfile(image.path, np.uint8)
+        pixels = cv2.imdecode(data, flags) if len(data) else None
+    except OSError as error:
+        raise UserError(f"{image.path}: cannot be read as an image ({error.strerror})") from error
+    except cv2.error as error:  # a header that claims more px than OpenCV takes
+        raise UserError(
+            f"{image.path}: cannot be decoded as an image ({' '.join(str(error).split())[:120]})"
+        ) from error
     if pixels is None:
         raise UserError(f"{image.path}: cannot be decoded as an image ({len(data)} bytes)")
     if _size(pixels) != image.size:

@@ -66,7 +66,7 @@ class SourceDomainEvaluation:
     Args:
         skeleton: joint set of the maps
         input_size: width and height of the network input, px
-        category_id: COCO's id of the category "person"
+        category_id: the category's id in the ground truth
         fit: how the images lie in the input
     """
 

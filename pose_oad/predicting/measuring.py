@@ -72,7 +72,7 @@ def measure_coco(
         batches: images at the predictors' input size
         predictors: who is measured, by name
         ground_truth: people with the set's own joints
-        category_id: COCO's id of the category "person"
+        category_id: the category's id in the ground truth
         fit: how the images lie in the input
 
     Returns:

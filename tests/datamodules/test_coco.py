@@ -327,6 +327,12 @@ def _broken(change: str, tree: Path) -> None:
         data["annotations"][1]["keypoints"] = [0] * 48
     elif change == "unreadable":
         (tree / "train2017" / "9.jpg").write_bytes(b"not a picture")
+    elif change == "truncated":
+        image = tree / "train2017" / "9.jpg"
+        image.write_bytes(image.read_bytes()[:-10])
+    elif change == "a folder":
+        (tree / "train2017" / "9.jpg").unlink()
+        (tree / "train2017" / "9.jpg").mkdir()
     elif change == "empty":
         (tree / "train2017" / "9.jpg").write_bytes(b"")
     elif change == "other size":
@@ -350,6 +356,8 @@ def _broken(change: str, tree: Path) -> None:
         ("missing image", "9.jpg: no such image, but .*train2017.json lists it"),
         ("wrong count", "annotation 2 holds 48 numbers; expected 51"),
         ("unreadable", "9.jpg: cannot be decoded as an image"),
+        ("truncated", r"9.jpg: cannot be decoded as an image \(\d+ bytes\)"),
+        ("a folder", "9.jpg: cannot be read as an image"),
         ("empty", r"9.jpg: cannot be decoded as an image \(0 bytes\)"),
         ("other size", r"9.jpg: \(50, 50\) px; expected \(160, 100\)"),
         ("nobody", "train2017.json: no labelled person to train on"),

@@ -15,6 +15,7 @@ from pose_oad.errors import UserError
         (["images/default", "annotations"], "default", "annotations/person_keypoints_default.json", "images/default"),
         (["images"], "default", "annotations/person_keypoints_default.json", "images"),
         ([], "val2017", "annotations/person_keypoints_val2017.json", "val2017"),
+        (["2017"], 2017, "annotations/person_keypoints_2017.json", "2017"),
         (["images", "json"], "json/crowdpose_train.json", "json/crowdpose_train.json", "images"),
         (["train"], "train/_annotations.coco.json", "train/_annotations.coco.json", "train"),
     ],
