@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -24,7 +25,8 @@ class WindowProgress(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar."""
-        self._task = self._bar.add_task("windows", total=trainer.num_training_batches, status="")
+        total = trainer.num_training_batches  # infinite for a live stream
+        self._task = self._bar.add_task("windows", total=total if math.isfinite(total) else None, status="")
         self._bar.start()
 
     def on_train_batch_end(

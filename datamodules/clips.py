@@ -116,6 +116,11 @@ class FrameSource(Protocol):
     together: int
 
 
+def is_live(source: FrameSource) -> bool:
+    """Say whether a source plays once, and nobody knows for how long."""
+    return any(clip.live is not None for clip in source.clips)
+
+
 def tick(seconds: float, rate: float) -> int:
     """Number the tick of a clock that a moment (s) falls into; ``rate`` in ticks/s."""
     # The small term keeps a time stamp rounded just below a tick in that tick.

@@ -41,7 +41,7 @@ class Decoded(NamedTuple):
 def open_video(
     place: str | Path,
     timeout: float = TIMEOUT,
-    key: str = "stream",
+    name: str = "",
     kind: str | None = None,
     options: Mapping[str, str] | None = None,
 ) -> InputContainer:
@@ -50,23 +50,23 @@ def open_video(
     Args:
         place: a file, or anything that FFmpeg opens by a name: a URL, a device
         timeout: how long it may be silent, s, while it is opened and, each time, while it is read; not for files
-        key: config key that named it, for messages
+        name: what messages call it; empty: as it is
         kind: FFmpeg's name of the format; None finds out
         options: further options of FFmpeg's protocols and formats, by name
 
     Raises:
         UserError: if it is not there, does not answer in time, or holds no video.
     """
-    file = isinstance(place, Path)
-    check(not isinstance(place, Path) or place.is_file(), key, place, "an existing video file")
+    file, name = isinstance(place, Path), name or str(place)
+    check(not isinstance(place, Path) or place.is_file(), "stream", place, "an existing video file")
     try:
         container = av.open(str(place), format=kind, options=dict(options or {}), timeout=None if file else timeout)
     except (av.FFmpegError, OSError, ValueError) as error:
-        name = str(place) if file else f"{key}={place}"
-        raise UserError(f"{name}: cannot be read as a video ({reason(error, timeout)})") from error
+        wanted = "read as a video" if file else "opened as a camera or a URL"
+        raise UserError(f"{name}: cannot be {wanted} ({reason(error, timeout)})") from error
     if not container.streams.video:
         container.close()
-        raise UserError(f"{place}: holds no video stream")
+        raise UserError(f"{name}: holds no video stream")
     return container
 
 

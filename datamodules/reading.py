@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 LENGTH_TOLERANCE = 10
 
 
-def probe(place: Path | str, timeout: float = TIMEOUT, key: str = "stream") -> tuple[tuple[int, int], float, int]:
+def probe(place: Path | str, timeout: float = TIMEOUT, name: str = "") -> tuple[tuple[int, int], float, int]:
     """Read a video's header and its first frame.
 
     Args:
         place: a file, or a URL of one
         timeout: how long a server may be silent, s
-        key: config key that named it, for messages
+        name: what messages call it; empty: as it is
 
     Returns:
         Width and height (px) as it is to be seen, frames per second (the mean where it varies), number of frames
@@ -36,18 +36,19 @@ def probe(place: Path | str, timeout: float = TIMEOUT, key: str = "stream") -> t
     Raises:
         UserError: if it cannot be read as a video, or nothing of it can be decoded.
     """
-    with open_video(place, timeout, key) as container:
+    name = name or str(place)
+    with open_video(place, timeout, name) as container:
         stream, decoder = container.streams.video[0], FrameDecoder(container)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         try:
             first = next(iter(decoder), None)
             frames = _indexed(container) or decoder.packets + sum(map(is_shown, container.demux(stream)))
         except av.FFmpegError as error:
-            raise UserError(f"{place}: damaged video ({reason(error, timeout)})") from error
+            raise UserError(f"{name}: damaged video ({reason(error, timeout)})") from error
     if first is None:
-        raise UserError(f"{place}: not a frame of it can be decoded ({decoder.error or 'it holds none'})")
+        raise UserError(f"{name}: not a frame of it can be decoded ({decoder.error or 'it holds none'})")
     if rate <= 0:
-        raise UserError(f"{place}: not a playable video (it says nothing of its frames per second)")
+        raise UserError(f"{name}: not a playable video (it says nothing of its frames per second)")
     return (first.frame.width, first.frame.height), rate, frames
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 
+from datamodules.clips import Clip, FrameSource, is_live
 from datamodules.frames import DecodedFrame, FrameSizes, decode_frames
-from datamodules.video import Clip, FrameSource
 from datamodules.windowing import StreamOptions, StreamPosition, WindowBuilder
 from pose_oad.distillation import as_distillation
 from pose_oad.errors import check
@@ -65,7 +65,7 @@ class WindowLoader:
         Raises:
             TypeError: if the source is live: nobody knows, as Lightning takes it.
         """
-        if any(clip.live for clip in self.source.clips):
+        if is_live(self.source):
             raise TypeError("a live stream has no length")
         return -(-self.total_frames // self.options.window_frames)
 

@@ -83,6 +83,15 @@ def _whole_clip(place: str, image_rate: float) -> Clip:
         return Clip(path.name, path, common_size(images), image_rate, 0, len(names), names=names)
     hint = "; a camera is played by stream=live" if place.isdecimal() else ""
     check(path.is_file(), "stream.path", place, f"an existing video file or folder of images{hint}")
+    return open_file(path)
+
+
+def open_file(path: Path) -> Clip:
+    """Take a whole video file for a clip.
+
+    Raises:
+        UserError: if it cannot be played.
+    """
     size, rate, frames = probe(path)
     return Clip(path.stem, path, size, rate, 0, frames)
 
@@ -98,10 +107,10 @@ def open_url(url: str, timeout: float = TIMEOUT, key: str = "stream.path") -> Cl
     Raises:
         UserError: if it cannot be played, or has no end.
     """
-    with open_video(url, timeout, key) as container:
+    with open_video(url, timeout, f"{key}={url}") as container:
         if not is_finite(url, container):
             raise UserError(f"{key}={url}: has no end, so it is no file; it is played by stream=live")
-    size, rate, frames = probe(url, timeout, key)
+    size, rate, frames = probe(url, timeout, f"{key}={url}")
     name = url.rpartition("/")[2].partition("?")[0] or url
     return Clip(name, Path(name), size, rate, 0, frames, url=url)
 

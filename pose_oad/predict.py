@@ -19,8 +19,12 @@ from pose_oad.cli import run_command
 from pose_oad.errors import UserError, check
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.video.frame import VideoFrame
     from rich.progress import Progress
 
+    from datamodules.clips import Clip
     from pose_oad.predicting.footage import Footage
     from pose_oad.predicting.outputs import Outputs
     from pose_oad.predicting.poses import PoseReader, TruthReader
@@ -101,24 +105,60 @@ def open_footage(source: object, image_rate: float) -> Footage:
     Raises:
         UserError: if it is none of these, or cannot be read.
     """
-    from datamodules.video import Clip, probe, read_frames
-    from pose_oad.predicting.footage import IMAGE_SUFFIXES, Footage, list_images, open_images, open_live
+    from datamodules.images import IMAGE_SUFFIXES, decode_image, list_images
+    from datamodules.video import open_file
+    from pose_oad.predicting.footage import Footage
 
     text = "" if source is None else str(source)
-    if text.isdigit() or "://" in text:
-        return open_live(text)
+    if text.isdecimal() or "://" in text:
+        return _open_remote(text)
     path = Path(text)
     there = bool(text) and (path.is_dir() or path.is_file())
     check(there, "source", source, "a video file, a folder of images, an image, a camera's number or a URL")
-    if path.is_dir():
-        return open_images(list_images(path), image_rate)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return open_images([path], image_rate)
-    size, rate, frames = probe(path)
-    clip = Clip(path.stem, path, size, rate, 0, frames)
-    # A rate is a ratio of small numbers, as 30000/1001.
-    speed = Fraction(rate).limit_denominator(1001)
-    return Footage(size, speed, frames, lambda: (frame for _, frame in read_frames(clip)))
+    if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
+        return _footage(open_file(path))
+    images = list_images(path) if path.is_dir() else [path]
+    first = decode_image(images[0])
+    return Footage(
+        (first.width, first.height), _ratio(image_rate), len(images), lambda: map(decode_image, images), tuple(images)
+    )
+
+
+def _footage(clip: Clip) -> Footage:
+    """Take a whole video for footage."""
+    from datamodules.video import read_frames
+    from pose_oad.predicting.footage import Footage
+
+    return Footage(clip.frame_size, _ratio(clip.rate), clip.stop, lambda: (frame for _, frame in read_frames(clip)))
+
+
+def _open_remote(source: str) -> Footage:
+    """Open a camera by its number, or a URL."""
+    from av import FFmpegError
+
+    from datamodules.connections import LiveVideo, open_live
+    from datamodules.decoding import reason
+    from pose_oad.predicting.footage import Footage
+
+    video = open_live(source, key="source")
+    if not isinstance(video, LiveVideo):
+        return _footage(video)
+    check(video.rate > 0, "source", source, "a video that says how many frames it has per second")
+
+    def read() -> Iterator[VideoFrame]:
+        number = 0
+        try:
+            for number, _, frame in video.frames:  # noqa: B007 (read in the message below)
+                yield frame
+        except FFmpegError as error:
+            raise UserError(f"source={source}: lost after frame {number} ({reason(error)})") from error
+
+    return Footage(video.size, _ratio(video.rate), None, read, live=True)
+
+
+def _ratio(rate: float) -> Fraction:
+    """Return a rate as the ratio of small numbers it is, as 30000/1001."""
+    return Fraction(rate).limit_denominator(1001)
 
 
 def run(

@@ -116,6 +116,7 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
     """
     from callbacks.diagnostics import SelectionDiagnostics
     from callbacks.hindsight import FinalPass
+    from datamodules.clips import is_live
     from datamodules.stream import WindowLoader
 
     loader = run.data.loader
@@ -126,6 +127,7 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
 
         watching.append(Retention(_source_domain(cfg, run), cfg.retention.every, cfg.retention.images))
     if cfg.metric.final_pass and cfg.predictor == "student":
+        check(not is_live(loader.source), "metric.final_pass", True, "false: a live stream plays once")
         watching.append(FinalPass(lambda: WindowLoader(loader.source, loader.options), run.evaluation))
     return watching
 
@@ -153,10 +155,14 @@ def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
 
 def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, teacher: Teacher) -> StreamOptions:
     """Read how a stream is cut into windows from a configuration's ``window`` and ``teacher`` nodes."""
+    from datamodules.clips import is_live
     from datamodules.frames import FrameCache
     from datamodules.windowing import StreamOptions, window_length
 
     rate = (cfg.window.camera_rate or source.clips[0].rate) * source.together
+    check(
+        not (cfg.window.cache and is_live(source)), "window.cache", cfg.window.cache, "null: a live stream plays once"
+    )
     return StreamOptions(
         window_frames=window_length(cfg.window.seconds, cfg.window.frames, rate),
         input_size=student.input_size,

@@ -117,8 +117,8 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
     import numpy as np
 
     from datamodules.coco_index import CocoIndex
+    from datamodules.images import decode_image
     from pose_oad.metrics.coco_ap import average_precision, to_results
-    from pose_oad.predicting.footage import decode_image
     from pose_oad.teachers.base import TeacherRequest
     from pose_oad.window import Origin
 

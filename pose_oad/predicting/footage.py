@@ -1,4 +1,4 @@
-"""Frames of a video, a folder of images or a camera, and batches of them at the sizes that readers want."""
+"""What a prediction reads: footage of any kind, and batches of it at the sizes that readers want."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from pose_oad.errors import UserError, check
 from pose_oad.geometry import FrameFit
-
-#: Suffixes of the images in a folder.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-_TIMEOUT = 10.0  # s that a camera or a server may be silent
 
 
 @dataclass(frozen=True)
@@ -40,84 +34,6 @@ class Footage:
     read: Callable[[], Iterator[VideoFrame]]
     images: tuple[Path, ...] = ()
     live: bool = False
-
-
-def list_images(folder: Path) -> list[Path]:
-    """List the images of a folder, sorted by name.
-
-    Raises:
-        UserError: if there is none.
-    """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    check(bool(paths), "source", folder, f"a folder with images in it ({', '.join(IMAGE_SUFFIXES)})")
-    return paths
-
-
-def open_images(paths: Sequence[Path], rate: float) -> Footage:
-    """Take image files for footage.
-
-    Args:
-        paths: the files, at least one
-        rate: images/s
-
-    Raises:
-        UserError: if the first one cannot be decoded; the others are read later.
-    """
-    first = decode_image(paths[0])
-    size = (first.width, first.height)
-    speed = Fraction(rate).limit_denominator(1001)
-    return Footage(size, speed, len(paths), lambda: map(decode_image, paths), tuple(paths))
-
-
-def decode_image(path: Path) -> VideoFrame:
-    """Decode an image file, as stored: an orientation that a camera noted beside the pixels is not applied.
-
-    Raises:
-        UserError: if it cannot be decoded.
-    """
-    try:
-        # An open file, not its name: FFmpeg takes a percent sign in a name for a pattern.
-        with path.open("rb") as file, av.open(file, "r") as container:
-            return next(container.decode(video=0))
-    except (av.FFmpegError, OSError, StopIteration, IndexError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise UserError(f"{path}: cannot be decoded as an image ({reason})") from error
-
-
-def open_live(source: str) -> Footage:
-    """Open a camera by its number, or a URL.
-
-    Args:
-        source: number of a camera (video4linux), or any URL that FFmpeg opens
-
-    Raises:
-        UserError: if it does not answer, or sends no video.
-    """
-    camera = source.isdigit()
-    place, kind = (f"/dev/video{source}", "v4l2") if camera else (source, None)
-    try:
-        container = av.open(place, format=kind, timeout=_TIMEOUT)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"source={source}: cannot be opened as a camera or a URL ({reason})") from error
-    check(bool(container.streams.video), "source", source, "something with a video stream")
-    stream = container.streams.video[0]
-    rate = stream.average_rate or stream.guessed_rate
-    check(bool(rate), "source", source, "a video that says how many frames it has per second")
-    number = 0
-
-    def read() -> Iterator[VideoFrame]:
-        nonlocal number
-        try:
-            with container:
-                for number, frame in enumerate(container.decode(stream)):  # noqa: B007 (read in the message below)
-                    yield frame
-        except av.FFmpegError as error:
-            raise UserError(f"source={source}: lost after frame {number} ({error.strerror or error})") from error
-
-    size = (stream.codec_context.width, stream.codec_context.height)
-    endless = camera or container.duration is None
-    return Footage(size, Fraction(rate or 1), stream.frames or None, read, live=endless)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,111 @@
+"""Connections to cameras and URLs that send what is filmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import NamedTuple
+
+import av
+from av.container import InputContainer
+
+from datamodules.clips import Clip
+from datamodules.decoding import TIMEOUT, Decoded, FrameDecoder, open_video, reason
+from datamodules.video import is_finite, open_url
+from pose_oad.errors import UserError
+
+# Over TCP no packet of a frame is lost, and none has to be waited for.
+_RTSP = {"rtsp_transport": "tcp"}
+
+
+def connect(
+    place: str,
+    timeout: float = TIMEOUT,
+    key: str = "stream.path",
+    kind: str | None = None,
+    options: Mapping[str, str] | None = None,
+) -> InputContainer:
+    """Open a camera or a URL for frames as they are filmed.
+
+    Args:
+        place: number of a camera (video4linux), its device, or anything that FFmpeg opens by a name
+        timeout: how long it may be silent, s
+        key: config key that named it, for messages
+        kind: FFmpeg's name of the format; None finds out
+        options: further options of FFmpeg, by name
+
+    Raises:
+        UserError: if it does not answer, or sends no video.
+    """
+    device = f"/dev/video{place}" if place.isdecimal() else place
+    if device.startswith("/dev/video"):
+        kind = kind or "video4linux2"
+    usual = _RTSP if device.startswith("rtsp") else {}
+    return open_video(device, timeout, f"{key}={place}", kind, usual | dict(options or {}))
+
+
+class LiveVideo(NamedTuple):
+    """Frames as they are filmed.
+
+    Attributes:
+        size: width and height, px
+        rate: frames/s; 0 where it does not say
+        frames: the frames, from the first that arrived
+    """
+
+    size: tuple[int, int]
+    rate: float
+    frames: Iterator[Decoded]
+
+
+def open_live(
+    place: str,
+    timeout: float = TIMEOUT,
+    key: str = "stream.path",
+    kind: str | None = None,
+    options: Mapping[str, str] | None = None,
+) -> LiveVideo | Clip:
+    """Open a camera or a URL, and wait for its first frame.
+
+    Args:
+        place: number of a camera (video4linux), its device, or anything that FFmpeg opens by a name
+        timeout: how long it may be silent, s
+        key: config key that named it, for messages
+        kind: FFmpeg's name of the format; None finds out
+        options: further options of FFmpeg, by name
+
+    Returns:
+        Its frames; a clip where it is the URL of a file.
+
+    Raises:
+        UserError: if it does not answer, or sends no video.
+    """
+    container = connect(place, timeout, key, kind, options)
+    if is_finite(place, container):
+        container.close()
+        return open_url(place, timeout, key)
+    stream = container.streams.video[0]
+    frames = decode_live(container)
+    try:
+        first = next(frames)
+    except (av.FFmpegError, StopIteration) as error:
+        cause = "it ended" if isinstance(error, StopIteration) else reason(error, timeout)
+        raise UserError(f"{key}={place}: opened, but no frame arrived ({cause})") from error
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    return LiveVideo((first.frame.width, first.frame.height), rate, chain([first], frames))
+
+
+def decode_live(container: InputContainer) -> Iterator[Decoded]:
+    """Decode what :func:`connect` has opened, and close it in the end.
+
+    Raises:
+        UserError: if its frames change their size.
+    """
+    with container:
+        size: tuple[int, int] | None = None
+        for decoded in FrameDecoder(container):
+            now = (decoded.frame.width, decoded.frame.height)
+            size = size or now
+            if now != size:
+                raise UserError(f"frames changed from {size[0]}x{size[1]} to {now[0]}x{now[1]} px")
+            yield decoded

@@ -1,0 +1,221 @@
+"""Cameras and live URLs as a frame source: frames come when they come, and those nobody is ready for are dropped."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from datamodules.buffer import LatestBuffer
+from datamodules.clips import Clip
+from datamodules.connections import connect, decode_live, open_live
+from datamodules.decoding import TIMEOUT, Decoded, reason
+from datamodules.frames import DecodedFrame, FrameSizes, resize_frame
+from datamodules.reading import Ticks
+from pose_oad.errors import UserError, check
+from pose_oad.skeleton import Skeleton
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 1.0  # s before a lost connection is tried again
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a stream is waited for, and how long it is played.
+
+    Attributes:
+        timeout: s that it may be silent before it counts as lost
+        reconnects: how often it is opened anew, over all of the stream
+        seconds: s after which it ends; None: when it ends itself
+    """
+
+    timeout: float = TIMEOUT
+    reconnects: int = 1
+    seconds: float | None = None
+
+
+class LiveFeed:
+    """Frames of a stream as they arrive, through a buffer whose oldest frames make room.
+
+    A thread decodes and resizes them, so that the buffer holds no more than a run needs. A stream that falls silent or
+    breaks off is opened anew; after that, or when the sender ends it, the frames end without an error.
+
+    Args:
+        place: what is played, for messages
+        connection: opens it: frames as they come, raising what PyAV or this package raises when it is lost
+        patience: how long it is waited for
+        buffer_frames: frames that are kept while nobody is ready for them
+        clock: time, s
+    """
+
+    def __init__(
+        self,
+        place: str,
+        connection: Callable[[], Iterator[Decoded]],
+        patience: Patience,
+        buffer_frames: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.place, self.patience, self.buffer_frames = place, patience, buffer_frames
+        self._connection, self._clock = connection, clock
+        self._buffer: LatestBuffer[DecodedFrame] | None = None
+        self._stopped = threading.Event()
+
+    def frames(
+        self, sizes: FrameSizes, rate: float | None, teacher_every: int, first: int, after: int | None
+    ) -> Iterator[DecodedFrame]:
+        """Yield frames from now on; see :class:`datamodules.clips.LiveFrames`.
+
+        Raises:
+            UserError: if none has come when the stream ends.
+        """
+        self._stopped = stopped = threading.Event()
+        self._buffer = buffer = LatestBuffer[DecodedFrame](self.buffer_frames, teacher_every)
+        scaled = self._scaled(stopped, sizes, rate, teacher_every, first, 0 if after is None else after + 1)
+        threading.Thread(target=_fill, args=(buffer, scaled), name="camera", daemon=True).start()
+        # A driver may hang where no time-out reaches it: longer than all attempts take nobody waits.
+        longest = (self.patience.reconnects + 1) * (3 * self.patience.timeout + _PAUSE)
+        played = 0
+        try:
+            while (taken := buffer.take(longest)) is not None:
+                frame, dropped = taken
+                yield frame._replace(dropped=dropped)
+                played += 1
+        except TimeoutError:
+            log.warning("%s: no sign of life for %g s", self.place, longest)
+        finally:
+            stopped.set()
+            buffer.close()
+            log.info("%s: ended after %d frames, %d dropped", self.place, played, buffer.dropped)
+        if not played:
+            raise UserError(f"stream.path={self.place}: no frame arrived; expected a camera or URL that sends video")
+
+    def stop(self) -> None:
+        """End the frames; called from another thread."""
+        self._stopped.set()
+        if self._buffer is not None:
+            self._buffer.close()
+
+    def _scaled(
+        self,
+        stopped: threading.Event,
+        sizes: FrameSizes,
+        rate: float | None,
+        teacher_every: int,
+        first: int,
+        number: int,
+    ) -> Iterator[DecodedFrame]:
+        """Resize the frames that are wanted at a rate; ``number`` is that of the first source frame."""
+        place = first
+        for ticks, decoded in self._received(stopped, rate):
+            seconds = decoded.seconds if decoded.seconds is not None else self._clock()
+            if ticks.begins(seconds):
+                wanted = sizes.teacher is not None and place % teacher_every == 0
+                teacher = resize_frame(decoded.frame, sizes.teacher) if wanted and sizes.teacher else None
+                yield DecodedFrame(number, resize_frame(decoded.frame, sizes.student), teacher)
+                place += 1
+            number += 1
+
+    def _received(self, stopped: threading.Event, rate: float | None) -> Iterator[tuple[Ticks, Decoded]]:
+        """Yield frames across connections until time is up, or the stream ends."""
+        begun: float | None = None
+        for attempt in range(self.patience.reconnects + 1):
+            # Time stamps begin anew with a connection, and the ticks with them.
+            ticks = Ticks(rate)
+            try:
+                for decoded in self._connection():
+                    begun = self._clock() if begun is None else begun
+                    late = self.patience.seconds is not None and self._clock() - begun >= self.patience.seconds
+                    if late or stopped.is_set():
+                        return
+                    yield ticks, decoded
+            except (av.FFmpegError, OSError, UserError) as error:
+                log.warning("%s: lost (%s)", self.place, reason(error, self.patience.timeout))
+                if attempt < self.patience.reconnects and stopped.wait(_PAUSE):
+                    return
+            else:
+                return
+
+
+def _fill(buffer: LatestBuffer[DecodedFrame], frames: Iterator[DecodedFrame]) -> None:
+    try:
+        for frame in frames:
+            buffer.put(frame)
+    except BaseException as error:  # handed over to the reader, whatever it is
+        buffer.close(error)
+    else:
+        buffer.close()
+
+
+class LiveSource:
+    """A camera or a live URL, without ground truth. The URL of a file is played as that file, and nothing is dropped.
+
+    Args:
+        path: number of a camera, its device, or a URL
+        seconds: s after which the stream ends; None: when it ends itself, or is interrupted
+        buffer_seconds: s of frames that are kept while nobody is ready for them; then the oldest are dropped
+        timeout: s that it may be silent before it counts as lost
+        reconnects: how often a lost one is opened anew, over all of the stream
+        rate: frames/s; None: as it says itself
+        kind: FFmpeg's name of the format; None finds out
+        options: further options of FFmpeg, by name
+        metric_width: width of the image, px, to which distances are scaled; None: the original frame
+
+    Raises:
+        UserError: if it does not answer or sends no frame, or a value is refused.
+    """
+
+    skeleton: Skeleton | None = None
+    together = 1
+
+    def __init__(
+        self,
+        path: str | int | None,
+        seconds: float | None = None,
+        buffer_seconds: float = 10.0,
+        timeout: float = TIMEOUT,
+        reconnects: int = 1,
+        rate: float | None = None,
+        kind: str | None = None,
+        options: Mapping[str, object] | None = None,
+        metric_width: float | None = None,
+    ) -> None:
+        check(path is not None and path != "", "stream.path", path, "a camera's number, as stream.path=0, or a URL")
+        for key, value in (
+            ("seconds", seconds),
+            ("buffer_seconds", buffer_seconds),
+            ("timeout", timeout),
+            ("rate", rate),
+        ):
+            number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+            optional = key in ("seconds", "rate")
+            check(number or (optional and value is None), f"stream.{key}", value, _ACCEPTED[optional])
+        whole = isinstance(reconnects, int) and not isinstance(reconnects, bool) and reconnects >= 0
+        check(whole, "stream.reconnects", reconnects, "a whole number, 0 or more")
+        self.metric_width = metric_width
+        place, further = str(path), {name: str(value) for name, value in (options or {}).items()}
+        check(not Path(place).is_file(), "stream.path", path, "a camera or a URL; a file is played by stream=video")
+
+        video = open_live(place, timeout, "stream.path", kind, further)
+        if isinstance(video, Clip):
+            self.clips = [video]
+            return
+        speed = rate or video.rate
+        check(speed > 0, "stream.rate", rate, "frames/s: the stream does not say how many it has")
+        opened = [video.frames]
+
+        def connection() -> Iterator[Decoded]:
+            return opened.pop() if opened else decode_live(connect(place, timeout, "stream.path", kind, further))
+
+        patience = Patience(timeout, reconnects, seconds)
+        feed = LiveFeed(place, connection, patience, max(1, round(buffer_seconds * speed)))
+        self.clips = [Clip(place, Path(place), video.size, speed, 0, 0, live=feed)]
+
+
+_ACCEPTED = {True: "a number more than 0, or null", False: "a number more than 0"}
