@@ -7,6 +7,8 @@ from pathlib import Path
 
 import av
 import cdflib
+import cv2
+import h5py
 import numpy as np
 
 
@@ -71,3 +73,28 @@ def write_full_sequence(
 def unproject(pixels: np.ndarray, depth: np.ndarray, focal: float = 70.0, centre: float = 32.0) -> np.ndarray:
     """Return the points (mm) that a pinhole camera sees at px, shape (..., 2), and depths, (...); shape (..., 3)."""
     return np.concatenate([(pixels - centre) / focal, np.ones((*depth.shape, 1))], -1) * depth[..., None]
+
+
+def write_fetch_sequence(root: Path, subject: str, name: str, cameras: Sequence[str], frames: Sequence[int]) -> None:
+    """Write one sequence as h36m-fetch does: annotations of all cameras in one file, a JPEG file for each frame.
+
+    Args:
+        root: folder that will hold ``processed``
+        subject: ``S1``, …
+        name: as ``Walking-1``
+        cameras: camera numbers
+        frames: numbers of the frames that are kept, from 1
+    """
+    folder, numbers = root / "processed" / subject / name, np.array(frames)
+    pixels = walking_pose(numbers[-1])[numbers - 1]
+    local = unproject(pixels, np.full((len(numbers), 32), 4000.0))
+    for camera in cameras:
+        images = folder / "imageSequence" / camera
+        images.mkdir(parents=True)
+        for number in numbers:
+            picture = counting_frames(1, first=int(number) - 1)[0]
+            cv2.imwrite(str(images / f"img_{number:06d}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 100])
+    with h5py.File(folder / "annot.h5", "w") as file:
+        file["pose/2d"], file["pose/3d"] = np.tile(pixels, (len(cameras), 1, 1)), np.tile(local, (len(cameras), 1, 1))
+        file["frame"] = np.tile(numbers, len(cameras))
+        file["camera"] = np.repeat([int(camera) for camera in cameras], len(numbers))

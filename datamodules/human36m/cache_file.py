@@ -137,7 +137,8 @@ def _write_frames(group: h5py.Group, clip: Clip, size: tuple[int, int], compress
     times: list[float] = []
     frames = read_images(clip.path, clip.names, clip.rate) if clip.names else decode_clip(clip)
     block = np.empty((min(block_length(size), clip.stop), height, width, 3), np.uint8)
-    for first in itertools.count(0, len(block)):
+    while True:
+        first = len(numbers)
         for row, (number, seconds, frame) in enumerate(itertools.islice(frames, len(block))):
             block[row] = resize_frame(frame, size)
             numbers.append(number)

@@ -61,7 +61,8 @@ def read_metadata(path: Path) -> dict[tuple[str, str], CameraParameters]:
         text = next(iter(ET.parse(path).getroot().iter("w0"))).text or ""
         values = np.array([float(word) for word in text.strip().strip("[]").replace(",", " ").split()])
     except (OSError, ET.ParseError, StopIteration, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as Human3.6M's metadata ({error or 'no element w0'})") from error
+        reason = "no element w0" if isinstance(error, StopIteration) else error
+        raise UserError(f"{path}: cannot be read as Human3.6M's metadata ({reason})") from error
     if len(values) != wanted or not np.isfinite(values).all():
         raise UserError(f"{path}: its element w0 holds {len(values)} numbers, expected {wanted} finite ones")
     split = len(CAMERAS) * _SUBJECTS * _EXTRINSICS
