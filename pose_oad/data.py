@@ -86,13 +86,15 @@ def make_human36m(cfg: DictConfig) -> Path:
 
     node, options = cfg.human36m, _human36m_options(cfg)
     check(isinstance(node.check_only, bool), "human36m.check_only", node.check_only, "true or false")
+    most = node.findings
+    check(isinstance(most, int) and most >= 0, "human36m.findings", most, "a whole number, 0 or more")
     console, report_file, started = Console(stderr=True), Path(str(node.report)), time.monotonic()
     with _progress() as advance:
         report = examine_folder(options, advance)
     write_report(report_file, report)
     console.print(report.table())
-    if report.findings:
-        console.print(report.details(node.findings))
+    if report.findings and most:
+        console.print(report.details(most))
     if not report.usable:
         reasons = [finding for finding in report.findings if finding.kind == "damaged"] or report.findings
         why = f" ({reasons[0].where}: {reasons[0].what})" if reasons else ""

@@ -99,3 +99,62 @@ def test_missing_poses_are_named(human36m_tree: Path, tmp_path: Path) -> None:
     (root / "S1/MyPoseFeatures/D2_Positions/Walking 1.55011271.cdf").unlink()
     with pytest.raises(UserError, match=r"Walking 1.55011271.cdf: no such file; expected the poses of that video"):
         Human36mSource(str(root))
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Path:
+    """Two cameras: Eating 20 and 18 frames, Walking 1 by both, Posing by the first only."""
+    for title, first, second in (("Eating 2", 20, 18), ("Walking 1", 12, 12), ("Posing", 12, 0)):
+        write_sequence(tmp_path, "S1", title, "54138969", first)
+        if second:
+            write_sequence(tmp_path, "S1", title, "55011271", second)
+    return tmp_path
+
+
+def test_cameras_play_side_by_side_cut_to_the_shortest(studio: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cameras = ["55011271", "54138969"]
+    with caplog.at_level(logging.INFO):
+        source = Human36mSource(str(studio), cameras=cameras, cameras_together=True, start=0.5, end=1.0)
+    assert source.together == 2
+    assert names(source) == [
+        "S1/Eating 2.55011271", "S1/Eating 2.54138969", "S1/Walking 1.55011271", "S1/Walking 1.54138969"
+    ]  # fmt: skip
+    assert [(clip.start, clip.stop, clip.recording) for clip in source.clips[1:3]] == [
+        (9, 18, "S1/Eating 2"), (6, 12, "S1/Walking 1")
+    ]  # fmt: skip
+    assert "S1/Posing: left out, 1 of 2 cameras have it" in caplog.text
+
+
+def test_a_skipped_recording_takes_its_sequence_along(studio: Path) -> None:
+    source = Human36mSource(
+        str(studio), cameras=["54138969", "55011271"], cameras_together=True, skip=["S1/Eating 2.55011271"]
+    )
+    assert names(source) == ["S1/Walking 1.54138969", "S1/Walking 1.55011271"]
+
+
+def test_shuffling_keeps_cameras_together(studio: Path) -> None:
+    write_sequence(studio, "S1", "Posing", "55011271", 12)
+    orders = {
+        tuple(
+            clip.recording
+            for clip in Human36mSource(
+                str(studio), cameras=["54138969", "55011271"], cameras_together=True, shuffle=True, seed=seed
+            ).clips
+        )
+        for seed in range(6)
+    }
+    assert len(orders) > 1
+    assert all(order[0::2] == order[1::2] for order in orders)
+
+
+def test_one_camera_alone_names_no_recording(studio: Path) -> None:
+    source = Human36mSource(str(studio), cameras=["54138969"], cameras_together=True)
+    assert {clip.recording for clip in source.clips} == {""}
+
+
+def test_archives_are_to_be_unpacked_first(tmp_path: Path) -> None:
+    (tmp_path / "Videos_S1.tgz").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"stream.root=.*: expected .* not yet unpacked archives: make data SOURCE=human36m"
+    ):
+        Human36mSource(str(tmp_path))
