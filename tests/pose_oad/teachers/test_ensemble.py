@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import math
+import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from pose_oad import cli
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from pose_oad.preparation import make_teacher
 from pose_oad.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.ensemble import EnsembleTeacher, similarity
+from tests.conftest import ROOT
 from tests.teachers import BODY, FixedTeacher, standing
 
 ASKED = TeacherRequest(np.arange(1), None, (200, 100))
@@ -168,3 +173,18 @@ def test_bad_values_are_refused() -> None:
     ):
         with pytest.raises(UserError, match=message):
             make_teacher(compose_config("online", ["teacher=ensemble", override]).teacher, BODY)
+
+
+def test_members_are_written_in_a_file_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [written] = re.findall(
+        r"```yaml\n# conf/teacher/mine\.yaml\n(.*?)```", (ROOT / "docs" / "teachers.md").read_text(), re.DOTALL
+    )
+    shutil.copytree(cli.CONF, tmp_path / "conf")
+    (tmp_path / "conf" / "teacher" / "mine.yaml").write_text(written)
+    monkeypatch.setattr(cli, "CONF", tmp_path / "conf")
+    node = compose_config("online", ["teacher=mine", "teacher.members.net.height=256"]).teacher
+    assert list(node.members) == ["net", "files"]
+    assert (node.members.net.path, node.members.net.height) == ("teacher.onnx", 256)
+    assert node.members.files._target_.endswith("OpenPoseJsonTeacher")
+    with pytest.raises(UserError, match=r"teacher\.members\.net: teacher\.path=teacher\.onnx"):
+        make_teacher(node, BODY)

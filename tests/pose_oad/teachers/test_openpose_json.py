@@ -3,17 +3,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 import torch
 
+from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
+from pose_oad.online import main
 from pose_oad.predicting.keypoint_files import OpenPoseFolder
 from pose_oad.predicting.poses import FramePoses
 from pose_oad.skeleton import get_skeleton
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.openpose_json import OpenPoseJsonTeacher
 from pose_oad.window import Origin
+from tests.media import counting_frames, write_video
 
 SIZE = (101, 51)
 
@@ -187,3 +191,35 @@ def test_a_camera_has_no_labels_beforehand(tmp_path: Path) -> None:
     write(tmp_path, "my_0", person())
     with pytest.raises(UserError, match="recorded frames only"):
         OpenPoseJsonTeacher(str(tmp_path)).label(TeacherRequest(np.array([0]), None, SIZE))
+
+
+@pytest.mark.slow
+def test_a_stream_is_played_with_labels_made_elsewhere(
+    student_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 frames of 96 px in four windows, all labelled; one person, whose last joints lie outside the first frames."""
+    write_video(tmp_path / "my.mp4", counting_frames(40, 96), rate=10)
+    for number in range(39):  # the last frame has no file
+        write(tmp_path / "json", f"my_{number:012d}", person(25, x=90 - number))
+    monkeypatch.chdir(tmp_path)
+    overrides = [
+        "stream=video", "stream.path=my.mp4", "teacher=openpose_json", "teacher.folder=json", "teacher.missing=skip",
+        "+gate=default", "teacher.gate.limb_ratio=null", f"checkpoint={student_checkpoint}",
+        "student.input_size=[64,64]", "window.seconds=1", "training.epochs=1", "strategy=all",
+        "metric.teacher_every=39", f"tracking.uri=sqlite:///{tmp_path}/mlruns/mlflow.db", "trainer.accelerator=cpu",
+    ]  # fmt: skip
+    summary = main(compose_config("online", overrides))
+    assert summary["teacher_calls"] == 40
+    assert summary["labels_missing"] == 1
+    # Joint j of frame n lies at x = 90 - n + j, outside where that is beyond 96: 25 joints, 18 - n of them outside.
+    assert summary["labels_rejected/outside_frame"] == sum(18 - n for n in range(18))
+    assert summary["labels_rejected/few_joints"] == 0
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    [logged] = client.search_runs([client.get_experiment_by_name("online").experiment_id])
+    history = client.get_metric_history(logged.info.run_id, "labels_rejected/outside_frame")
+    assert [point.value for point in history] == [
+        sum(18 - n for n in range(10)),
+        sum(18 - n for n in range(10, 18)),
+        0,
+        0,
+    ]
