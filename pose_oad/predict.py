@@ -87,7 +87,9 @@ def prepare(cfg: DictConfig) -> tuple[Footage, list[PoseReader], int | None]:
     if cfg.get("teacher") is not None:
         check(cfg.teacher.every == 1, "teacher.every", cfg.teacher.every, "1: every frame is drawn")
         teacher = make_teacher(cfg.teacher, truth.skeleton if truth else None)
-        readers.append(TeacherReader(teacher, cfg.people, truth.keypoints if truth and teacher.uses_truth else None))
+        keypoints = truth.keypoints if truth and teacher.uses_truth else None
+        place = None if footage.live else Path(str(cfg.source))
+        readers.append(TeacherReader(teacher, cfg.people, keypoints, place, footage.images))
         reference = len(readers) - 1
     if truth is not None:
         readers.append(truth)

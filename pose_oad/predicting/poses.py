@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from pose_oad.maps import decode_people, decode_single
 from pose_oad.predictors import Predictor
 from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.teachers.base import Teacher, TeacherRequest
+from pose_oad.window import Origin
 
 Counting = Literal["single", "many"]
 
@@ -104,12 +106,21 @@ class TeacherReader:
         teacher: the teacher
         people: ``single`` keeps the best person of a frame
         truth: people for a simulated teacher, original px, shape (frames, people, joints, 3)
+        place: the video file, or the folder of images, by which labels made elsewhere are found; None for a camera
+        images: the files, where every frame is one of its own
     """
 
     located = False
 
-    def __init__(self, teacher: Teacher, people: Counting = "single", truth: Tensor | None = None) -> None:
-        self._teacher, self._people, self._truth = teacher, people, truth
+    def __init__(
+        self,
+        teacher: Teacher,
+        people: Counting = "single",
+        truth: Tensor | None = None,
+        place: Path | None = None,
+        images: Sequence[Path] = (),
+    ) -> None:
+        self._teacher, self._people, self._truth, self._place, self._images = teacher, people, truth, place, images
         self.name, self.skeleton = f"teacher {teacher.name}", teacher.skeleton
 
     def fit(self, frame_size: tuple[int, int]) -> FrameFit | None:
@@ -128,9 +139,14 @@ class TeacherReader:
                 np.stack([images[row] for row in rows]) if images else None,
                 size,
                 None if self._truth is None else _of_frames(self._truth, ids),
+                None if self._place is None else self._origin(self._place, ids),
             )
             poses += [self._best(people) for people in self._teacher.label(request).keypoints]
         return poses
+
+    def _origin(self, place: Path, ids: np.ndarray) -> Origin:
+        names = tuple(self._images[number].name for number in ids if self._images)
+        return Origin(place.name if place.is_dir() else place.stem, place, ids, names)
 
     def _best(self, people: Tensor) -> FramePoses:
         people = people[(people[..., 2] > 0).any(-1)]

@@ -83,7 +83,7 @@ class CocoResultsTeacher:
         return assemble(frames, self._missing, len(self.skeleton), f"{source}: {origin.clip}")
 
     def _file(self, origin: Origin, path: Path) -> Path:
-        """Find the file of a clip; no two videos share one."""
+        """Find the file of a clip; no two videos or folders of images share one."""
         if self._path.is_file():
             file = self._path
         else:
@@ -95,7 +95,7 @@ class CocoResultsTeacher:
                 )
             file = by_clip if by_clip.is_file() else self._files[name]
         owner = self._owners.setdefault(file, path)
-        if owner != path and not origin.names:
+        if owner != path:
             raise UserError(
                 f"teacher.path={self._path}: {file.name} would label both {owner} and {path}; expected a folder with a "
                 f"file for each, as '{origin.clip}.json'"

@@ -20,8 +20,8 @@ class OpenPoseFiles:
 
     A video's files are found in the sub-folder that has the clip's name (``S1/Walking 1.55011271``) or the video's
     (``Walking 1.55011271``), else in the folder itself; there they are those that begin with the video's name, or all
-    of them where all begin alike. An image's file bears the image's name. No two videos share their files: labels of
-    one would pass for the other's.
+    of them where all begin alike. An image's file bears the image's name. No two videos or folders of images
+    share their files: labels of one would pass for the other's.
 
     Args:
         folder: where they are
@@ -64,8 +64,9 @@ class OpenPoseFiles:
             UserError: if no files, or those of several videos, may be meant.
         """
         if origin.names:
-            images = self._places[self._place(origin, path)]
-            return [images.get(Path(name).stem) for name in origin.names]
+            place = self._place(origin, path)
+            self._own((place, "<image>"), origin, path)
+            return [self._places[place].get(Path(name).stem) for name in origin.names]
         if path not in self._series:
             self._series[path] = self._claim(origin, path)
         return [self._series[path].get(number + first) for number in origin.numbers.tolist()]
@@ -94,13 +95,17 @@ class OpenPoseFiles:
                 f"teacher.folder={self._folder}: no labels for {origin.clip}; expected files "
                 f"{name}_<number>{_SUFFIX}{nearest(name, series)}"
             )
-        owner = self._owners.setdefault((place, name), path)
+        self._own((place, f"{name}_<number>"), origin, path)
+        return series[name]
+
+    def _own(self, series: tuple[str, str], origin: Origin, path: Path) -> None:
+        """Refuse a second owner of some files, given by their folder and how their names begin."""
+        owner = self._owners.setdefault(series, path)
         if owner != path:
             raise UserError(
-                f"teacher.folder={self._folder}: the files {name}_<number>{_SUFFIX} would label both {owner} and "
-                f"{path}; expected a folder of its own for each, as '{origin.clip}'"
+                f"teacher.folder={self._folder}: the files {series[1]}{_SUFFIX} would label both {owner} and {path}; "
+                f"expected a folder of its own for each, as '{origin.clip}'"
             )
-        return series[name]
 
 
 def _refuse(error: OSError) -> None:

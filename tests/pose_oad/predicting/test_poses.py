@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from pose_oad.maps import encode
 from pose_oad.predicting.poses import FramePoses, StudentReader, TeacherReader, TruthReader, mean_distance
 from pose_oad.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
+from tests.teachers import FixedTeacher
 
 BODY = get_skeleton("body-12")
 PAIR = Skeleton("pair", ("left_hip", "right_hip"))
@@ -126,3 +128,18 @@ def test_nothing_to_compare_gives_no_number() -> None:
     unlabelled = poses([(1, 1, 0), (2, 2, 0)])
     assert math.isnan(mean_distance(someone, unlabelled, PAIR, PAIR, located=True))
     assert mean_distance(someone, poses([(1, 1, 0), (2, 2, 0)], [(1, 2, 1), (0, 0, 0)]), PAIR, PAIR, True) == 1
+
+
+def test_a_teacher_is_told_where_frames_come_from(tmp_path: Path) -> None:
+    teacher = FixedTeacher(Labels(torch.zeros(2, 0, 12, 3)))
+    sizes = [(8, 8)] * 2
+    TeacherReader(teacher).read([], sizes, 4)
+    TeacherReader(teacher, place=tmp_path / "my.mp4").read([], sizes, 4)
+    images = [tmp_path / f"{name}.jpg" for name in "abc"]
+    TeacherReader(teacher, place=tmp_path, images=images).read([], sizes, 1)
+    nowhere, video, folder = (request.origin for request in teacher.requests)
+    assert nowhere is None
+    assert video is not None
+    assert (video.clip, video.numbers.tolist(), video.names) == ("my", [4, 5], ())
+    assert folder is not None
+    assert (folder.clip, folder.path, folder.names) == (tmp_path.name, tmp_path, ("b.jpg", "c.jpg"))

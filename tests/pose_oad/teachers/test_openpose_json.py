@@ -84,8 +84,11 @@ def test_normalised_coordinates_are_turned_back(
 def test_images_are_found_by_name(tmp_path: Path) -> None:
     write(tmp_path, "b", person(x=2))
     write(tmp_path, "a", person(x=7))
-    labels = OpenPoseJsonTeacher(str(tmp_path)).label(ask(0, 1, names=("a.jpg", "b.png")))
+    teacher = OpenPoseJsonTeacher(str(tmp_path))
+    labels = teacher.label(ask(0, 1, names=("a.jpg", "b.png")))
     assert labels.keypoints[:, 0, 0, 0].tolist() == [7, 2]
+    with pytest.raises(UserError, match=r"files <image>_keypoints\.json would label both images and others"):
+        teacher.label(ask(0, names=("a.jpg",), path=Path("others")))
 
 
 def test_several_videos_have_folders_or_prefixes_of_their_own(tmp_path: Path) -> None:
