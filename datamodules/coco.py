@@ -103,7 +103,7 @@ class CocoDataModule(LightningDataModule):
             UserError: if a value is out of range.
         """
         super().__init__()
-        check(missing_images in ("refuse", "skip"), "data.missing_images", missing_images, "refuse or skip")
+        check(missing_images in ("refuse", "skip"), "missing_images", missing_images, "refuse or skip")
         check(batch_size >= 1, "data.batch_size", batch_size, "1 or more")
         check(workers >= 0, "data.workers", workers, "0 or more")
         check(cache_mib >= 0, "data.cache_mib", cache_mib, "0 or more")

@@ -84,14 +84,12 @@ def choose_category(categories: Sequence[Mapping[str, Any]], path: Path, wanted:
         chosen = [category for category in named if str(category.get("name")) == wanted]
         if len(chosen) != 1:
             close = nearest(wanted, [str(category.get("name")) for category in named])
-            raise UserError(f"data.category={wanted}: not one of those with keypoints in {path}{close}")
+            raise UserError(f"category={wanted}: not one of those with keypoints in {path}{close}")
     else:
         people = [category for category in named if category.get("name") == "person"]
         chosen = people or named
         if len(chosen) > 1:
-            raise UserError(
-                f"{path}: several categories with keypoints, {names}; expected data.category, a name or all"
-            )
+            raise UserError(f"{path}: several categories with keypoints, {names}; expected category=<name>, or all")
     if not chosen:
         raise UserError(f"{path}: categories {names}; expected one with keypoints, or one of these called person")
     return _merged([_read_category(category, path) for category in chosen])
@@ -124,7 +122,7 @@ def _merged(categories: list[Category]) -> Category:
     for other in categories[1:]:
         if other.joints.joints != first.joints.joints:
             raise UserError(
-                f"data.category={EVERY}: categories {first.name} and {other.name} of {first.path} have different "
+                f"category={EVERY}: categories {first.name} and {other.name} of {first.path} have different "
                 f"keypoints; expected the name of one"
             )
     ids = frozenset().union(*(category.ids for category in categories))

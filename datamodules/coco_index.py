@@ -207,7 +207,7 @@ class CocoIndex:
         if not skip:
             raise UserError(
                 f"{first}: no such image, but {self.annotations} lists it ({count} are missing); "
-                f"data.missing_images=skip leaves them out"
+                f"missing_images=skip leaves them out"
             )
         if not there.any():
             raise UserError(f"{folder}: none of the images that {self.annotations} lists, as {first}")

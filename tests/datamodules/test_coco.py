@@ -215,7 +215,7 @@ def test_real_photographs(real_data: Path) -> None:
 def test_images_that_are_missing_can_be_skipped(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tree / "val2017" / "9.jpg").unlink()
     with pytest.raises(
-        UserError, match=r"9\.jpg: no such image, .*\(1 of its 2 images are missing\); data\.missing_images=skip"
+        UserError, match=r"9\.jpg: no such image, .*\(1 of its 2 images are missing\); missing_images=skip"
     ):
         _data(tree)
     with caplog.at_level(logging.WARNING):
