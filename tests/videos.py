@@ -70,7 +70,7 @@ def damage(path: Path, shown: Sequence[int]) -> None:
 
 
 def corners() -> np.ndarray:
-    """Return a picture, (32, 48, 3), uint8, whose corners are red, green, blue and white, clockwise from the top left."""
+    """Return a picture, (32, 48, 3), uint8: its corners are red, green, blue and white, clockwise from the top left."""
     image = np.zeros((32, 48, 3), np.uint8)
     image[:16, :24, 0] = image[:16, 24:, 1] = image[16:, 24:, 2] = 250
     image[16:, :24] = 250

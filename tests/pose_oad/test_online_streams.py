@@ -1,0 +1,96 @@
+"""Tiny real runs of the online command on footage of one's own: a folder of images, and what is filmed meanwhile."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import pytest
+
+from pose_oad.cli import compose_config
+from pose_oad.errors import UserError
+from pose_oad.online import main
+from pose_oad.preparation import observers, prepare
+from tests.media import counting_frames
+from tests.servers import serving_live
+from tests.videos import write_counting
+
+Run = Callable[..., dict[str, float]]
+
+
+@pytest.fixture
+def overrides(student_checkpoint: Path) -> list[str]:
+    return [
+        f"checkpoint={student_checkpoint}", "teacher=checkpoint", f"teacher.path={student_checkpoint}", "rate=0.2",
+        "student.input_size=[64,64]", "window.seconds=null", "window.frames=20", "metric.teacher_every=5",
+        "training.epochs=1", "trainer.accelerator=cpu", "output.figures=false",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def run(overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    store = f"tracking.uri=sqlite:///{tmp_path}/mlruns/mlflow.db"
+    return lambda *more: main(compose_config("online", [*overrides, store, *more]))
+
+
+def ledger() -> list[dict]:
+    [folder] = Path("runs/online").iterdir()
+    return [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_a_folder_of_images_is_learned_from(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for number, image in enumerate(counting_frames(45, 64)):
+        av.VideoFrame.from_ndarray(image, format="rgb24").save(str(tmp_path / "images" / f"{number}.png"))
+    summary = run("stream=video", "stream.path=images")
+    assert (summary["frames"], summary["selected"], summary["teacher_calls"]) == (45, 9, 9)
+    assert "frames_dropped" not in summary
+    assert [row["clips"][0]["name"] for row in ledger()] == ["images"] * 3
+
+
+@pytest.mark.slow
+def test_a_live_stream_is_learned_from_while_it_is_filmed(run: Run, tmp_path: Path) -> None:
+    data = write_counting(tmp_path / "live.ts", 120, 64, keyframes=5, kind="mpegts").read_bytes()
+
+    def send(client: BinaryIO) -> None:
+        for begin in range(0, len(data), 1880):
+            client.write(data[begin : begin + 1880])
+            client.flush()
+            time.sleep(0.01)
+
+    with serving_live(send) as url:
+        summary = run("stream=live", f"stream.path={url}", "stream.reconnects=0", "stream.timeout=2")
+    rows = ledger()
+    # The first frames of the stream tell FFmpeg what it is; from then on none is lost.
+    assert 80 < summary["frames"] <= 120
+    assert summary["frames_dropped"] == sum(row["frames_dropped"] for row in rows) == 0
+    assert [row["first_frame"] for row in rows] == list(range(0, int(summary["frames"]), 20))
+    assert summary["evaluation_teacher_calls"] > 0
+
+
+@pytest.mark.slow
+def test_an_endless_stream_ends_with_its_windows_and_says_what_was_dropped(run: Run) -> None:
+    # A generated picture comes as fast as it can be drawn: a small buffer cannot keep it all.
+    summary = run(
+        "stream=live", "stream.path='testsrc=size=64x64:rate=50'", "stream.kind=lavfi", "stream.buffer_seconds=0.5",
+        "trainer.limit_train_batches=4",
+    )  # fmt: skip
+    assert summary["frames"] == 80
+    assert summary["frames_dropped"] == sum(row["frames_dropped"] for row in ledger()) > 0
+    assert not [thread for thread in threading.enumerate() if thread.name == "camera"]
+
+
+def test_what_needs_a_second_look_is_refused_of_a_live_stream(overrides: list[str], tmp_path: Path) -> None:
+    live = ["stream=live", "stream.path='testsrc=size=64x64:rate=50'", "stream.kind=lavfi"]
+    with pytest.raises(UserError, match=r"window\.cache=.*: expected null: a live stream plays once"):
+        prepare(compose_config("online", [*overrides, *live, f"window.cache={tmp_path}"]))
+    cfg = compose_config("online", [*overrides, *live, "metric.final_pass=true"])
+    with pytest.raises(UserError, match=r"metric\.final_pass=True: expected false: a live stream plays once"):
+        observers(cfg, prepare(cfg))
