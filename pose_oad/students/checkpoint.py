@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from pose_oad.students.config import StudentConfig
 from pose_oad.students.network import PoseStudent
 from pose_oad.students.transfer import with_joint_set
 from pose_oad.students.trt_pose import find_tensors, from_trt_pose
+from pose_oad.torch_file import read_torch_file
 
 _LOG = logging.getLogger(__name__)
 _PREFIX = "student."
@@ -91,15 +91,7 @@ def save_student(student: PoseStudent, path: str | Path) -> None:
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"checkpoint {path}: no such file; expected a checkpoint that pretrain or online wrote")
-    try:
-        if zipfile.is_zipfile(path):  # torch does not compare the checksums
-            with zipfile.ZipFile(path) as archive:
-                if (entry := archive.testzip()) is not None:
-                    raise zipfile.BadZipFile(f"the checksum of {entry} is wrong")
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise anything
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"checkpoint {path}: damaged, or no weights-only torch file ({reason})") from error
+    return read_torch_file(path, f"checkpoint {path}")
 
 
 def _ours(contents: Any, path: Path) -> tuple[StudentConfig, dict[str, Any]]:

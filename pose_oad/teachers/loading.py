@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pose_oad.errors import UserError
+from pose_oad.torch_file import read_torch_file
 
 
 def find_device(name: str) -> torch.device:
@@ -41,15 +41,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights")
-    try:
-        if zipfile.is_zipfile(path):  # torch does not compare the checksums
-            with zipfile.ZipFile(path) as archive:
-                if (entry := archive.testzip()) is not None:
-                    raise zipfile.BadZipFile(f"the checksum of {entry} is wrong")
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise anything
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"{path}: damaged, or no torch file of tensors alone ({reason})") from error
+    content = read_torch_file(path)
     for key in ("model", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

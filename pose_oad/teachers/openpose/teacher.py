@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pose_oad.errors import UserError, check
+from pose_oad.errors import check
 from pose_oad.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.bottom_up import (
@@ -21,6 +21,7 @@ from pose_oad.teachers.bottom_up import (
     pad_to_cells,
     size_at_height,
 )
+from pose_oad.teachers.loading import find_device
 from pose_oad.teachers.openpose.weights import load_openpose
 
 _PRECISIONS = {"32-true": torch.float32, "bf16-true": torch.bfloat16}
@@ -71,7 +72,7 @@ class OpenPoseTeacher:
         self._heights = tuple(max(1, round(height * scale)) for scale in scales)
         self._batch_size, self._enlarge = batch_size, enlarge
         self._fields = field_channels(self.skeleton)
-        self._device, self._dtype = _device(device), _PRECISIONS[precision]
+        self._device, self._dtype = find_device(device), _PRECISIONS[precision]
         # The channels of a pixel side by side: as frames come, and as fast convolutions want them.
         self._network = built.to(self._device, self._dtype).to(memory_format=torch.channels_last)
 
@@ -115,23 +116,6 @@ def prepare(images: Tensor) -> Tensor:
         BGR, (value of 0 to 255) / 256 - 0.5, shape (frames, 3, height, width).
     """
     return order_channels(images, bgr=True).div_(256).sub_(0.5)
-
-
-def _device(name: str) -> torch.device:
-    """Return a device that is there.
-
-    Raises:
-        UserError: if torch knows no such device, or it cannot be used here.
-    """
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:  # AssertionError: built without it
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"teacher.device={name}: expected a torch device that is there, as cpu or cuda ({reason})"
-        ) from error
-    return device
 
 
 def _is_factor(value: object) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +11,7 @@ from torch import Tensor
 from pose_oad.errors import UserError, check, nearest
 from pose_oad.teachers.openpose.caffemodel import read_caffemodel
 from pose_oad.teachers.openpose.networks import NETWORKS, OpenPoseBody25, OpenPoseCoco18
+from pose_oad.torch_file import read_torch_file
 
 
 def load_openpose(path: Path, network: str = "auto") -> OpenPoseCoco18 | OpenPoseBody25:
@@ -54,7 +53,7 @@ def load_openpose(path: Path, network: str = "auto") -> OpenPoseCoco18 | OpenPos
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a PyTorch file by ``<layer>.weight`` and ``<layer>.bias``."""
-    content = _load(path)
+    content = read_torch_file(path)
     tensors = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(tensors, Mapping) or not tensors:
         raise UserError(f"{path}: no weights: expected a dictionary of tensors")
@@ -79,22 +78,6 @@ def _is_plain(value: object) -> bool:
         and value.layout is torch.strided
         and value.device.type == "cpu"
     )
-
-
-def _load(path: Path) -> Any:
-    """Read a PyTorch file without unpickling anything but tensors and plain values."""
-    try:
-        if zipfile.is_zipfile(path):  # torch itself does not compare the checksums
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
-            if damaged is not None:
-                raise UserError(f"{path}: damaged: the checksum of {damaged} is wrong")
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (UserError, OSError):
-        raise
-    except Exception as error:  # a damaged pickle can raise anything
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"{path}: damaged, cut short, or no torch file of tensors alone ({reason})") from error
 
 
 _READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {

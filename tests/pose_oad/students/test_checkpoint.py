@@ -82,7 +82,7 @@ class _Payload:
 
 def test_nothing_but_plain_values_is_unpickled(student: PoseStudent, tmp_path: Path) -> None:
     path = _saved(student, tmp_path / "evil.ckpt", extra=_Payload())
-    with pytest.raises(UserError, match=r"evil\.ckpt: damaged, or no weights-only torch file"):
+    with pytest.raises(UserError, match=r"evil\.ckpt: damaged, or no torch file of tensors alone"):
         load_student(path)
 
 

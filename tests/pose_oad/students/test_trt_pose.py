@@ -201,7 +201,7 @@ def test_a_flipped_bit_in_a_weight_is_noticed(files: dict[str, Path], tmp_path: 
 def test_code_in_a_file_does_not_run(tensors: dict[str, torch.Tensor], tmp_path: Path, legacy: bool) -> None:
     path, mark = tmp_path / "a.pth", tmp_path / "ran"
     torch.save(dict(tensors) | {"evil": _Code(mark)}, path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(UserError, match=r"a\.pth: damaged, or no weights-only torch file"):
+    with pytest.raises(UserError, match=r"a\.pth: damaged, or no torch file of tensors alone"):
         load_student(path)
     assert not mark.exists()
 

@@ -194,8 +194,8 @@ def test_refuses_images_of_another_size(monkeypatch: pytest.MonkeyPatch) -> None
         ("batch_size", 0, "1 or more"),
         ("precision", "16", "32-true or bf16-true"),
         ("enlarge", 1.5, "1 or more"),
-        ("device", "gpu", "a torch device that is there"),
-        ("device", None, "a torch device that is there"),
+        ("device", "gpu", "a torch device of this machine"),
+        ("device", None, "a torch device of this machine"),
     ],
 )
 def test_refuses_an_option_out_of_range(

@@ -148,7 +148,7 @@ def test_nothing_in_a_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     torch.save(HOLLOW["coco-18"] | {"extra": Malice()}, "net.pth", _use_new_zipfile_serialization=zipped)
     Path("plain.pt").write_bytes(pickle.dumps(Malice(), protocol=2))
     for name in ("net.pth", "plain.pt"):
-        with pytest.raises(UserError, match=f"teacher.path={name}: damaged, cut short, or no torch file"):
+        with pytest.raises(UserError, match=f"teacher.path={name}: damaged, or no torch file"):
             load_openpose(Path(name))
     assert not Path("ran").exists()
 
@@ -174,7 +174,7 @@ def test_a_flipped_bit_in_a_zipped_file_is_found(tmp_path: Path) -> None:
     content = path.read_bytes()
     assert content.count(b"\0\0\x80\x3e" * 64) == 1
     path.write_bytes(content.replace(b"\0\0\x80\x3e" * 64, b"\0\0\x81\x3e" + b"\0\0\x80\x3e" * 63))
-    with pytest.raises(UserError, match=r"net\.pth: damaged: the checksum of .* is wrong"):
+    with pytest.raises(UserError, match=r"net\.pth: damaged.*the checksum of .* is wrong"):
         load_openpose(path)
 
 
@@ -183,8 +183,8 @@ def test_a_flipped_bit_in_a_zipped_file_is_found(tmp_path: Path) -> None:
     [
         ("absent.pth", None, "expected an existing file of OpenPose's weights"),
         ("net.onnx", b"x", r"expected a file of weights, \*\.caffemodel, \*\.pth, \*\.pt"),
-        ("net.pth", b"", "damaged, cut short, or no torch file"),
-        ("net.pth", b"\xff\xd8\xff\xe0 a picture", "damaged, cut short, or no torch file"),
+        ("net.pth", b"", "damaged, or no torch file"),
+        ("net.pth", b"\xff\xd8\xff\xe0 a picture", "damaged, or no torch file"),
         ("net.caffemodel", b"", "no Caffe model: 0 bytes"),
         ("net.caffemodel", b"PK\x03\x04", "damaged, cut short, or no Caffe model"),
     ],
