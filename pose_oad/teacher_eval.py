@@ -117,16 +117,20 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
     import numpy as np
 
     from datamodules.coco_index import CocoIndex
+    from datamodules.coco_tree import CocoTree
     from datamodules.images import decode_image
     from pose_oad.metrics.coco_ap import average_precision, to_results
     from pose_oad.teachers.base import TeacherRequest
     from pose_oad.window import Origin
 
-    root, split = Path(cfg.coco.root), cfg.coco.split
-    check(root.is_dir(), "coco.root", root, "the folder of a COCO tree")
+    options, tree = cfg.coco, CocoTree(Path(cfg.coco.root), cfg.coco.image_folder)
+    check(tree.root.is_dir(), "coco.root", tree.root, "the folder of a COCO tree")
     check(not teacher.uses_truth, "teacher", teacher.name, "a teacher that looks at pictures, with on=coco")
-    index = CocoIndex(root / "annotations" / f"person_keypoints_{split}.json", root / split, teacher.skeleton)
-    images = index.images[: cfg.coco.images]
+    index = CocoIndex(
+        tree.annotations(options.split), tree.images(options.split), teacher.skeleton, category=options.category,
+        skip_missing=options.missing_images == "skip",
+    )  # fmt: skip
+    images = index.images[: options.images]
     results, seconds = [], 0.0
     for number, image in enumerate(_watched(images, len(images))):
         frame = decode_image(image.path)
@@ -135,7 +139,7 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
         pixels = None
         if wanted is not None:
             pixels = frame.to_ndarray(format="rgb24", width=wanted[0], height=wanted[1], interpolation="AREA")[None]
-        origin = Origin(index.annotations.stem, root / split, np.array([number]), (image.path.name,))
+        origin = Origin(index.annotations.stem, tree.images(options.split), np.array([number]), (image.path.name,))
         started = time.perf_counter()
         people = teacher.label(TeacherRequest(np.array([number]), pixels, size, None, origin)).keypoints[0]
         seconds += time.perf_counter() - started
@@ -154,6 +158,9 @@ def _check_values(cfg: DictConfig) -> None:
     every, images = cfg.teacher.every, cfg.coco.images
     check(isinstance(every, int) and every >= 1, "teacher.every", every, "a number of frames, 1 or more")
     check(images is None or (isinstance(images, int) and images >= 1), "coco.images", images, "1 or more, or null")
+    check(
+        cfg.coco.missing_images in ("refuse", "skip"), "coco.missing_images", cfg.coco.missing_images, "refuse or skip"
+    )
     frames = cfg.window.frames
     check(isinstance(frames, int) and frames >= 1, "window.frames", frames, "1 or more")
     _rule(cfg)
