@@ -5,6 +5,7 @@ The source is a video, a folder of images, a camera or a URL; the student a chec
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from contextlib import ExitStack
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from pose_oad.predicting.outputs import Outputs
     from pose_oad.predicting.poses import PoseReader, TruthReader
     from pose_oad.predicting.staging import Staging
+
+
+_LOG = logging.getLogger(__name__)
 
 
 def main(cfg: DictConfig) -> dict[str, float]:
@@ -152,8 +156,8 @@ def _open_remote(source: str) -> Footage:
         try:
             for number, _, frame in video.frames:  # noqa: B007 (read in the message below)
                 yield frame
-        except FFmpegError as error:
-            raise UserError(f"source={source}: lost after frame {number} ({reason(error)})") from error
+        except FFmpegError as error:  # an end like any other: what has been filmed is kept
+            _LOG.warning("source=%s: lost after frame %d (%s)", source, number, reason(error))
 
     return Footage(video.size, _ratio(video.rate), None, read, live=True)
 
@@ -227,13 +231,14 @@ def _truth(path: str, footage: Footage) -> TruthReader:
     """Read the ground truth of a source."""
     import torch
 
-    from datamodules.human36m import read_poses
+    from datamodules.human36m.poses import read_poses
+    from datamodules.human36m.tree import with_confidence
     from datamodules.video import LENGTH_TOLERANCE
     from pose_oad.predicting.poses import TruthReader
     from pose_oad.skeleton import get_skeleton
 
     check(Path(path).is_file(), "truth", path, "a file of 2-D poses (.cdf), or null")
-    keypoints = torch.from_numpy(read_poses(Path(path)))
+    keypoints = torch.from_numpy(with_confidence(read_poses(Path(path))))
     frames = footage.frames
     if footage.live or frames is None or abs(len(keypoints) - frames) > LENGTH_TOLERANCE:
         raise UserError(f"truth={path}: {len(keypoints)} poses do not match a source of {frames or 'unknown'} frames")

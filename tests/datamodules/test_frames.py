@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -114,3 +115,22 @@ def test_a_stream_is_the_same_from_the_cache(
                 assert a.clip == b.clip
                 np.testing.assert_array_equal(a.teacher_images, b.teacher_images)
     assert len(decoded) == 3 + 2 * 3  # once into the cache, and by the two streams without one
+
+
+def test_images_are_decoded_again_when_one_has_changed_and_urls_are_not_kept(
+    tmp_path: Path, decoded: list[Clip]
+) -> None:
+    folder, cache = tmp_path / "images", FrameCache(tmp_path / "cache")
+    folder.mkdir()
+    for number, image in enumerate(counting_frames(3, 16)):
+        av.VideoFrame.from_ndarray(image, format="rgb24").save(str(folder / f"{number}.png"))
+    images = Clip("images", folder, (16, 16), 25.0, 0, 3, names=("0.png", "1.png", "2.png"))
+    first = list(cache.frames(images, SIZES, None, None))
+    assert [round(float(frame.student.mean()) / 4) for frame in first] == [0, 1, 2]
+    av.VideoFrame.from_ndarray(counting_frames(1, 16, 9)[0], format="rgb24").save(str(folder / "1.png"))
+    again = list(cache.frames(images, SIZES, None, None))
+    assert [round(float(frame.student.mean()) / 4) for frame in again] == [0, 9, 2]
+    assert len(decoded) == 2
+    remote = Clip("film.mp4", Path("film.mp4"), (16, 16), 25.0, 0, 3, url="http://localhost/film.mp4")
+    with pytest.raises(UserError, match=r"window\.cache=.*: expected null: http://localhost/film\.mp4 can change"):
+        next(cache.frames(remote, SIZES, None, None))

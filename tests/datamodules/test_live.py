@@ -121,6 +121,17 @@ def test_a_lower_rate_goes_by_time_stamps_and_numbers_go_on_after_a_resumed_run(
     assert [frame.number for frame in frames] == [100, 102, 104, 106, 108]
 
 
+def test_a_run_that_goes_on_gets_new_frames_behind_its_last_window() -> None:
+    clip = Clip("cam", Path("cam"), (16, 16), 10.0, 0, 0, live=feed_of(lambda: arriving(range(7)), buffer_frames=20))
+    source = SimpleNamespace(clips=[clip], skeleton=None, metric_width=None, together=1)
+    loader = WindowLoader(source, StreamOptions(5, (8, 8)))
+    loader.load_state_dict({"window": 3, "frame": 15, "clip": 0, "source_frame": 40})
+    windows = list(loader)
+    assert [window.index for window in windows] == [3, 4]
+    assert [window.ids.tolist() for window in windows] == [[15, 16, 17, 18, 19], [20, 21]]
+    assert [window.segments[0].origin.numbers.tolist() for window in windows] == [[41, 42, 43, 44, 45], [46, 47]]
+
+
 def test_a_lost_connection_is_tried_anew_so_often_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
     asked = itertools.count()
 

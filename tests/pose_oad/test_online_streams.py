@@ -12,6 +12,7 @@ from typing import BinaryIO
 import av
 import pytest
 
+from pose_oad import evaluate, finetune
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from pose_oad.online import main
@@ -66,7 +67,7 @@ def test_a_live_stream_is_learned_from_while_it_is_filmed(run: Run, tmp_path: Pa
             time.sleep(0.01)
 
     with serving_live(send) as url:
-        summary = run("stream=live", f"stream.path={url}", "stream.reconnects=0", "stream.timeout=2")
+        summary = run("stream=live", f"stream.path={url}", "stream.reconnects=0", "stream.timeout=2", "logger=local")
     rows = ledger()
     # The first frames of the stream tell FFmpeg what it is; from then on none is lost.
     assert 80 < summary["frames"] <= 120
@@ -80,7 +81,7 @@ def test_an_endless_stream_ends_with_its_windows_and_says_what_was_dropped(run: 
     # A generated picture comes as fast as it can be drawn: a small buffer cannot keep it all.
     summary = run(
         "stream=live", "stream.path='testsrc=size=64x64:rate=50'", "stream.kind=lavfi", "stream.buffer_seconds=0.5",
-        "trainer.limit_train_batches=4",
+        "trainer.limit_train_batches=4", "logger=local",
     )  # fmt: skip
     assert summary["frames"] == 80
     assert summary["frames_dropped"] == sum(row["frames_dropped"] for row in ledger()) > 0
@@ -94,3 +95,12 @@ def test_what_needs_a_second_look_is_refused_of_a_live_stream(overrides: list[st
     cfg = compose_config("online", [*overrides, *live, "metric.final_pass=true"])
     with pytest.raises(UserError, match=r"metric\.final_pass=True: expected false: a live stream plays once"):
         observers(cfg, prepare(cfg))
+
+
+def test_commands_for_videos_with_a_ground_truth_refuse_a_live_stream(student_checkpoint: Path) -> None:
+    live = ["stream=live", "stream.path='testsrc=size=64x64:rate=50'", "stream.kind=lavfi"]
+    cfg = compose_config("evaluate", [f"checkpoints={student_checkpoint}", "tracking.uri=null", *live])
+    with pytest.raises(UserError, match=r"stream: its videos have no ground truth"):
+        evaluate.main(cfg)
+    with pytest.raises(UserError, match=r"stream=datamodules\.live\.LiveSource: expected a tree of subjects"):
+        finetune.prepare(compose_config("finetune", live))

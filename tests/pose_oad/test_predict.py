@@ -13,18 +13,21 @@ import pandas as pd
 import pytest
 import torch
 
-from datamodules.human36m import read_poses
+from datamodules.human36m.poses import read_poses
+from datamodules.human36m.tree import with_confidence
 from datamodules.stream import WindowLoader
 from datamodules.video import VideoFileSource
 from datamodules.windowing import StreamOptions
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
-from pose_oad.predict import main
+from pose_oad.predict import main, open_footage
 from pose_oad.predicting.overlay import OverlayVideo
 from pose_oad.prediction import predict_keypoints
 from pose_oad.skeleton import get_skeleton, map_keypoints
 from pose_oad.students import load_student
 from tests.media import counting_frames, write_video
+from tests.servers import serving_files, serving_live
+from tests.videos import level, write_counting
 
 Run = Callable[..., dict[str, float]]
 
@@ -89,7 +92,9 @@ def test_panels_stand_side_by_side_and_errors_are_those_of_the_metric(
     [window] = WindowLoader(VideoFileSource(str(clip)), StreamOptions(45, student.input_size))
     found = window.to_frame(predict_keypoints(student, window.frames[:20]))
     wanted = map_keypoints(
-        torch.from_numpy(read_poses(truth))[:20, 0], get_skeleton("human36m-32"), get_skeleton("body-12")
+        torch.from_numpy(with_confidence(read_poses(truth)))[:20, 0],
+        get_skeleton("human36m-32"),
+        get_skeleton("body-12"),
     )
     expected = float((found - wanted)[..., :2].norm(dim=-1).mean()) * 1000 / 64
     assert summary[f"error_px/{student_checkpoint.parent.name}/best"] == pytest.approx(expected, rel=1e-4)
@@ -196,3 +201,25 @@ def test_files_in_the_way_are_kept(run: Run, video: Path, human36m_tree: Path) -
     with pytest.raises(UserError, match="60 poses do not match a source of 30 frames"):
         run(f"truth='{poses}'", "output.keypoints=out.csv")
     assert left() == {"text.mp4"}
+
+
+def test_a_url_is_a_file_or_what_is_being_filmed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with av.open(str(tmp_path / "phone.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        stream.set_display_rotation(90)
+        for image in counting_frames(6)[:, :32]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    with serving_files(tmp_path) as url:
+        film = open_footage(f"{url}/phone.mp4", 25.0)
+        assert (film.size, film.rate, film.frames, film.live) == ((32, 64), 25, 6, False)
+        assert [(frame.width, frame.height) for frame in film.read()] == [(32, 64)] * 6
+    data = write_counting(tmp_path / "live.ts", kind="mpegts").read_bytes()
+    with serving_live(lambda client: client.write(data)) as url:
+        filmed = open_footage(url, 25.0)
+        assert (filmed.size, filmed.rate, filmed.frames, filmed.live) == ((32, 32), 25, None, True)
+        levels = [level(frame) for frame in filmed.read()]
+        assert len(levels) > 20
+        assert levels == list(range(len(levels)))
+        assert "lost after frame" in caplog.text
