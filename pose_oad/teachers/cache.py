@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,14 +57,19 @@ class CachedTeacher:
         known = [store.get(number, self._keep_maps) for number in origin.numbers.tolist()]
         missing = np.array([row for row, frame in enumerate(known) if frame is None], dtype=np.int64)
         counts = {"labels_from_cache": len(known) - len(missing)}
+        unusable = torch.zeros(len(known), dtype=torch.bool)
         if len(missing):
-            some = _some(request, missing)
-            labels = self._teacher.label(some)
-            store.add(origin.numbers[missing], labels, self._keep_maps, self._settings)
+            labels = self._teacher.label(_some(request, missing))
             counts |= labels.counts
-            for row, frame in zip(missing.tolist(), _by_frame(labels, self._keep_maps), strict=True):
+            frames = _by_frame(labels, self._keep_maps)
+            if labels.unusable is not None:  # what could not be labelled may be another time
+                unusable[missing] = labels.unusable
+            usable = ~unusable[missing].numpy()
+            store.add(origin.numbers[missing[usable]], _rows(labels, usable), self._keep_maps, self._settings)
+            for row, frame in zip(missing.tolist(), frames, strict=True):
                 known[row] = frame
-        return _together([frame for frame in known if frame is not None], len(self.skeleton), counts)
+        joined = _together([frame for frame in known if frame is not None], len(self.skeleton))
+        return replace(joined, counts=counts, unusable=unusable if unusable.any() else None)
 
     def _store(self, origin: Origin, path: Path, frame_size: tuple[int, int]) -> LabelStore:
         if (path, frame_size) not in self._stores:
@@ -93,14 +99,23 @@ def _by_frame(labels: Labels, with_maps: bool) -> list[FrameLabels]:
     return [FrameLabels(people, pair) for people, *pair in zip(labels.keypoints, maps, fields, strict=True)]  # type: ignore[arg-type]
 
 
-def _together(frames: list[FrameLabels], joints: int, counts: dict[str, int]) -> Labels:
+def _rows(labels: Labels, rows: np.ndarray) -> Labels:
+    """Take the labels of some frames."""
+    kept = torch.from_numpy(rows)
+    maps, fields = labels.confidence_maps, labels.part_affinity_fields
+    return Labels(
+        labels.keypoints[kept], None if maps is None else maps[kept], None if fields is None else fields[kept]
+    )
+
+
+def _together(frames: list[FrameLabels], joints: int) -> Labels:
     """Join the labels of several frames, padded to the largest number of people."""
     if not frames:
-        return Labels(torch.zeros(0, 0, joints, 3), counts=counts)
+        return Labels(torch.zeros(0, 0, joints, 3))
     people = max(len(frame.keypoints) for frame in frames)
     keypoints = torch.stack([F.pad(f.keypoints, (0, 0, 0, 0, 0, people - len(f.keypoints))) for f in frames])
     pairs = [frame.maps for frame in frames if frame.maps is not None]
     if len(pairs) < len(frames):
-        return Labels(keypoints, counts=counts)
+        return Labels(keypoints)
     maps, fields = (torch.stack(parts) for parts in zip(*pairs, strict=True))
-    return Labels(keypoints, maps, fields, counts)
+    return Labels(keypoints, maps, fields)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,22 @@ def test_frames_of_a_camera_are_not_kept(tmp_path: Path) -> None:
     ask(cached, None, [1])
     assert teacher.asked == [1, 1]
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_could_not_be_labelled_is_asked_about_again(tmp_path: Path, video: Path) -> None:
+    class Unsure(Counting):
+        def label(self, request: TeacherRequest) -> Labels:
+            labels = super().label(request)
+            assert request.origin is not None
+            return replace(labels, unusable=torch.from_numpy(request.origin.numbers == 2))
+
+    first, again = Unsure(), Counting()
+    labels = ask(CachedTeacher(first, tmp_path / "cache", "{}", keep_maps=True), video, [1, 2, 4])
+    assert labels.unusable is not None
+    assert labels.unusable.tolist() == [False, True, False]
+    labels = ask(CachedTeacher(again, tmp_path / "cache", "{}", keep_maps=True), video, [1, 2, 4])
+    assert again.asked == [2]
+    assert labels.unusable is None
 
 
 def test_nothing_asked_is_nothing_labelled(tmp_path: Path, video: Path) -> None:

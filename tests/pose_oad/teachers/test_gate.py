@@ -135,7 +135,7 @@ def test_the_gate_is_switched_on_by_configuration() -> None:
     node = compose_config("online").teacher
     plain = make_teacher(node, BODY)
     assert isinstance(plain, TruthTeacher)
-    gated = make_teacher(compose_config("online", ["+gate=default", "teacher.gate.min_joints=3"]).teacher, BODY)
+    gated = make_teacher(compose_config("online", ["gate=default", "teacher.gate.min_joints=3"]).teacher, BODY)
     assert isinstance(gated, GatedTeacher)
     assert (gated.name, gated.uses_truth, gated.skeleton) == ("truth", True, BODY)
     assert gated.image_size((64, 48)) is None
