@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import NamedTuple
@@ -107,7 +106,7 @@ class FrameDecoder:
         self.error: str | None = None
         # AVI numbers packets in the order in which they are stored, which is not that of time.
         self._timed = container.format.name != "avi"
-        self._start = self.stream.start_time
+        self._start, self._unit = self.stream.start_time, float(self.stream.time_base or 0)
         self._waiting: list[int] = []  # a heap of the time stamps that have gone in and not come out
         self._upright = Upright()
 
@@ -156,12 +155,12 @@ class FrameDecoder:
         self.number += lost + 1
 
     def _seconds(self, frame: VideoFrame) -> float | None:
-        if not self._timed or frame.pts is None or frame.time_base is None:
+        if not self._timed or frame.pts is None:
             return None
         if self._start is None:
             self._start = frame.pts
         # A stamp is rounded to the container's clock, in some to a millisecond: it may be half a unit early.
-        return float((frame.pts - self._start + Fraction(1, 2)) * frame.time_base)
+        return (frame.pts - self._start + 0.5) * self._unit
 
 
 def is_shown(packet: Packet) -> bool:
@@ -178,13 +177,13 @@ class Upright:
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         """Return a frame as it is to be seen."""
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-        if matrix is None:
-            return frame
-        entries = np.frombuffer(memoryview(matrix), np.int32).tolist()  # type: ignore[arg-type]
-        kind = (frame.width, frame.height, frame.format.name, *entries)
+        # A frame whose side data was asked for is part of a reference cycle: the decoder gets its memory back late, and
+        # takes new memory for every frame. So only the first is asked, and those that are turned otherwise.
+        kind = (frame.width, frame.height, frame.format.name, frame.rotation)
         if kind != self._kind:
-            self._kind, self._graph = kind, _turning(frame, _turns(entries))
+            matrix = frame.side_data.get("DISPLAYMATRIX")
+            entries = [] if matrix is None else np.frombuffer(memoryview(matrix), np.int32).tolist()  # type: ignore[arg-type]
+            self._kind, self._graph = kind, _turning(frame, _turns(entries)) if entries else None
         if self._graph is None:
             return frame
         self._graph.vpush(frame)
