@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from datamodules.clips import Clip
 from datamodules.decoding import TIMEOUT, Decoded, FrameDecoder, open_video, reason
 from datamodules.video import is_finite, open_url
 from pose_oad.errors import UserError
+
+log = logging.getLogger(__name__)
 
 # Over TCP no packet of a frame is lost, and none has to be waited for.
 _RTSP = {"rtsp_transport": "tcp"}
@@ -101,11 +104,15 @@ def decode_live(container: InputContainer) -> Iterator[Decoded]:
     Raises:
         UserError: if its frames change their size.
     """
-    with container:
-        size: tuple[int, int] | None = None
-        for decoded in FrameDecoder(container):
+    decoder, size = FrameDecoder(container), None
+    try:
+        for decoded in decoder:
             now = (decoded.frame.width, decoded.frame.height)
             size = size or now
             if now != size:
                 raise UserError(f"frames changed from {size[0]}x{size[1]} to {now[0]}x{now[1]} px")
             yield decoded
+    finally:
+        if decoder.damaged:
+            log.warning("%s: %d damaged frames skipped", container.name, decoder.damaged)
+        container.close()

@@ -22,7 +22,7 @@ from pose_oad.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
 
-_PAUSE = 1.0  # s before a lost connection is tried again
+_PAUSE = 1.0  # s before a lost connection is tried again, and for the camera's thread to end
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class LiveFeed:
         self._stopped = stopped = threading.Event()
         self._buffer = buffer = LatestBuffer[DecodedFrame](self.buffer_frames, teacher_every)
         scaled = self._scaled(stopped, sizes, rate, teacher_every, first, 0 if after is None else after + 1)
-        threading.Thread(target=_fill, args=(buffer, scaled), name="camera", daemon=True).start()
+        camera = threading.Thread(target=_fill, args=(buffer, scaled), name="camera", daemon=True)
+        camera.start()
         # A driver may hang where no time-out reaches it: longer than all attempts take nobody waits.
         longest = (self.patience.reconnects + 1) * (3 * self.patience.timeout + _PAUSE)
         played = 0
@@ -92,6 +93,7 @@ class LiveFeed:
         finally:
             stopped.set()
             buffer.close()
+            camera.join(_PAUSE)  # it ends with its next frame; one that hangs is left behind
             log.info("%s: ended after %d frames, %d dropped", self.place, played, buffer.dropped)
         if not played:
             raise UserError(f"stream.path={self.place}: no frame arrived; expected a camera or URL that sends video")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +70,12 @@ class VideoFileSource:
         check(_is_number(rate) and rate > 0, "stream.rate", rate, "images/s, more than 0")
         places = [str(path)] if isinstance(path, str | int | Path) else [str(one) for one in path or ()]
         self.metric_width = metric_width
-        self.clips = [_stretch(_whole_clip(place, rate), start, end) for place in places]
+        clips = [_whole_clip(place, rate) for place in places]
+        names = Counter(clip.name for clip in clips)
+        self.clips = [
+            _stretch(clip if names[clip.name] == 1 else replace(clip, name=place), start, end)
+            for place, clip in zip(places, clips, strict=True)
+        ]
 
 
 def _whole_clip(place: str, image_rate: float) -> Clip:

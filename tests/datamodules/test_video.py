@@ -211,6 +211,13 @@ def test_what_is_listed_is_played_one_after_another(images: Path, video: Path, t
     assert levels == [*range(6), *range(30), *range(30)]
 
 
+def test_files_of_one_name_are_called_by_their_paths(video: Path, tmp_path: Path) -> None:
+    again = tmp_path / "clip.mp4"
+    again.write_bytes(video.read_bytes())
+    source = VideoFileSource([str(video), str(again)])
+    assert [clip.name for clip in source.clips] == [str(video), str(again)]
+
+
 def test_what_has_no_end_is_no_file(tmp_path: Path) -> None:
     data = write_counting(tmp_path / "live.ts", kind="mpegts").read_bytes()
     with serving_live(lambda client: client.write(data)) as url:  # noqa: SIM117 (the server outlives the check)
