@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Sections that take several minutes: measured when asked for by name.
-LONG = ("study", "openpose")
+LONG = ("study", "openpose", "human36m")
 
 
 def main(cfg: DictConfig) -> list[Figure]:
@@ -91,6 +91,7 @@ def choose(only: ListConfig | str | None) -> dict[str, Callable[[DictConfig], li
 def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
     """Return what can be measured: a function from configuration to figures for each section."""
     from pose_oad.benchmarks.figures import Figure
+    from pose_oad.benchmarks.human36m import bench_human36m
     from pose_oad.benchmarks.maps import bench_maps
     from pose_oad.benchmarks.memory import bench_memory
     from pose_oad.benchmarks.online_loop import bench_online_loop
@@ -111,6 +112,7 @@ def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
         "online_loop": bench_online_loop,
         "predict": bench_predict,
         "memory": bench_memory,
+        "human36m": bench_human36m,
         "study": bench_study,
         "openpose": bench_openpose,
     }

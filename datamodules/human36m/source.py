@@ -13,7 +13,7 @@ from datamodules.human36m.catalogue import open_catalogue
 from datamodules.human36m.recordings import Recording
 from datamodules.video import Clip, fraction_of
 from pose_oad.errors import UserError, check, nearest
-from pose_oad.skeleton import get_skeleton
+from pose_oad.skeleton import Skeleton, get_skeleton
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Human36mSource:
             folder.is_dir(), "stream.root", root, "the folder of a Human3.6M tree; `make data` writes a synthetic one"
         )
         check(isinstance(cameras_together, bool), "stream.cameras_together", cameras_together, "true or false")
-        self.skeleton = get_skeleton("human36m-32")
+        self.skeleton: Skeleton | None = get_skeleton("human36m-32")
         self.metric_width = metric_width
         self.together = len(cameras) if cameras_together else 1
         self._catalogue = open_catalogue(folder, "stream.root")

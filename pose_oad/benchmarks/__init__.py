@@ -5,6 +5,7 @@
 - ``online_loop``: the whole loop, beside the one in ``plain_loop``, written by hand
 - ``memory``: the peak of a stream, beside that of one four times as long
 - ``openpose``: labelling frames with OpenPose's network, beside the network alone
+- ``human36m``: preparing Human3.6M beside bare PyAV, and playing it prepared beside playing its videos
 
 ``figures`` holds what a section returns and how it is shown, ``paired`` how two things are timed against each other,
 ``setting`` the run that is measured.

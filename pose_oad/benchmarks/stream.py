@@ -47,8 +47,8 @@ def _compare(name: str, source: FrameSource, cfg: DictConfig) -> list[Figure]:
     )
     frames = sum(clip.stop - clip.start for clip in source.clips)
     cases: dict[str, Callable[[], float]] = {
-        "windows": lambda: _timed(lambda: _read_windows(source, options), frames),
-        "bare PyAV": lambda: _timed(lambda: _read_bare(source, options), frames),
+        "windows": lambda: timed(lambda: read_windows(source, options), frames),
+        "bare PyAV": lambda: timed(lambda: read_bare(source, options), frames),
     }
     seconds = alternate(cases, cfg.repeats)
     shares = tuple(bare / ours for ours, bare in zip(seconds["windows"], seconds["bare PyAV"], strict=True))
@@ -67,8 +67,12 @@ def _compare(name: str, source: FrameSource, cfg: DictConfig) -> list[Figure]:
     return figures
 
 
-def _timed(read: Callable[[], int], frames: int) -> float:
+def timed(read: Callable[[], int], frames: int) -> float:
     """Return the seconds it takes to read everything.
+
+    Args:
+        read: reads it and returns how many frames that were
+        frames: how many there are
 
     Raises:
         RuntimeError: if that were not all frames.
@@ -81,11 +85,13 @@ def _timed(read: Callable[[], int], frames: int) -> float:
     return seconds
 
 
-def _read_windows(source: FrameSource, options: StreamOptions) -> int:
+def read_windows(source: FrameSource, options: StreamOptions) -> int:
+    """Read a stream window by window and return how many frames it has."""
     return sum(len(window) for window in WindowLoader(source, options))
 
 
-def _read_bare(source: FrameSource, options: StreamOptions) -> int:
+def read_bare(source: FrameSource, options: StreamOptions) -> int:
+    """Decode and resize a stream's frames with nothing but PyAV and return how many there are."""
     seen = 0
     for clip in source.clips:
         _, _, width, height = FrameFit.of(clip.frame_size, options.input_size, options.fit).content

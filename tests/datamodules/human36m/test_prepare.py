@@ -80,6 +80,14 @@ def test_the_prepared_folder_plays_the_same_stream(full_tree: Path, prepared: Pa
     assert_same(windows(full_tree, **options), windows(prepared, **options))
 
 
+@pytest.mark.parametrize("compression", [None, "lzf"])
+def test_frames_that_fill_several_chunks_are_the_same(full_tree: Path, tmp_path: Path, compression: str | None) -> None:
+    prepare(full_tree, tmp_path, size=(256, 256), compression=compression)
+    with h5py.File(tmp_path / "S1" / "Walking.55011271.h5") as file:
+        assert file["frames/256x256"].chunks == (5, 256, 256, 3)
+    assert_same(windows(full_tree, size=256, start=0.1), windows(tmp_path, size=256, start=0.1))
+
+
 def test_neither_videos_nor_poses_are_needed_then(full_tree: Path, tmp_path: Path) -> None:
     root = tmp_path / "tree"
     shutil.copytree(full_tree, root)
@@ -126,6 +134,7 @@ def test_a_second_run_makes_only_what_is_missing_or_changed(full_tree: Path, tmp
     assert [recording.sizes for recording in Human36mSource(str(out))._catalogue.recordings("S1")] == [((16, 16),)] * 4  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_processes_do_not_change_the_result(full_tree: Path, prepared: Path, tmp_path: Path) -> None:
     assert prepare(full_tree, tmp_path, workers=2)[0] == 4
     assert contents(tmp_path) == contents(prepared)

@@ -31,6 +31,6 @@ def test_a_missing_video_is_named(configure) -> None:
 
 
 def test_a_side_that_reads_less_is_found_out(configure, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_read_bare", lambda source, options: 107)
+    monkeypatch.setattr(stream, "read_bare", lambda source, options: 107)
     with pytest.raises(RuntimeError, match="read 107 of 108 frames"):
         bench_stream(configure())
