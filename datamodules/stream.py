@@ -85,10 +85,14 @@ class WindowLoader:
                 yield window
             self._position = StreamPosition()
         finally:
-            for clip in self.source.clips:
-                if clip.live is not None:
-                    clip.live.stop()
+            self.stop()
             windows.close()
+
+    def stop(self) -> None:
+        """Let go of cameras; windows that are asked for later are of new frames."""
+        for clip in self.source.clips:
+            if clip.live is not None:
+                clip.live.stop()
 
     def _read(self, position: StreamPosition) -> Iterator[tuple[FrameWindow, StreamPosition]]:
         """Fill windows one after another; runs in the decoding thread."""
@@ -192,6 +196,10 @@ class StreamDataModule(LightningDataModule):
     def train_dataloader(self) -> WindowLoader:
         """Return the stream."""
         return self.loader
+
+    def teardown(self, stage: str) -> None:
+        """Let go of cameras, where a run ends before the stream does."""
+        self.loader.stop()
 
     def transfer_batch_to_device(self, batch: FrameWindow, device: torch.device, dataloader_idx: int) -> FrameWindow:
         """Leave the window in host memory; its frames travel to the device in batches as they are used."""
