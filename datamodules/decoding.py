@@ -94,7 +94,7 @@ class FrameDecoder:
     Attributes:
         packets: packets of frames to be shown so far
         damaged: frames lost so far
-        number: number of the last frame; -1 before the first
+        number: number of the last frame that could be decoded; -1 before the first
         error: why a packet could last not be decoded; None: all could
     """
 
@@ -123,7 +123,6 @@ class FrameDecoder:
                     continue
                 yield Decoded(self.number, self._seconds(frame), self._upright(frame))
         self.damaged += len(self._waiting)
-        self.number += len(self._waiting)
 
     def _packets(self) -> Iterator[Packet]:
         errors = 0

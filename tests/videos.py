@@ -69,6 +69,15 @@ def damage(path: Path, shown: Sequence[int]) -> None:
     path.write_bytes(bytes(data))
 
 
+def lose_second_half(path: Path) -> None:
+    """Overwrite everything behind the first frames of an mp4, whose index still promises all."""
+    data = bytearray(path.read_bytes())
+    begin, end = data.index(b"mdat"), data.index(b"moov")
+    middle = (begin + end) // 2
+    data[middle:end] = bytes(end - middle)
+    path.write_bytes(bytes(data))
+
+
 def corners() -> np.ndarray:
     """Return a picture, (32, 48, 3), uint8: its corners are red, green, blue and white, clockwise from the top left."""
     image = np.zeros((32, 48, 3), np.uint8)

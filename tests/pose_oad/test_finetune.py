@@ -19,6 +19,7 @@ from pose_oad.skeleton import get_skeleton, map_keypoints
 from pose_oad.students import load_student
 from pose_oad.window import reveal
 from tests.media import write_sequence
+from tests.videos import lose_second_half
 
 Run = Callable[..., dict[str, float]]
 BODY = get_skeleton("body-12")
@@ -192,11 +193,7 @@ def test_a_single_video_is_refused() -> None:
 def test_a_broken_video_fails_the_run_in_the_store(run: Run, overrides: list[str], tree: Path, tmp_path: Path) -> None:
     root = tmp_path / "tree"
     shutil.copytree(tree, root)
-    video = root / "S1/Videos/Walking 1.55011271.mp4"
-    data = bytearray(video.read_bytes())
-    start = data.find(b"mdat") + 8
-    data[start + 40 : start + 2000] = bytes(1960)
-    video.write_bytes(bytes(data))
+    lose_second_half(root / "S1/Videos/Walking 1.55011271.mp4")
     with pytest.raises(UserError, match=r"Walking 1\.55011271\.mp4"):
         run(f"stream.root={root}")
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")

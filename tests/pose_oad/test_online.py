@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import mlflow
 import pyarrow.parquet as pq
 import pytest
@@ -25,6 +24,7 @@ from pose_oad.students import load_student
 from pose_oad.window import reveal
 from tests.media import counting_frames, write_video
 from tests.trt_pose import write_reference
+from tests.videos import lose_second_half
 
 Run = Callable[..., dict[str, float]]
 
@@ -212,29 +212,13 @@ def test_a_video_has_no_truth_for_the_truth_teacher(tmp_path: Path, student_chec
         prepare(compose_config("online", ["stream=video", f"stream.path={tmp_path / 'my.mp4'}"]))
 
 
-def cut_behind_frame(video: Path, frames: int) -> None:
-    """Cut a video off as a download that broke: its header, in front, still promises all frames."""
-    whole = video.with_suffix(".whole.mp4")
-    video.rename(whole)
-    with av.open(str(whole)) as source, av.open(str(video), "w", options={"movflags": "faststart"}) as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                target.mux(packet)
-    with av.open(str(video)) as container:
-        end = [packet.pos for packet in container.demux(video=0) if packet.size][frames]
-    video.write_bytes(video.read_bytes()[:end])
-    whole.unlink()
-
-
 def test_a_video_that_breaks_in_mid_stream_ends_the_run_with_one_line(
     human36m_tree: Path, overrides: list[str], tmp_path: Path
 ) -> None:
     root = tmp_path / "tree"
     shutil.copytree(human36m_tree, root)
     video = root / "S1/Videos/TakingPhoto.55011271.mp4"
-    cut_behind_frame(video, 5)
+    lose_second_half(video)
     command = [sys.executable, "-m", "pose_oad.online", *overrides, f"stream.root={root}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr

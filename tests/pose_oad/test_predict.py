@@ -27,7 +27,7 @@ from pose_oad.skeleton import get_skeleton, map_keypoints
 from pose_oad.students import load_student
 from tests.media import counting_frames, write_video
 from tests.servers import serving_files, serving_live
-from tests.videos import level, write_counting
+from tests.videos import level, lose_second_half, write_counting
 
 Run = Callable[..., dict[str, float]]
 
@@ -121,12 +121,7 @@ def test_a_folder_of_images_of_any_size(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_source_that_breaks_leaves_nothing(run: Run, video: Path) -> None:
-    data = bytearray(video.read_bytes())
-    index = data.index(b"moov")
-    # Everything behind the first frames is lost, but the index still promises 30.
-    middle = data.index(b"mdat") + (index - data.index(b"mdat")) // 2
-    data[middle:index] = bytes(index - middle)
-    video.write_bytes(data)
+    lose_second_half(video)
     with pytest.raises(UserError, match=r"my clip.mp4: (damaged|truncated) video"):
         run("output.video=out.mp4", "output.keypoints=out.csv")
     assert left() == set()
