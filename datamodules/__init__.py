@@ -1,8 +1,7 @@
 """Where frames come from.
 
-- ``coco``, ``coco_index``, ``coco_views``, ``augmentation``: annotated photographs for pre-training
-- ``human36m``, ``video``, ``live``: sources of a stream, as lists of ``clips``
-- ``decoding``, ``reading``, ``images``, ``connections``, ``buffer``: what these are read with
+- ``coco``: annotated photographs for pre-training
+- ``human36m``, ``video``: sources of a stream, as lists of clips
 - ``stream``, ``windowing``: a source played once, cut into windows, decoded in the background
 - ``synthetic``: the embedded world, written in the formats the other modules read
 """

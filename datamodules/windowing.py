@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from datamodules.frames import DecodedFrame, FrameCache
-from datamodules.video import Clip
+from datamodules.video.clips import Clip
+from datamodules.video.frames import DecodedFrame, FrameCache
 from pose_oad.errors import UserError, check
 from pose_oad.geometry import Fit, FrameFit
 from pose_oad.skeleton import Skeleton

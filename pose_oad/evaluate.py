@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import MLFlowLogger
 
     from datamodules.coco import PoseBatch
-    from datamodules.video import FrameSource
+    from datamodules.video.clips import FrameSource
     from pose_oad.geometry import Fit
     from pose_oad.predictors import Predictor
 
@@ -118,8 +118,8 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     Raises:
         UserError: if a value or a video cannot be used, or there is no ground truth.
     """
-    from datamodules.frames import FrameCache
     from datamodules.stream import WindowLoader
+    from datamodules.video.frames import FrameCache
     from datamodules.windowing import StreamOptions
     from pose_oad.metrics.keypoints import MissingRule
     from pose_oad.predicting.measuring import measure_stream
@@ -162,8 +162,8 @@ def plan_coco(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     Raises:
         UserError: if the set cannot be used.
     """
-    from datamodules.augmentation import AugmentationConfig
     from datamodules.coco import CocoDataModule
+    from datamodules.coco.augmentation import AugmentationConfig
     from pose_oad.predicting.measuring import measure_coco
 
     root, batch_size = Path(cfg.coco.root), cfg.metric.batch_size

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from datamodules.stream import WindowLoader
-    from datamodules.video import FrameSource
+    from datamodules.video.clips import FrameSource
     from pose_oad.exporting.compare import Parity
     from pose_oad.exporting.latency import Latency
     from pose_oad.exporting.report import ExportReport

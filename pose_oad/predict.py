@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from rich.progress import Progress
 
-    from datamodules.clips import Clip
+    from datamodules.video.clips import Clip
     from pose_oad.predicting.footage import Footage
     from pose_oad.predicting.outputs import Outputs
     from pose_oad.predicting.poses import PoseReader, TruthReader
@@ -111,8 +111,8 @@ def open_footage(source: object, image_rate: float) -> Footage:
     Raises:
         UserError: if it is none of these, or cannot be read.
     """
-    from datamodules.images import IMAGE_SUFFIXES, decode_image, list_images
-    from datamodules.video import open_file
+    from datamodules.video.files import open_file
+    from datamodules.video.images import IMAGE_SUFFIXES, decode_image, list_images
     from pose_oad.predicting.footage import Footage
 
     text = "" if source is None else str(source)
@@ -132,7 +132,7 @@ def open_footage(source: object, image_rate: float) -> Footage:
 
 def _footage(clip: Clip) -> Footage:
     """Take a whole video for footage."""
-    from datamodules.video import read_frames
+    from datamodules.video.reading import read_frames
     from pose_oad.predicting.footage import Footage
 
     return Footage(clip.frame_size, _ratio(clip.rate), clip.stop, lambda: (frame for _, frame in read_frames(clip)))
@@ -142,8 +142,8 @@ def _open_remote(source: str) -> Footage:
     """Open a camera by its number, or a URL."""
     from av import FFmpegError
 
-    from datamodules.connections import LiveVideo, open_live
-    from datamodules.decoding import reason
+    from datamodules.video.connections import LiveVideo, open_live
+    from datamodules.video.decoding import reason
     from pose_oad.predicting.footage import Footage
 
     video = open_live(source, key="source")
@@ -233,7 +233,7 @@ def _truth(path: str, footage: Footage) -> TruthReader:
 
     from datamodules.human36m.poses import read_poses
     from datamodules.human36m.tree import with_confidence
-    from datamodules.video import LENGTH_TOLERANCE
+    from datamodules.video.reading import LENGTH_TOLERANCE
     from pose_oad.predicting.poses import TruthReader
     from pose_oad.skeleton import get_skeleton
 

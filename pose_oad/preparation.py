@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from callbacks.timing import Timing
     from datamodules.coco import CocoDataModule
     from datamodules.stream import StreamDataModule
-    from datamodules.video import FrameSource
+    from datamodules.video.clips import FrameSource
     from datamodules.windowing import StreamOptions
     from pose_oad.distillation import OnlineDistillation
     from pose_oad.students import PoseStudent
@@ -116,8 +116,8 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
     """
     from callbacks.diagnostics import SelectionDiagnostics
     from callbacks.hindsight import FinalPass
-    from datamodules.clips import is_live
     from datamodules.stream import WindowLoader
+    from datamodules.video.clips import is_live
 
     loader = run.data.loader
     rate = cfg.window.camera_rate or loader.source.clips[0].rate
@@ -134,8 +134,8 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
 
 def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
     """Read the validation set of the data the student was pre-trained on."""
-    from datamodules.augmentation import AugmentationConfig
     from datamodules.coco import CocoDataModule
+    from datamodules.coco.augmentation import AugmentationConfig
 
     student, root = run.module.student, Path(cfg.retention.root)
     check(root.is_dir(), "retention.root", root, "the folder of a COCO tree, or null")
@@ -155,8 +155,8 @@ def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
 
 def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, teacher: Teacher) -> StreamOptions:
     """Read how a stream is cut into windows from a configuration's ``window`` and ``teacher`` nodes."""
-    from datamodules.clips import is_live
-    from datamodules.frames import FrameCache
+    from datamodules.video.clips import is_live
+    from datamodules.video.frames import FrameCache
     from datamodules.windowing import StreamOptions, window_length
 
     rate = (cfg.window.camera_rate or source.clips[0].rate) * source.together

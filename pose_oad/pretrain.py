@@ -126,8 +126,8 @@ def _leave_cores_to_loaders(workers: int) -> None:
 
 
 def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
-    from datamodules.augmentation import AugmentationConfig
     from datamodules.coco import CocoDataModule
+    from datamodules.coco.augmentation import AugmentationConfig
     from pose_oad.pretraining import PretrainModule
     from pose_oad.skeleton import FROM_DATA
 
@@ -150,7 +150,7 @@ def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
 
 def _joint_set_of(data: Mapping[str, Any]) -> dict[str, Any]:
     """Read the joints and limbs that the training set names, in the plain values that a checkpoint carries."""
-    from datamodules.coco_tree import CocoTree
+    from datamodules.coco.tree import CocoTree
 
     tree = CocoTree(Path(data["root"]), data["image_folder"])
     skeleton = tree.category(data["train"], data["category"]).joint_set()

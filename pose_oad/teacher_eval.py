@@ -19,7 +19,7 @@ from pose_oad.cli import build, run_command
 from pose_oad.errors import UserError, check
 
 if TYPE_CHECKING:
-    from datamodules.video import FrameSource
+    from datamodules.video.clips import FrameSource
     from pose_oad.metrics.keypoints import MissingRule
     from pose_oad.teachers.base import Teacher
 
@@ -116,9 +116,9 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
     """
     import numpy as np
 
-    from datamodules.coco_index import CocoIndex
-    from datamodules.coco_tree import CocoTree
-    from datamodules.images import decode_image
+    from datamodules.coco.index import CocoIndex
+    from datamodules.coco.tree import CocoTree
+    from datamodules.video.images import decode_image
     from pose_oad.metrics.coco_ap import average_precision, to_results
     from pose_oad.teachers.base import TeacherRequest
     from pose_oad.window import Origin

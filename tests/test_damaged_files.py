@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.coco_index import CocoIndex
-from datamodules.coco_views import ValidationPoses
+from datamodules.coco.index import CocoIndex
+from datamodules.coco.views import ValidationPoses
 from datamodules.human36m import Human36mSource
 from datamodules.human36m.poses import read_poses
-from datamodules.images import decode_image
 from datamodules.stream import WindowLoader
 from datamodules.video import VideoFileSource
+from datamodules.video.images import decode_image
 from datamodules.windowing import StreamOptions
 from pose_oad.cli import compose_config
 from pose_oad.data import main as prepare_data

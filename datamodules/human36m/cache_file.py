@@ -23,13 +23,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from datamodules.clips import Clip
-from datamodules.frames import resize_frame
 from datamodules.human36m.cameras import CameraParameters
 from datamodules.human36m.names import PARENTS, RecordingName
 from datamodules.human36m.recordings import PoseKind
-from datamodules.images import read_images
-from datamodules.reading import decode_clip
+from datamodules.video.clips import Clip
+from datamodules.video.frames import resize_frame
+from datamodules.video.images import read_images
+from datamodules.video.reading import decode_clip
 from pose_oad.files import replacing
 from pose_oad.skeleton import get_skeleton
 

@@ -10,16 +10,16 @@ from functools import partial
 
 import av
 
-from datamodules.clips import Clip
-from datamodules.decoding import open_video, reason
 from datamodules.human36m.fetch import FetchTree
 from datamodules.human36m.findings import Examination, Finding, FindingKind, Report
 from datamodules.human36m.names import ACTIONS, FRAME_RATE, TAKES, RecordingName
 from datamodules.human36m.processes import Progress, in_processes
 from datamodules.human36m.recordings import POSE_KINDS, Original, PoseKind
 from datamodules.human36m.tree import POSE_FOLDERS, RawTree
-from datamodules.images import decode_image
-from datamodules.reading import LENGTH_TOLERANCE
+from datamodules.video.clips import Clip
+from datamodules.video.decoding import open_video, reason
+from datamodules.video.images import decode_image
+from datamodules.video.reading import LENGTH_TOLERANCE
 from pose_oad.errors import UserError
 
 

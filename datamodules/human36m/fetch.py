@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.clips import Clip
 from datamodules.human36m.hdf5 import reading
 from datamodules.human36m.names import FRAME_RATE, RecordingName, parse_name
 from datamodules.human36m.recordings import PoseKind
 from datamodules.human36m.tree import file_facts, with_confidence
-from datamodules.images import image_size
+from datamodules.video.clips import Clip
+from datamodules.video.images import image_size
 from pose_oad.errors import UserError
 
 _ANNOTATIONS, _IMAGES = "annot.h5", "imageSequence"

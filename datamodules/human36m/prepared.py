@@ -13,13 +13,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from datamodules.clips import Clip
-from datamodules.frames import DecodedFrame, FrameSizes
 from datamodules.human36m.cache_file import VERSION, block_length, size_key
 from datamodules.human36m.hdf5 import reading
 from datamodules.human36m.names import RecordingName, parse_name
 from datamodules.human36m.sampling import wanted_frames
 from datamodules.human36m.tree import with_confidence
+from datamodules.video.clips import Clip
+from datamodules.video.frames import DecodedFrame, FrameSizes
 from pose_oad.errors import UserError
 from pose_oad.files import replacing
 
@@ -96,7 +96,7 @@ class PreparedFile:
         return not lacking
 
     def frames(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
-        """Read the clip's stretch as :func:`~datamodules.frames.decode_frames` would."""
+        """Read the clip's stretch as :func:`~datamodules.video.frames.decode_frames` would."""
         path = self._recording.file
         length = block_length(sizes.student)
         with reading(path, _WHAT) as file:

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from datamodules.clips import Clip
 from datamodules.human36m.names import RecordingName
+from datamodules.video.clips import Clip
 
 #: Poses of a recording: 2-D (px), 3-D in the world and in the camera's coordinates (mm).
 PoseKind = Literal["2d", "world", "camera"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from datamodules.clips import Clip
-from datamodules.reading import Ticks
+from datamodules.video.clips import Clip
+from datamodules.video.reading import Ticks
 
 
 def wanted_frames(

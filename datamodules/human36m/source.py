@@ -11,7 +11,7 @@ from pathlib import Path
 
 from datamodules.human36m.catalogue import open_catalogue
 from datamodules.human36m.recordings import Recording
-from datamodules.video import Clip, fraction_of
+from datamodules.video.clips import Clip, fraction_of
 from pose_oad.errors import UserError, check, nearest
 from pose_oad.skeleton import Skeleton, get_skeleton
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.clips import Clip
 from datamodules.human36m.names import RecordingName, parse_name
 from datamodules.human36m.poses import count_poses, read_poses
 from datamodules.human36m.recordings import PoseKind
-from datamodules.reading import LENGTH_TOLERANCE, probe
+from datamodules.video.clips import Clip
+from datamodules.video.reading import LENGTH_TOLERANCE, probe
 from pose_oad.errors import UserError
 
 VIDEO_FOLDER = "Videos"

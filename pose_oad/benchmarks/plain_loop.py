@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datamodules.video import Clip
+from datamodules.video.clips import Clip
 from pose_oad.distillation import TrainingOptions
 from pose_oad.errors import UserError
 from pose_oad.geometry import FrameFit

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from datamodules.video import FrameSource, VideoFileSource, probe
+from datamodules.video import VideoFileSource
+from datamodules.video.clips import FrameSource
+from datamodules.video.reading import probe
 from pose_oad.benchmarks.figures import Figure
 from pose_oad.benchmarks.paired import alternate
 from pose_oad.benchmarks.setting import online_config, silence

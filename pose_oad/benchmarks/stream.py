@@ -11,7 +11,8 @@ import av
 from omegaconf import DictConfig
 
 from datamodules.stream import WindowLoader
-from datamodules.video import FrameSource, VideoFileSource
+from datamodules.video import VideoFileSource
+from datamodules.video.clips import FrameSource
 from datamodules.windowing import StreamOptions, window_length
 from pose_oad.benchmarks.figures import Figure
 from pose_oad.benchmarks.paired import alternate

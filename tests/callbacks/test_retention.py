@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from callbacks.retention import Retention
-from datamodules.augmentation import AugmentationConfig
 from datamodules.coco import CocoDataModule
+from datamodules.coco.augmentation import AugmentationConfig
 from pose_oad.distillation import OnlineDistillation, TrainingOptions, freeze_batch_norm
 from pose_oad.errors import UserError
 from pose_oad.metrics.source_domain import evaluate_on_source

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.coco_file import read_coco
+from datamodules.coco.annotation_file import read_coco
 from pose_oad.cli import CONF, compose_config
 
 PAGE = (CONF.parent / "docs" / "real-coco.md").read_text()

@@ -11,8 +11,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
-from pose_oad.metrics.coco_ap import average_precision, to_results
 from pose_oad.errors import UserError
+from pose_oad.metrics.coco_ap import average_precision, to_results
 from pose_oad.skeleton import Skeleton, get_skeleton, map_keypoints
 
 COCO_17 = get_skeleton("coco-17")

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from pycocotools.coco import COCO
 
-from datamodules.coco_file import ImageEntry, Person, read_coco
-from datamodules.coco_regions import box_mask, outline_mask
+from datamodules.coco.annotation_file import ImageEntry, Person, read_coco
+from datamodules.coco.regions import box_mask, outline_mask
 from pose_oad.errors import UserError
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE, evaluated_joints
 from pose_oad.skeleton import Skeleton, joint_map, map_keypoints
@@ -74,7 +74,7 @@ class CocoIndex:
             annotations: JSON file in COCO's keypoint format
             images: folder of the image files
             skeleton: joint set wanted
-            category: which of several categories with keypoints (see :func:`datamodules.coco_category.choose_category`)
+            category: which of several categories with keypoints (see :func:`datamodules.coco.category.choose_category`)
             skip_missing: leave images out that are not in the folder, instead of refusing the set
 
         Raises:

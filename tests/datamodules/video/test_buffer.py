@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from datamodules.buffer import LatestBuffer
+from datamodules.video.buffer import LatestBuffer
 
 
 def take_all(buffer: LatestBuffer[int]) -> list[tuple[int, int] | None]:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from datamodules.augmentation import Augmentation, AugmentationConfig, unlabel_outside
-from datamodules.coco_index import CocoImage, CocoIndex
+from datamodules.coco.augmentation import Augmentation, AugmentationConfig, unlabel_outside
+from datamodules.coco.index import CocoImage, CocoIndex
 from pose_oad.errors import UserError
 from pose_oad.geometry import Fit, FrameFit
 

@@ -1,10 +1,11 @@
 """COCO keypoint sets as training and validation batches.
 
 The official tree, or any set in the same format with whatever joints its category names:
-:class:`~datamodules.coco_tree.CocoTree` says where files may be, :mod:`datamodules.coco_file` what they may hold.
+:class:`~datamodules.coco.tree.CocoTree` says where files may be, :mod:`datamodules.coco.annotation_file` what they may
+hold.
 
-Training images fill the input (no bars), randomly seen through :mod:`datamodules.augmentation`. Validation images lie
-whole in it, so that :class:`~pose_oad.geometry.FrameFit` brings predictions back to the original px exactly.
+Training images fill the input (no bars), randomly seen through :mod:`datamodules.coco.augmentation`. Validation images
+lie whole in it, so that :class:`~pose_oad.geometry.FrameFit` brings predictions back to the original px exactly.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from pycocotools.coco import COCO
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 
-from datamodules.augmentation import AugmentationConfig
-from datamodules.coco_index import CocoIndex
-from datamodules.coco_tree import CocoTree
-from datamodules.coco_views import Sample, TrainingPoses, ValidationPoses
+from datamodules.coco.augmentation import AugmentationConfig
+from datamodules.coco.index import CocoIndex
+from datamodules.coco.tree import CocoTree
+from datamodules.coco.views import Sample, TrainingPoses, ValidationPoses
 from pose_oad.errors import check
 from pose_oad.geometry import Fit
 from pose_oad.skeleton import Skeleton
@@ -83,7 +84,7 @@ class CocoDataModule(LightningDataModule):
         """Name the data; nothing is read before :meth:`setup`.
 
         Args:
-            root: folder of the set (see :class:`~datamodules.coco_tree.CocoTree`)
+            root: folder of the set (see :class:`~datamodules.coco.tree.CocoTree`)
             skeleton: joint set wanted
             input_size: width and height of the network input, px
             map_size: width and height of the predicted maps, cells

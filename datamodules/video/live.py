@@ -11,12 +11,12 @@ from pathlib import Path
 
 import av
 
-from datamodules.buffer import LatestBuffer
-from datamodules.clips import Clip
-from datamodules.connections import connect, decode_live, open_live
-from datamodules.decoding import TIMEOUT, Decoded, reason
-from datamodules.frames import DecodedFrame, FrameSizes, resize_frame
-from datamodules.reading import Ticks
+from datamodules.video.buffer import LatestBuffer
+from datamodules.video.clips import Clip
+from datamodules.video.connections import connect, decode_live, open_live
+from datamodules.video.decoding import TIMEOUT, Decoded, reason
+from datamodules.video.frames import DecodedFrame, FrameSizes, resize_frame
+from datamodules.video.reading import Ticks
 from pose_oad.errors import UserError, check
 from pose_oad.skeleton import Skeleton
 
@@ -70,7 +70,7 @@ class LiveFeed:
     def frames(
         self, sizes: FrameSizes, rate: float | None, teacher_every: int, first: int, after: int | None
     ) -> Iterator[DecodedFrame]:
-        """Yield frames from now on; see :class:`datamodules.clips.LiveFrames`.
+        """Yield frames from now on; see :class:`datamodules.video.clips.LiveFrames`.
 
         Raises:
             UserError: if none has come when the stream ends.

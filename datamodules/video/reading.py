@@ -10,9 +10,9 @@ import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
-from datamodules.clips import Clip, tick
-from datamodules.decoding import TIMEOUT, Decoded, FrameDecoder, is_shown, open_video, reason
-from datamodules.images import read_images
+from datamodules.video.clips import Clip, tick
+from datamodules.video.decoding import TIMEOUT, Decoded, FrameDecoder, is_shown, open_video, reason
+from datamodules.video.images import read_images
 from pose_oad.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def decode_clip(clip: Clip, threads: int = 1) -> Iterator[Decoded]:
     """Decode a video from its beginning to the clip's end.
 
     Args:
-        clip: what to read; one of images is read with :func:`~datamodules.images.read_images`
+        clip: what to read; one of images is read with :func:`~datamodules.video.images.read_images`
         threads: decoder threads
 
     Raises:

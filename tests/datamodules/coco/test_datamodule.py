@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.augmentation import AugmentationConfig
 from datamodules.coco import CocoDataModule, PoseBatch
-from datamodules.coco_index import CocoIndex
-from datamodules.coco_tree import CocoTree
+from datamodules.coco.augmentation import AugmentationConfig
+from datamodules.coco.index import CocoIndex
+from datamodules.coco.tree import CocoTree
 from pose_oad.errors import UserError
 from pose_oad.geometry import FrameFit
 from pose_oad.metrics.coco_ap import average_precision, to_results

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from datamodules.coco_category import Category, choose_category
-from datamodules.coco_regions import Outline, outline_mask, read_outline
+from datamodules.coco.category import Category, choose_category
+from datamodules.coco.regions import Outline, outline_mask, read_outline
 from pose_oad.errors import UserError
 
 _LOG = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from datamodules.coco_category import Category
-from datamodules.coco_file import read_category
+from datamodules.coco.annotation_file import read_category
+from datamodules.coco.category import Category
 from pose_oad.errors import UserError
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from pose_oad.errors import UserError
+from pose_oad.errors import UserError, check
 from pose_oad.skeleton import Skeleton
 
 if TYPE_CHECKING:
-    from datamodules.frames import DecodedFrame, FrameSizes
+    from datamodules.video.frames import DecodedFrame, FrameSizes
 
 
 class PreparedFrames(Protocol):
@@ -24,7 +24,7 @@ class PreparedFrames(Protocol):
         ...
 
     def frames(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
-        """Read the clip's stretch as :func:`~datamodules.frames.decode_frames` would."""
+        """Read the clip's stretch as :func:`~datamodules.video.frames.decode_frames` would."""
         ...
 
 
@@ -125,3 +125,19 @@ def tick(seconds: float, rate: float) -> int:
     """Number the tick of a clock that a moment (s) falls into; ``rate`` in ticks/s."""
     # The small term keeps a time stamp rounded just below a tick in that tick.
     return int(np.floor(seconds * rate + 1e-6))
+
+
+def fraction_of(frames: int, start: float, end: float) -> tuple[int, int]:
+    """Turn start and end fractions of a sequence into frame numbers.
+
+    Raises:
+        UserError: unless 0 <= start < end <= 1.
+    """
+    check(is_number(start) and 0 <= start < 1, "stream.start", start, "a fraction in [0, 1)")
+    check(is_number(end) and start < end <= 1, "stream.end", end, f"a fraction in ({start}, 1]")
+    return int(start * frames), int(end * frames)
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is a number, and no truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

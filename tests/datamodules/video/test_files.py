@@ -6,9 +6,11 @@ import av
 import numpy as np
 import pytest
 
-from datamodules.images import IMAGE_SUFFIXES
 from datamodules.stream import WindowLoader
-from datamodules.video import Clip, VideoFileSource, fraction_of, probe, read_frames
+from datamodules.video import VideoFileSource
+from datamodules.video.clips import Clip, fraction_of
+from datamodules.video.images import IMAGE_SUFFIXES
+from datamodules.video.reading import probe, read_frames
 from datamodules.windowing import StreamOptions
 from pose_oad.errors import UserError
 from tests.media import counting_frames, write_video

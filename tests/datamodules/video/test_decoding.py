@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from av.video.frame import PictureType
 
-from datamodules.decoding import FrameDecoder, Upright, open_video
+from datamodules.video.decoding import FrameDecoder, Upright, open_video
 from pose_oad.errors import UserError
 from tests.videos import corners, damage, level, write_counting
 

@@ -9,35 +9,15 @@ from pathlib import Path
 
 from av.container import InputContainer
 
-from datamodules.clips import Clip, FrameSource, LiveFrames, PreparedFrames
-from datamodules.decoding import TIMEOUT, open_video
-from datamodules.images import common_size, list_images
-from datamodules.reading import LENGTH_TOLERANCE, Ticks, decode_clip, probe, read_frames
+from datamodules.video.clips import Clip, fraction_of, is_number
+from datamodules.video.decoding import TIMEOUT, open_video
+from datamodules.video.images import common_size, list_images
+from datamodules.video.reading import probe
 from pose_oad.errors import UserError, check
 from pose_oad.skeleton import Skeleton
 
-__all__ = [
-    "LENGTH_TOLERANCE", "Clip", "FrameSource", "LiveFrames", "PreparedFrames", "Ticks", "VideoFileSource",
-    "decode_clip", "fraction_of", "is_finite", "open_url", "probe", "read_frames",
-]  # fmt: skip
-
 # Protocols that fetch files; the others bring what is filmed while it is watched.
 _FILE_PROTOCOLS = {"http", "https", "ftp", "file"}
-
-
-def fraction_of(frames: int, start: float, end: float) -> tuple[int, int]:
-    """Turn start and end fractions of a sequence into frame numbers.
-
-    Raises:
-        UserError: unless 0 <= start < end <= 1.
-    """
-    check(_is_number(start) and 0 <= start < 1, "stream.start", start, "a fraction in [0, 1)")
-    check(_is_number(end) and start < end <= 1, "stream.end", end, f"a fraction in ({start}, 1]")
-    return int(start * frames), int(end * frames)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class VideoFileSource:
@@ -67,7 +47,7 @@ class VideoFileSource:
     ) -> None:
         accepted = "a video file or a folder of images, as stream.path=my.mp4, or a list of them"
         check(path is not None and path != "" and path != [], "stream.path", path, accepted)
-        check(_is_number(rate) and rate > 0, "stream.rate", rate, "images/s, more than 0")
+        check(is_number(rate) and rate > 0, "stream.rate", rate, "images/s, more than 0")
         places = [str(path)] if isinstance(path, str | int | Path) else [str(one) for one in path or ()]
         self.metric_width = metric_width
         clips = [_whole_clip(place, rate) for place in places]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.coco_tree import CocoTree
+from datamodules.coco.tree import CocoTree
 from pose_oad.errors import UserError
 
 

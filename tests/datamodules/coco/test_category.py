@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from datamodules.coco_category import choose_category
+from datamodules.coco.category import choose_category
 from pose_oad.errors import UserError
 from pose_oad.skeleton import get_skeleton
 

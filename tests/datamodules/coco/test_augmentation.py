@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datamodules.augmentation import Augmentation, AugmentationConfig, mirrored, unlabel_outside
+from datamodules.coco.augmentation import Augmentation, AugmentationConfig, mirrored, unlabel_outside
 from pose_oad.errors import UserError
 from pose_oad.skeleton import get_skeleton
 

@@ -9,11 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from datamodules import frames
-from datamodules.frames import DecodedFrame, FrameCache, FrameSizes, decode_frames
 from datamodules.human36m import Human36mSource
 from datamodules.stream import WindowLoader
-from datamodules.video import Clip, read_frames
+from datamodules.video import frames
+from datamodules.video.clips import Clip
+from datamodules.video.frames import DecodedFrame, FrameCache, FrameSizes, decode_frames
+from datamodules.video.reading import read_frames
 from datamodules.windowing import StreamOptions
 from pose_oad.errors import UserError
 from tests.media import counting_frames, write_video

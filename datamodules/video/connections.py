@@ -10,9 +10,9 @@ from typing import NamedTuple
 import av
 from av.container import InputContainer
 
-from datamodules.clips import Clip
-from datamodules.decoding import TIMEOUT, Decoded, FrameDecoder, open_video, reason
-from datamodules.video import is_finite, open_url
+from datamodules.video.clips import Clip
+from datamodules.video.decoding import TIMEOUT, Decoded, FrameDecoder, open_video, reason
+from datamodules.video.files import is_finite, open_url
 from pose_oad.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -16,12 +16,12 @@ import av
 import numpy as np
 import pytest
 
-import datamodules.live
-from datamodules.clips import Clip, is_live
-from datamodules.decoding import Decoded
-from datamodules.frames import DecodedFrame, FrameSizes
-from datamodules.live import LiveFeed, LiveSource, Patience
+import datamodules.video.live
 from datamodules.stream import WindowLoader
+from datamodules.video.clips import Clip, is_live
+from datamodules.video.decoding import Decoded
+from datamodules.video.frames import DecodedFrame, FrameSizes
+from datamodules.video.live import LiveFeed, LiveSource, Patience
 from datamodules.windowing import StreamOptions
 from pose_oad.errors import UserError
 from tests.servers import serving_files, serving_live
@@ -65,7 +65,7 @@ class Overrun:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datamodules.live, "_PAUSE", 0.01)
+    monkeypatch.setattr(datamodules.video.live, "_PAUSE", 0.01)
 
 
 def test_what_nobody_was_ready_for_is_dropped_and_counted_before_the_next_frame() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from av.video.frame import VideoFrame
 
-from datamodules.decoding import Decoded, reason
+from datamodules.video.decoding import Decoded, reason
 from pose_oad.errors import UserError, check
 
 #: Suffixes of the images in a folder.

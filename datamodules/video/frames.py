@@ -16,7 +16,8 @@ import h5py
 import numpy as np
 from filelock import FileLock
 
-from datamodules.video import Clip, read_frames
+from datamodules.video.clips import Clip
+from datamodules.video.reading import read_frames
 from pose_oad.errors import UserError, check
 from pose_oad.files import replacing
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datamodules.images import common_size, decode_image, image_size, list_images, read_images
+from datamodules.video.images import common_size, decode_image, image_size, list_images, read_images
 from pose_oad.errors import UserError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as run_length
 
-from datamodules.coco_regions import box_mask, outline_mask, read_outline
+from datamodules.coco.regions import box_mask, outline_mask, read_outline
 from pose_oad.errors import UserError
 
 SIZE = (6, 4)  # width, height
