@@ -105,5 +105,5 @@ def test_commands_for_videos_with_a_ground_truth_refuse_a_live_stream(student_ch
     cfg = compose_config("evaluate", [f"checkpoints={student_checkpoint}", "tracking.uri=null", *live])
     with pytest.raises(UserError, match=r"stream: its videos have no ground truth"):
         evaluate.main(cfg)
-    with pytest.raises(UserError, match=r"stream=datamodules\.live\.LiveSource: expected a tree of subjects"):
+    with pytest.raises(UserError, match=r"stream=datamodules\.video\.LiveSource: expected a tree of subjects"):
         finetune.prepare(compose_config("finetune", live))

@@ -111,8 +111,8 @@ def test_a_folder_of_images_of_any_size(run: Run, tmp_path: Path) -> None:
         cv2.imwrite(str(folder / name), np.full((size[1], size[0], 3), 90, np.uint8))
     run(f"source={folder}", "output.keypoints=out.json", "output.video=out.mp4", "output.image_rate=5", "people=many")
     assert left() == {"out.json", "out.images.json", "out.mp4"}
-    assert json.loads(Path("out.images.json").read_text())[0] == {"id": 12, "file_name": "shot_12.png"}
-    assert header("out.mp4") == (20, 80, 5.0, 2)
+    assert json.loads(Path("out.images.json").read_text())[0] == {"id": 7, "file_name": "shot_7.jpg"}
+    assert header("out.mp4") == (50, 32, 5.0, 2)
     run(f"source={folder / 'shot_7.jpg'}", "output.keypoints=poses")
     assert [path.name for path in Path("poses").iterdir()] == ["shot_7_keypoints.json"]
     run(f"source={folder / 'shot_7.jpg'}", "output.video=odd.mp4")
