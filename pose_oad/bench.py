@@ -53,7 +53,7 @@ def main(cfg: DictConfig) -> list[Figure]:
     for name, measure in chosen.items():
         log.info("%s", name)
         figures += measure(cfg)
-    title = f"{facts['cores']} cores, {facts['torch_threads']} torch threads, load {facts['load_average']}"
+    title = f"{facts['cores']} cores, load {facts['load_average']} at the start"
     Console().print(figure_table(figures, title))
     if cfg.output.file is not None:
         path = Path(cfg.output.file)

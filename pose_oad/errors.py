@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_MOST_SHOWN = 30  # names in a message
+
 
 class UserError(Exception):
     """A mistake in the input that its author can mend: a config value, a file, a combination of choices.
@@ -22,13 +24,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
         known: what exists
 
     Returns:
-        ``"; did you mean 'x'?"``, or the list of everything known where nothing is close.
+        ``"; did you mean 'x'?"``, or what is known where nothing is close: all of it, or the beginning of a long list.
     """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(known)}" if known else ""
+    shown = known if len(known) <= _MOST_SHOWN else [*known[:_MOST_SHOWN], f"… ({len(known)} in all)"]
+    return f"; known: {', '.join(shown)}" if known else ""
 
 
 def check(ok: bool, key: str, value: object, accepted: str) -> None:

@@ -19,6 +19,9 @@ from pose_oad.errors import UserError, check
 
 TIMEOUT = 10.0  # s that a server may be silent while a file of its is read
 
+# Formats that FFmpeg draws pictures of: text, by the name of its file.
+_NO_FOOTAGE = {"tty"}
+
 # So many errors in a row while packets are looked for, and the rest of a file counts as unreadable.
 _UNREADABLE = 1000
 
@@ -63,7 +66,7 @@ def open_video(
     except (av.FFmpegError, OSError, ValueError) as error:
         wanted = "read as a video" if file else "opened as a camera or a URL"
         raise UserError(f"{name}: cannot be {wanted} ({reason(error, timeout)})") from error
-    if not container.streams.video:
+    if not container.streams.video or container.format.name in _NO_FOOTAGE:
         container.close()
         raise UserError(f"{name}: holds no video stream")
     return container

@@ -113,3 +113,10 @@ def write_sound(path: Path) -> None:
         frame.rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def test_text_is_no_video_whatever_its_name(tmp_path: Path) -> None:
+    for name in ("notes.txt", "notes.nfo", "notes.mp4"):
+        (tmp_path / name).write_text("one line of a note\n" * 200)
+        with pytest.raises(UserError, match=rf"{name}: (holds no video stream|cannot be read as a video)"):
+            open_video(tmp_path / name)
