@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 
-from datamodules.video.clips import Clip, FrameSource, is_live
-from datamodules.video.frames import DecodedFrame, FrameSizes, decode_frames
+from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, FrameSource, is_live
+from datamodules.video.frames import decode_frames
 from datamodules.windowing import StreamOptions, StreamPosition, WindowBuilder
 from pose_oad.distillation import as_distillation
 from pose_oad.errors import check

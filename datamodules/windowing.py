@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from datamodules.video.clips import Clip
-from datamodules.video.frames import DecodedFrame, FrameCache
+from datamodules.video.clips import Clip, DecodedFrame
+from datamodules.video.frames import FrameCache
 from pose_oad.errors import UserError, check
 from pose_oad.geometry import Fit, FrameFit
+from pose_oad.origin import Origin
 from pose_oad.skeleton import Skeleton
-from pose_oad.window import FrameWindow, Origin, Segment
+from pose_oad.window import FrameWindow, Segment
 
 ImageSize = Callable[[tuple[int, int]], tuple[int, int] | None]
 

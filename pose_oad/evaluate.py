@@ -7,17 +7,17 @@ one input size.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli import build, run_command
 from pose_oad.errors import UserError, check
+from pose_oad.progress import watched
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import MLFlowLogger
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pose_oad.geometry import Fit
     from pose_oad.predictors import Predictor
 
-T = TypeVar("T")
 Figures = dict[str, dict[str, float]]
 
 
@@ -146,7 +145,7 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
         figures: Figures = {}
         for fit, group in groups:
             loader = windows(next(iter(group.values())).input_size, fit)
-            errors = measure_stream(_watched(loader, len(loader)), group, rule, cfg.metric.batch_size)
+            errors = measure_stream(watched(loader, len(loader), "evaluate"), group, rule, cfg.metric.batch_size)
             figures |= {name: grouped.values() for name, grouped in errors.items()}
         return figures
 
@@ -185,7 +184,7 @@ def plan_coco(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     def measure() -> Figures:
         figures: Figures = {}
         for group, data, fit in parts:
-            batches = _watched(_first_images(data.val_dataloader(), images), -(-images // batch_size))
+            batches = watched(_first_images(data.val_dataloader(), images), -(-images // batch_size), "evaluate")
             figures |= measure_coco(batches, group, data.ground_truth, data.category_id, fit)
         return figures
 
@@ -258,15 +257,6 @@ def _first_images(batches: Iterable[PoseBatch], images: int) -> Iterator[Any]:
             return
         yield batch._replace(**{name: part[:images] for name, part in batch._asdict().items()})
         images -= len(batch.images)
-
-
-def _watched(items: Iterable[T], total: int) -> Iterator[T]:
-    """Show how far a walk through frames has come, where somebody is watching."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    yield from track(items, "evaluate", total, console=console, disable=not sys.stderr.isatty(), transient=True)
 
 
 if __name__ == "__main__":

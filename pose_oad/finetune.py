@@ -13,7 +13,6 @@ from __future__ import annotations
 import copy
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import UserError, check
 from pose_oad.preparation import load_run_student, make_teacher, stream_options, take_threads
+from pose_oad.progress import watched
 from pose_oad.resuming import logged_config, resumable_run
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from pose_oad.collection import Collector
     from pose_oad.finetune_record import FinetuneRecord
     from pose_oad.finetuning import FinetuneModule
-    from pose_oad.window import FrameWindow
 
 
 @dataclass(frozen=True)
@@ -122,13 +121,15 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
     student.to(device)
     with record.phase("selection"):
         chosen = study.collector.collect(
-            _watched(study.train, "selection"),
+            watched(study.train, len(study.train), "selection"),
             FrameStore(memory, record.folder),
             lambda window, labelled: record.journal.append(row_of(window), window.selected, labelled),
             record.journal.kept,
         )
     record.write_selection()
-    validation = collect_measured(_watched(study.validation, "validation"), student, FrameStore(memory, record.folder))
+    validation = collect_measured(
+        watched(study.validation, len(study.validation), "validation"), student, FrameStore(memory, record.folder)
+    )
     before = copy.deepcopy(student)
     study.trainer.callbacks.append(EpochLogger(record.logger, record.logger.last_step("lr")))  # type: ignore[attr-defined]
     with record.phase("training"):
@@ -139,7 +140,9 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
     if len(chosen):
         students["test"] = load_student(record.checkpoint).to(device)
     with record.phase("test"):
-        errors = measure(_watched(study.test, "test"), students, study.module.rule, cfg.metric.batch_size)
+        errors = measure(
+            watched(study.test, len(study.test), "test"), students, study.module.rule, cfg.metric.batch_size
+        )
     tested = errors.get("test", errors["test_before"])
     return {
         **{f"test_{name}": value for name, value in tested.values().items()},
@@ -266,16 +269,6 @@ def _trainer(cfg: DictConfig) -> Trainer:
         )
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(f"trainer={options}: refused by Lightning: {error}") from error
-
-
-def _watched(windows: WindowLoader, phase: str) -> Iterator[FrameWindow]:
-    """Show how far a walk through videos has come, where somebody is watching."""
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(
-        windows, phase, len(windows), console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True
-    )
 
 
 if __name__ == "__main__":

@@ -7,23 +7,20 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from pose_oad.cli import build, run_command
 from pose_oad.errors import UserError, check
+from pose_oad.progress import watched
 
 if TYPE_CHECKING:
     from datamodules.video.clips import FrameSource
     from pose_oad.metrics.keypoints import MissingRule
     from pose_oad.teachers.base import Teacher
-
-T = TypeVar("T")
 
 
 def main(cfg: DictConfig) -> dict[str, float]:
@@ -93,7 +90,7 @@ def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher) -> di
     )  # fmt: skip
     loader, desk = WindowLoader(source, options), LabelDesk(teacher)
     errors, seconds = GroupedErrors(teacher.skeleton, _rule(cfg)), 0.0
-    for window in _watched(loader, len(loader)):
+    for window in watched(loader, len(loader), "teacher"):
         started = time.perf_counter()
         found = desk.label(window, window.candidates).person(teacher.skeleton)
         seconds += time.perf_counter() - started
@@ -120,8 +117,8 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
     from datamodules.coco.tree import CocoTree
     from datamodules.video.images import decode_image
     from pose_oad.metrics.coco_ap import average_precision, to_results
+    from pose_oad.origin import Origin
     from pose_oad.teachers.base import TeacherRequest
-    from pose_oad.window import Origin
 
     options, tree = cfg.coco, CocoTree(Path(cfg.coco.root), cfg.coco.image_folder)
     check(tree.root.is_dir(), "coco.root", tree.root, "the folder of a COCO tree")
@@ -132,7 +129,7 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
     )  # fmt: skip
     images = index.images[: options.images]
     results, seconds = [], 0.0
-    for number, image in enumerate(_watched(images, len(images))):
+    for number, image in enumerate(watched(images, len(images), "teacher")):
         frame = decode_image(image.path)
         size = (frame.width, frame.height)
         wanted = teacher.image_size(size)
@@ -188,15 +185,6 @@ def _track(cfg: DictConfig, teacher: Teacher, figures: dict[str, float]) -> None
     log_provenance(logger, cfg)
     logger.log_metrics({f"final/{name}": value for name, value in figures.items() if math.isfinite(value)})
     logger.finalize("success")
-
-
-def _watched(items: Iterable[T], total: int) -> Iterator[Any]:
-    """Show how far a walk through frames has come, where somebody is watching."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    yield from track(items, "teacher", total, console=console, disable=not sys.stderr.isatty(), transient=True)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pose_oad.geometry import FrameFit
+from pose_oad.origin import Origin
 from pose_oad.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -28,27 +28,6 @@ if TYPE_CHECKING:
 
 class GroundTruthAccessError(RuntimeError):
     """Somebody other than evaluation asked for the ground truth of a window."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where some frames come from: by it a label that was made elsewhere, or kept from an earlier run, is found.
-
-    Attributes:
-        clip: name of the clip
-        path: the video file, the folder of images, or the image; None for a camera, which never shows a frame again
-        numbers: number of each frame in it, from 0, int64, shape (frames,)
-        names: file name of each frame where every frame is a file of its own; empty otherwise
-    """
-
-    clip: str
-    path: Path | None
-    numbers: np.ndarray
-    names: tuple[str, ...] = ()
-
-    def take(self, rows: np.ndarray) -> Origin:
-        """Return the origin of some of the frames, by row."""
-        return replace(self, numbers=self.numbers[rows], names=tuple(self.names[row] for row in rows if self.names))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from datamodules.windowing import StreamOptions
 from pose_oad.cli import compose_config
 from pose_oad.data import main as prepare_data
 from pose_oad.errors import UserError
+from pose_oad.origin import Origin
 from pose_oad.skeleton import get_skeleton
 from pose_oad.students import StudentConfig, build_student, load_student
 from pose_oad.students.checkpoint import save_student
@@ -33,7 +34,6 @@ from pose_oad.teachers.coco_results import CocoResultsTeacher
 from pose_oad.teachers.onnx import OnnxTeacher
 from pose_oad.teachers.openpose.caffemodel import read_caffemodel
 from pose_oad.teachers.openpose_json import OpenPoseJsonTeacher
-from pose_oad.window import Origin
 from tests.exports import random_student, write_export
 from tests.media import counting_frames, walking_pose, write_cdf, write_full_sequence, write_video
 from tests.openpose import write_caffemodel

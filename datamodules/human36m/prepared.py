@@ -18,8 +18,7 @@ from datamodules.human36m.hdf5 import reading
 from datamodules.human36m.names import RecordingName, parse_name
 from datamodules.human36m.sampling import wanted_frames
 from datamodules.human36m.tree import with_confidence
-from datamodules.video.clips import Clip
-from datamodules.video.frames import DecodedFrame, FrameSizes
+from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from pose_oad.errors import UserError
 from pose_oad.files import replacing
 

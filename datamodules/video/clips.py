@@ -5,15 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from pose_oad.errors import UserError, check
 from pose_oad.skeleton import Skeleton
 
-if TYPE_CHECKING:
-    from datamodules.video.frames import DecodedFrame, FrameSizes
+
+@dataclass(frozen=True)
+class FrameSizes:
+    """At which sizes frames are wanted, (width, height) in px.
+
+    Attributes:
+        student: size of the picture inside the student's input
+        teacher: size at which the teacher wants it; None if it reads no pixels
+    """
+
+    student: tuple[int, int]
+    teacher: tuple[int, int] | None = None
+
+
+class DecodedFrame(NamedTuple):
+    """One frame.
+
+    Attributes:
+        number: source frame number
+        student: RGB uint8, shape (height, width, 3)
+        teacher: likewise, at the teacher's size; None if it reads no pixels or does not want this frame
+        dropped: frames before it that nobody was ready for, as of a camera
+    """
+
+    number: int
+    student: np.ndarray
+    teacher: np.ndarray | None
+    dropped: int = 0
 
 
 class PreparedFrames(Protocol):

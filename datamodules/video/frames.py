@@ -7,16 +7,14 @@ import itertools
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import h5py
 import numpy as np
 from filelock import FileLock
 
-from datamodules.video.clips import Clip
+from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from datamodules.video.reading import read_frames
 from pose_oad.errors import UserError, check
 from pose_oad.files import replacing
@@ -26,35 +24,6 @@ log = logging.getLogger(__name__)
 #: Raised whenever the same clip would give other pixels.
 _VERSION = 2
 _BLOCK = 128  # frames read from a cache file at once
-
-
-@dataclass(frozen=True)
-class FrameSizes:
-    """At which sizes frames are wanted, (width, height) in px.
-
-    Attributes:
-        student: size of the picture inside the student's input
-        teacher: size at which the teacher wants it; None if it reads no pixels
-    """
-
-    student: tuple[int, int]
-    teacher: tuple[int, int] | None = None
-
-
-class DecodedFrame(NamedTuple):
-    """One frame.
-
-    Attributes:
-        number: source frame number
-        student: RGB uint8, shape (height, width, 3)
-        teacher: likewise, at the teacher's size; None if it reads no pixels or does not want this frame
-        dropped: frames before it that nobody was ready for, as of a camera
-    """
-
-    number: int
-    student: np.ndarray
-    teacher: np.ndarray | None
-    dropped: int = 0
 
 
 def decode_frames(

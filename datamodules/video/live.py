@@ -12,10 +12,10 @@ from pathlib import Path
 import av
 
 from datamodules.video.buffer import LatestBuffer
-from datamodules.video.clips import Clip
+from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from datamodules.video.connections import connect, decode_live, open_live
 from datamodules.video.decoding import TIMEOUT, Decoded, reason
-from datamodules.video.frames import DecodedFrame, FrameSizes, resize_frame
+from datamodules.video.frames import resize_frame
 from datamodules.video.reading import Ticks
 from pose_oad.errors import UserError, check
 from pose_oad.skeleton import Skeleton

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from pose_oad.geometry import Fit, FrameFit
 from pose_oad.maps import decode_people, decode_single
+from pose_oad.origin import Origin
 from pose_oad.predictors import Predictor
 from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.teachers.base import Teacher, TeacherRequest
-from pose_oad.window import Origin
 
 Counting = Literal["single", "many"]
 

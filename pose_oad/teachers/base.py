@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
+from pose_oad.origin import Origin
 from pose_oad.skeleton import Skeleton
-from pose_oad.window import Origin
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from pose_oad.errors import UserError, check
+from pose_oad.origin import Origin
 from pose_oad.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels
-from pose_oad.window import Origin
 
 #: What becomes of a frame without labels: the run stops; it teaches nothing; it is background.
 MISSING = ("refuse", "skip", "nobody")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pose_oad.errors import UserError, check, nearest
-from pose_oad.window import Origin
+from pose_oad.origin import Origin
 
 _SUFFIX = "_keypoints.json"
 _NUMBERED = re.compile(r"(?:(.*)_)?(\d+)", re.DOTALL)

@@ -12,8 +12,8 @@ import pytest
 from datamodules.human36m import Human36mSource
 from datamodules.stream import WindowLoader
 from datamodules.video import frames
-from datamodules.video.clips import Clip
-from datamodules.video.frames import DecodedFrame, FrameCache, FrameSizes, decode_frames
+from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
+from datamodules.video.frames import FrameCache, decode_frames
 from datamodules.video.reading import read_frames
 from datamodules.windowing import StreamOptions
 from pose_oad.errors import UserError

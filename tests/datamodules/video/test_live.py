@@ -18,9 +18,8 @@ import pytest
 
 import datamodules.video.live
 from datamodules.stream import WindowLoader
-from datamodules.video.clips import Clip, is_live
+from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, is_live
 from datamodules.video.decoding import Decoded
-from datamodules.video.frames import DecodedFrame, FrameSizes
 from datamodules.video.live import LiveFeed, LiveSource, Patience
 from datamodules.windowing import StreamOptions
 from pose_oad.errors import UserError

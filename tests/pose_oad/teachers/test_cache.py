@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from pose_oad.errors import UserError
+from pose_oad.origin import Origin
 from pose_oad.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.cache import CachedTeacher
 from pose_oad.teachers.identity import content_hash, settings_key
-from pose_oad.window import Origin
 
 
 class Counting:
