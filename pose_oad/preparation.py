@@ -137,17 +137,20 @@ def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
     from datamodules.coco import CocoDataModule
     from datamodules.coco.augmentation import AugmentationConfig
 
-    student, root = run.module.student, Path(cfg.retention.root)
-    check(root.is_dir(), "retention.root", root, "the folder of a COCO tree, or null")
+    student, options = run.module.student, cfg.retention
+    check(Path(options.root).is_dir(), "retention.root", options.root, "the folder of a COCO tree, or null")
     data = CocoDataModule(
-        root,
+        Path(options.root),
         student.skeleton,
         student.input_size,
         student.map_size,
         augmentation=AugmentationConfig(),
-        val=cfg.retention.split,
+        val=options.split,
         batch_size=cfg.metric.batch_size,
         fit=student.config.fit,
+        image_folder=options.get("image_folder"),
+        category=options.get("category"),
+        missing_images=options.get("missing_images", "refuse"),
     )
     data.setup("validate")
     return data

@@ -91,6 +91,7 @@ def main(cfg: DictConfig) -> Comparison:
     client = open_store(cfg.tracking.uri)
     logged = _load(client, cfg)
     again = completed(logged.cfg)
+    check(not _live(again), "run", cfg.run, "a run over videos: what a camera has shown is gone")
     again.tracking, again.output.folder = cfg.tracking, cfg.output.folder
     tags = {"pose_oad.kind": "replay", "pose_oad.replay_of": logged.run_id}
     record = play(again, tags, [WindowProgress()])
@@ -117,6 +118,12 @@ def completed(logged: DictConfig) -> DictConfig:
         old = isinstance(node, DictConfig) and isinstance(cfg.get(key), DictConfig) and "_target_" not in node
         cfg[key] = OmegaConf.merge(cfg[key], node) if old else node
     return cfg
+
+
+def _live(cfg: DictConfig) -> bool:
+    from hydra.utils import get_class
+
+    return getattr(get_class(cfg.stream._target_), "plays_once", False)
 
 
 def compare(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Comparison:

@@ -169,10 +169,14 @@ class LiveSource:
         options: further options of FFmpeg, by name
         metric_width: width of the image, px, to which distances are scaled; None: the original frame
 
+    Attributes:
+        plays_once: that a run over it cannot be done again
+
     Raises:
         UserError: if it does not answer or sends no frame, or a value is refused.
     """
 
+    plays_once = True
     skeleton: Skeleton | None = None
     together = 1
 

@@ -124,4 +124,13 @@ def _filled(config: StudentConfig, weights: Mapping[str, Any], path: Path) -> Po
 
 
 def _phrase(config: StudentConfig, keys: list[str]) -> str:
-    return ", ".join(f"{key}={getattr(config, key)}" for key in keys)
+    values = {key: getattr(config, key) for key in keys} | ({"skeleton": _named(config)} if "skeleton" in keys else {})
+    return ", ".join(f"{key}={value}" for key, value in values.items())
+
+
+def _named(config: StudentConfig) -> str:
+    """Name a joint set, one that is described in full too."""
+    skeleton = config.skeleton
+    return (
+        skeleton if isinstance(skeleton, str) else f"{skeleton['name']} ({len(skeleton['joints'])} joints of its own)"
+    )

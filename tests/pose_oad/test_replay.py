@@ -107,6 +107,18 @@ def test_a_run_without_a_ledger_is_refused(run_id: str, tmp_path: Path) -> None:
     assert OmegaConf.load(f"runs/online/{run_id}/config.yaml").threads >= 1
 
 
+@pytest.mark.slow
+def test_a_run_over_a_camera_is_refused(run_id: str, tmp_path: Path) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    config = Path(client.download_artifacts(run_id, "config.yaml", str(tmp_path)))
+    logged = OmegaConf.load(config)
+    logged.stream = compose_config("online", ["stream=live", "stream.path=0"]).stream
+    OmegaConf.save(logged, config)
+    client.log_artifact(run_id, str(config))
+    with pytest.raises(UserError, match="expected a run over videos: what a camera has shown is gone"):
+        replayed(tmp_path, run_id)
+
+
 def test_bad_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file; expected a tracking store"):
         replayed(tmp_path, "abc")
