@@ -21,6 +21,7 @@ from pose_oad.prediction import predict_keypoints
 from pose_oad.preparation import prepare
 from pose_oad.skeleton import get_skeleton, map_keypoints
 from pose_oad.students import load_student
+from pose_oad.teachers.student import CheckpointTeacher
 from pose_oad.window import reveal
 from tests.media import counting_frames, write_video
 from tests.trt_pose import write_reference
@@ -93,6 +94,30 @@ def test_the_same_seeds_give_the_same_run_and_others_do_not(run: Run) -> None:
     assert errors(rows[0]) == errors(rows[1])
     assert [r["selected_frames"] for r in rows[0]] == [r["selected_frames"] for r in rows[1]]
     assert [r["selected_frames"] for r in rows[0]] != [r["selected_frames"] for r in rows[2]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("labels", ["keypoints", "maps"])
+def test_with_a_label_cache_the_second_run_asks_nobody(
+    run: Run, student_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, labels: str
+) -> None:
+    options = [
+        "strategy=error", "teacher=checkpoint", f"teacher.path={student_checkpoint}", f"training.labels={labels}",
+        "label_cache=labels", "metric.teacher_every=null",
+    ]  # fmt: skip
+    first = run(*options)
+    before = errors(ledger())
+    assert (first["teacher_calls"], first["labels_from_cache"]) == (108, 0)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the teacher was asked")
+
+    monkeypatch.setattr(CheckpointTeacher, "label", refuse)
+    again = run(*options)
+    assert (again["teacher_calls"], again["labels_from_cache"]) == (108, 108)
+    assert errors(ledger()) == before
+    with pytest.raises(AssertionError, match="the teacher was asked"):  # about the frames that nobody has labelled
+        run(*options, "stream.end=0.9")
 
 
 @pytest.mark.slow
