@@ -69,17 +69,26 @@ def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any
     Raises:
         UserError: if the class does not exist, does not take one of the keys, or refuses a value.
     """
-    values = {key: value for key, value in plain(node).items() if key not in without}
-    target = values.pop("_target_", None)
-    try:
-        factory = get_object(str(target))
-    except Exception as error:  # whatever importing it raised, the name in the config is what led there
-        raise UserError(f"_target_={target}: cannot be imported ({error})") from error
+    factory = factory_of(node)
+    values = {key: value for key, value in plain(node).items() if key not in (*without, "_target_")}
     try:
         inspect.signature(factory).bind(**values, **extra)
     except TypeError as error:
-        raise UserError(f"{target}: {error}") from None
+        raise UserError(f"{node.get('_target_')}: {error}") from None
     return factory(**values, **extra)
+
+
+def factory_of(node: DictConfig) -> Any:
+    """Return the class or function that a config node names by ``_target_``.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    target = node.get("_target_")
+    try:
+        return get_object(str(target))
+    except Exception as error:  # whatever importing it raised, the name in the config is what led there
+        raise UserError(f"_target_={target}: cannot be imported ({error})") from error
 
 
 def plain(node: DictConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from pose_oad.cli import build, plain
+from pose_oad.cli import build, factory_of, plain
 from pose_oad.errors import UserError, check
 
 if TYPE_CHECKING:
@@ -178,6 +178,18 @@ def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, t
     )
 
 
+def plays_once(stream: DictConfig) -> bool:
+    """Say whether a stream's frames are gone when they have been played, as a camera's.
+
+    Args:
+        stream: the config node
+
+    Raises:
+        UserError: if there is no source of that name.
+    """
+    return bool(getattr(factory_of(stream), "plays_once", False))
+
+
 def make_teacher(
     node: DictConfig, truth_skeleton: Any, label_cache: str | None = None, keep_maps: bool = False
 ) -> Teacher:
@@ -194,8 +206,6 @@ def make_teacher(
     Raises:
         UserError: if it refuses a value, or needs a ground truth that the stream has not.
     """
-    from hydra.utils import get_class
-
     from pose_oad.teachers.cache import CachedTeacher
     from pose_oad.teachers.identity import settings_key
 
@@ -208,7 +218,7 @@ def make_teacher(
             for name, member in (node.members or {}).items()
         }
         return build(node, without=["every", "members"], members=members)
-    simulated = getattr(get_class(node._target_), "uses_truth", False)
+    simulated = getattr(factory_of(node), "uses_truth", False)
     teacher: Teacher = build(node, without=["every"], **({"skeleton": truth_skeleton} if simulated else {}))
     if label_cache is None or teacher.image_size(_ANY_SIZE) is None:
         return teacher

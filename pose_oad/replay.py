@@ -85,13 +85,14 @@ def main(cfg: DictConfig) -> Comparison:
     from callbacks.ledger import read_ledger
     from callbacks.progress import WindowProgress
     from pose_oad.online import play
+    from pose_oad.preparation import plays_once
     from pose_oad.tracking import open_store
 
     check(bool(cfg.run), "run", cfg.run, "the id of a run, or its folder")
     client = open_store(cfg.tracking.uri)
     logged = _load(client, cfg)
     again = completed(logged.cfg)
-    check(not _live(again), "run", cfg.run, "a run over videos: what a camera has shown is gone")
+    check(not plays_once(again.stream), "run", cfg.run, "a run over videos: what a camera has shown is gone")
     again.tracking, again.output.folder = cfg.tracking, cfg.output.folder
     tags = {"pose_oad.kind": "replay", "pose_oad.replay_of": logged.run_id}
     record = play(again, tags, [WindowProgress()])
@@ -118,12 +119,6 @@ def completed(logged: DictConfig) -> DictConfig:
         old = isinstance(node, DictConfig) and isinstance(cfg.get(key), DictConfig) and "_target_" not in node
         cfg[key] = OmegaConf.merge(cfg[key], node) if old else node
     return cfg
-
-
-def _live(cfg: DictConfig) -> bool:
-    from hydra.utils import get_class
-
-    return getattr(get_class(cfg.stream._target_), "plays_once", False)
 
 
 def compare(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Comparison:

@@ -178,10 +178,13 @@ def check_slots(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -
         listed: the trials
 
     Raises:
-        UserError: for an override that is refused.
+        UserError: for an override that is refused, or a stream that cannot be played for every trial.
     """
+    from pose_oad.preparation import plays_once
+
     for point in {slot.overrides for slot in listed}:
-        compose_config("online", [*settings, *point])
+        stream = compose_config("online", [*settings, *point]).stream
+        check(not plays_once(stream), "study.set.stream", "live", "videos: every trial sees the same frames")
     for key, entry in study.space.items():
         compose_config("online", [*settings, override(key, entry.get("low", (entry.get("choices") or [None])[0]))])
 

@@ -54,9 +54,12 @@ class CachedTeacher:
         if origin is None or origin.path is None or not origin.path.exists():
             return self._teacher.label(request)
         store = self._store(origin, origin.path, request.frame_size)
-        known = [store.get(number, self._keep_maps) for number in origin.numbers.tolist()]
+        numbers = origin.numbers.tolist()
+        known = [store.get(number, self._keep_maps) for number in numbers]
         missing = np.array([row for row, frame in enumerate(known) if frame is None], dtype=np.int64)
-        counts = {"labels_from_cache": len(known) - len(missing)}
+        # Those that this run has made, for evaluation perhaps, have cost it a call.
+        kept = sum(frame is not None and number in store.kept for number, frame in zip(numbers, known, strict=True))
+        counts = {"labels_from_cache": kept}
         unusable = torch.zeros(len(known), dtype=torch.bool)
         if len(missing):
             labels = self._teacher.label(_some(request, missing))

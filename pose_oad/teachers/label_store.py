@@ -44,6 +44,9 @@ class LabelStore:
     Args:
         folder: the folder; made when first written to
         joints: joints of a person
+
+    Attributes:
+        kept: numbers of the frames whose labels were there before
     """
 
     def __init__(self, folder: Path, joints: int) -> None:
@@ -53,6 +56,7 @@ class LabelStore:
         self._without_maps: set[int] = set()  # frames whose teacher has none
         for path in sorted(folder.glob("*.h5")):
             self._index(path)
+        self.kept = frozenset(self._keypoints)
 
     def get(self, number: int, with_maps: bool) -> FrameLabels | None:
         """Return the labels of a frame.

@@ -131,3 +131,11 @@ def test_a_wrong_range_is_refused(entry: dict[str, object]) -> None:
 def test_every_study_says_what_it_asks() -> None:
     for name in ALL:
         assert Path(CONF / "study" / f"{name}.yaml").read_text().startswith("# ")
+
+
+def test_a_stream_that_plays_once_is_no_study() -> None:
+    study = make()
+    with pytest.raises(UserError, match=r"study\.set\.stream=live: expected videos: every trial sees the same frames"):
+        check_slots(study, ["stream=live", "stream.path=0"], slots(study))
+    with pytest.raises(UserError, match=r"_target_=datamodules\.video\.Nothing: cannot be imported"):
+        check_slots(study, ["stream._target_=datamodules.video.Nothing"], slots(study))

@@ -67,6 +67,14 @@ def test_a_frame_is_asked_about_once_and_keeps_its_labels(tmp_path: Path, video:
     assert again.confidence_maps is None
 
 
+def test_what_this_run_has_asked_before_is_not_from_the_cache(tmp_path: Path, video: Path) -> None:
+    teacher = Counting()
+    cached = CachedTeacher(teacher, tmp_path / "cache", "{}")
+    ask(cached, video, [1])
+    assert ask(cached, video, [1, 2]).counts == {"labels_from_cache": 0}
+    assert teacher.asked == [1, 2]
+
+
 def test_a_second_run_makes_no_call(tmp_path: Path, video: Path) -> None:
     for keep_maps in (True, False):
         folder = tmp_path / str(keep_maps)
