@@ -16,7 +16,7 @@ class Origin:
         clip: name of the clip
         path: the video file, the folder of images, or the image; None for a camera, which never shows a frame again
         numbers: number of each frame in it, from 0, int64, shape (frames,)
-        names: file name of each frame where every frame is a file of its own; empty otherwise
+        names: file name of each frame, below the path, where every frame is a file of its own; empty otherwise
     """
 
     clip: str

@@ -220,6 +220,8 @@ def make_teacher(
         return build(node, without=["every", "members"], members=members)
     simulated = getattr(factory_of(node), "uses_truth", False)
     teacher: Teacher = build(node, without=["every"], **({"skeleton": truth_skeleton} if simulated else {}))
+    named = label_cache is None or (isinstance(label_cache, str) and bool(label_cache))
+    check(named, "label_cache", label_cache, "a folder, or null")
     if label_cache is None or teacher.image_size(_ANY_SIZE) is None:
         return teacher
     return CachedTeacher(teacher, Path(label_cache), settings_key(plain(node)), keep_maps)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,8 +124,9 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
     options, tree = cfg.coco, CocoTree(Path(cfg.coco.root), cfg.coco.image_folder)
     check(tree.root.is_dir(), "coco.root", tree.root, "the folder of a COCO tree")
     check(not teacher.uses_truth, "teacher", teacher.name, "a teacher that looks at pictures, with on=coco")
+    folder = tree.images(options.split)
     index = CocoIndex(
-        tree.annotations(options.split), tree.images(options.split), teacher.skeleton, category=options.category,
+        tree.annotations(options.split), folder, teacher.skeleton, category=options.category,
         skip_missing=options.missing_images == "skip",
     )  # fmt: skip
     images = index.images[: options.images]
@@ -136,7 +138,8 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
         pixels = None
         if wanted is not None:
             pixels = frame.to_ndarray(format="rgb24", width=wanted[0], height=wanted[1], interpolation="AREA")[None]
-        origin = Origin(index.annotations.stem, tree.images(options.split), np.array([number]), (image.path.name,))
+        name = os.path.relpath(image.path, folder)
+        origin = Origin(index.annotations.stem, folder, np.array([number]), (name,))
         started = time.perf_counter()
         people = teacher.label(TeacherRequest(np.array([number]), pixels, size, None, origin)).keypoints[0]
         seconds += time.perf_counter() - started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +24,10 @@ _VERSION = 1
 class CachedTeacher:
     """A teacher that is asked only about frames that nobody has asked it about before.
 
-    What counts as the same frame is the content of the video and the frame's number in it, not the file's name; what
-    counts as the same teacher is ``settings``. Frames of a camera are never seen again: their labels are not kept. The
-    budget of a query strategy is spent all the same, whether a label is new or kept.
+    What counts as the same frame is the content of the video and the frame's number in it, not the file's name, and of
+    a folder of images its content and the image's name in it; what counts as the same teacher is ``settings``. Frames
+    of a camera are never seen again: their labels are not kept. The budget of a query strategy is spent all the same,
+    whether a label is new or kept.
 
     Args:
         teacher: who labels
@@ -54,7 +56,8 @@ class CachedTeacher:
         if origin is None or origin.path is None or not origin.path.exists():
             return self._teacher.label(request)
         store = self._store(origin, origin.path, request.frame_size)
-        numbers = origin.numbers.tolist()
+        kept_by = _numbers(origin)
+        numbers = kept_by.tolist()
         known = [store.get(number, self._keep_maps) for number in numbers]
         missing = np.array([row for row, frame in enumerate(known) if frame is None], dtype=np.int64)
         # Those that this run has made, for evaluation perhaps, have cost it a call.
@@ -68,7 +71,7 @@ class CachedTeacher:
             if labels.unusable is not None:  # what could not be labelled may be another time
                 unusable[missing] = labels.unusable
             usable = ~unusable[missing].numpy()
-            store.add(origin.numbers[missing[usable]], _rows(labels, usable), self._keep_maps, self._settings)
+            store.add(kept_by[missing[usable]], _rows(labels, usable), self._keep_maps, self._settings)
             for row, frame in zip(missing.tolist(), frames, strict=True):
                 known[row] = frame
         joined = _together([frame for frame in known if frame is not None], len(self.skeleton))
@@ -83,6 +86,17 @@ class CachedTeacher:
             folder = folders[0] if folders else self._folder / f"{origin.clip.replace('/', ' ')}-{digest}"
             self._stores[path, frame_size] = LabelStore(folder, len(self.skeleton))
         return self._stores[path, frame_size]
+
+
+def _numbers(origin: Origin) -> np.ndarray:
+    """Return the numbers under which labels are kept, int64, shape (frames,).
+
+    Those of images are made of their names: which number an image has depends on who lists the folder.
+    """
+    if not origin.names:
+        return origin.numbers
+    digests = [hashlib.sha256(os.fsencode(name)).digest() for name in origin.names]
+    return np.array([int.from_bytes(digest[:8], signed=True) for digest in digests], dtype=np.int64)
 
 
 def _some(request: TeacherRequest, rows: np.ndarray) -> TeacherRequest:

@@ -117,10 +117,11 @@ class CocoResultsTeacher:
             f"a file that gives the images of {origin.clip} their ids (COCO annotations, or predict's .images.json)",
         )  # fmt: skip
         ids = self._ids or {}
-        for name in origin.names:
+        names = [Path(name).name for name in origin.names]
+        for name in names:
             if name not in ids:
                 raise UserError(f"teacher.annotations: no id for the image {name}{nearest(name, ids)}")
-        return [ids[name] for name in origin.names]
+        return [ids[name] for name in names]
 
     def _load(self, file: Path) -> dict[int, np.ndarray]:
         """Read a file once: people by image id, best first, shape (people, joints, 3), px."""

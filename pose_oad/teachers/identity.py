@@ -16,17 +16,18 @@ _SPEED = ("every", "batch_size", "threads", "device")
 
 
 def content_hash(path: Path) -> str:
-    """Return the SHA-256 of a video's content, whatever its name; of a folder, of its files and their names.
+    """Return the SHA-256 of a video's content, whatever its name; of a folder, of the files below it and their names.
 
     Args:
-        path: a file, or a folder of images
+        path: a file, or a folder
 
     Raises:
         UserError: if it cannot be read.
     """
     try:
         if path.is_dir():
-            parts = [(file.name, _file_hash(file)) for file in sorted(path.iterdir()) if file.is_file()]
+            files = sorted(file for file in path.rglob("*") if file.is_file())
+            parts = [(file.relative_to(path).as_posix(), _file_hash(file)) for file in files]
             return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         return _file_hash(path)
     except OSError as error:

@@ -19,6 +19,8 @@ from pose_oad.teachers.base import Labels
 log = logging.getLogger(__name__)
 
 _FORMAT = 1
+# What h5py and NumPy stumble over in a damaged file: a flipped bit makes another type or a group of a data set.
+_DAMAGE = (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,13 @@ class LabelStore:
         try:
             with h5py.File(path, "r") as file:
                 maps, fields = (torch.from_numpy(file[name][row]) for name in ("confidence_maps", "fields"))
-        except (OSError, KeyError) as error:
+        except _DAMAGE as error:
             log.warning("%s: %s; its frames are labelled again", path, _reason(error))
             return None
         return FrameLabels(keypoints, (maps, fields))
 
     def add(self, numbers: np.ndarray, labels: Labels, with_maps: bool, about: str) -> None:
-        """Write the labels of some frames to a file of their own.
+        """Write the labels of some frames to a file of their own; of no frames, none.
 
         Args:
             numbers: their numbers in the video
@@ -94,20 +96,24 @@ class LabelStore:
         Raises:
             UserError: if it cannot be written.
         """
+        if not len(numbers):
+            return
         people = [frame[(frame[..., 2] > 0).any(-1)] for frame in labels.keypoints]
         path = self.folder / f"{uuid.uuid4().hex}.h5"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as partial, h5py.File(partial, "w") as file:
+            # Checksums over structure (libver) and numbers (fletcher32): HDF5 can crash on damage that it does not see.
+            with replacing(path) as partial, h5py.File(partial, "w", libver="latest") as file:
                 file.attrs["format"], file.attrs["teacher"] = _FORMAT, about
-                file["numbers"] = numbers
-                file["people"] = np.array([len(frame) for frame in people])
-                file["keypoints"] = torch.cat(people).numpy() if people else np.zeros((0, self._joints, 3), np.float32)
+                file.create_dataset("numbers", data=numbers, fletcher32=True)
+                file.create_dataset("people", data=np.array([len(frame) for frame in people]), fletcher32=True)
+                file.create_dataset("keypoints", data=torch.cat(people).numpy(), fletcher32=True)
                 maps, fields = labels.confidence_maps, labels.part_affinity_fields
                 file.attrs["has_maps"] = maps is not None and fields is not None
                 if with_maps and maps is not None and fields is not None:
-                    file.create_dataset("confidence_maps", data=maps.numpy(), chunks=(1, *maps.shape[1:]))
-                    file.create_dataset("fields", data=fields.numpy(), chunks=(1, *fields.shape[1:]))
+                    for name, planes in (("confidence_maps", maps), ("fields", fields)):
+                        chunks = (1, *planes.shape[1:])
+                        file.create_dataset(name, data=planes.numpy(), chunks=chunks, fletcher32=True)
         except OSError as error:
             raise UserError(f"label_cache={self.folder}: cannot be written ({_reason(error)})") from error
         self._index(path)
@@ -122,15 +128,16 @@ class LabelStore:
                 has_maps, with_maps = bool(file.attrs["has_maps"]), "confidence_maps" in file
             if keypoints.shape != (people.sum(), self._joints, 3) or len(people) != len(numbers):
                 raise ValueError(f"keypoints {keypoints.shape}")
-        except (OSError, KeyError, ValueError, RuntimeError) as error:  # whatever HDF5 stumbles over
+            frames = torch.from_numpy(keypoints).float().split(people.tolist())
+            rows = {int(number): row for row, number in enumerate(numbers.tolist())}
+        except _DAMAGE as error:
             log.warning("%s: damaged (%s); its frames are labelled again", path, _reason(error))
             return
-        frames = torch.from_numpy(keypoints).split(people.tolist())
-        self._keypoints.update(zip(numbers.tolist(), frames, strict=True))
+        self._keypoints.update({number: frames[row] for number, row in rows.items()})
         if not has_maps:
-            self._without_maps.update(numbers.tolist())
+            self._without_maps.update(rows)
         if with_maps:
-            self._maps.update({number: (path, row) for row, number in enumerate(numbers.tolist())})
+            self._maps.update({number: (path, row) for number, row in rows.items()})
 
 
 def _reason(error: Exception) -> str:

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
+from pose_oad.skeleton import get_skeleton
 from pose_oad.teacher_eval import main
+from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.student import CheckpointTeacher
 from tests.media import write_sequence
 
 
@@ -87,6 +91,45 @@ def test_a_student_is_measured_on_photographs(real_data: Path, student_checkpoin
     figures = measure(*PHOTOGRAPHS, f"coco.root={real_data / 'coco'}", "coco.images=3", *checkpoint)
     assert figures["frames"] == 3
     assert 0 <= figures["AP"] <= 1
+
+
+def test_kept_labels_are_those_of_the_image_in_whatever_list_it_stands(
+    tmp_path: Path, student_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_coco(tmp_path)
+    asked: list[np.ndarray] = []
+    look = CheckpointTeacher.label
+
+    def label(self: CheckpointTeacher, request: TeacherRequest) -> Labels:
+        asked.append(np.asarray(request.images))
+        return look(self, request)
+
+    monkeypatch.setattr(CheckpointTeacher, "label", label)
+    options = ["on=coco", f"coco.root={root}", "coco.image_folder=images", f"label_cache={tmp_path / 'labels'}",
+               "teacher=checkpoint", f"teacher.path={student_checkpoint}"]  # fmt: skip
+    for split in ("one", "two", "both"):
+        measure(*options, f"coco.split={split}.json")
+    # The first image of the second list is not the first image of the first, though both are number 0.
+    assert [images.mean().round() for images in asked] == [10, 200]
+
+
+def write_coco(root: Path) -> Path:
+    """Write two grey images of one size, a list of each, and one of both."""
+    (root / "images" / "more").mkdir(parents=True)
+    images, people = [], []
+    for number, (name, grey) in enumerate({"more/a.png": 10, "a.png": 200}.items(), 1):
+        Image.new("RGB", (64, 48), (grey,) * 3).save(root / "images" / name)
+        images.append({"id": number, "file_name": name, "width": 64, "height": 48})
+        people.append({
+            "id": number, "image_id": number, "category_id": 1, "iscrowd": 0, "area": 400, "bbox": [10, 10, 20, 20],
+            "keypoints": [20, 20, 2] * 17, "num_keypoints": 17,
+        })  # fmt: skip
+    joints = get_skeleton("coco-17").joints
+    categories = [{"id": 1, "name": "person", "keypoints": list(joints), "skeleton": []}]
+    for name, part in {"one": slice(0, 1), "two": slice(1, 2), "both": slice(0, 2)}.items():
+        content = {"images": images[part], "annotations": people[part], "categories": categories}
+        (root / f"{name}.json").write_text(json.dumps(content))
+    return root
 
 
 @pytest.mark.slow

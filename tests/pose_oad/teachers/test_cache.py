@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from pose_oad.errors import UserError
 from pose_oad.origin import Origin
+from pose_oad.preparation import make_teacher
 from pose_oad.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.cache import CachedTeacher
@@ -133,6 +137,83 @@ def test_what_a_crash_leaves_behind_is_usable(tmp_path: Path, video: Path) -> No
     labels = ask(CachedTeacher(teacher, folder, "{}"), video, [1, 2])
     assert teacher.asked == [2]
     assert labels.keypoints[:, 0, 0, 0].tolist() == [1, 2]
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path, video: Path) -> None:
+    folder = tmp_path / "cache"
+    first = ask(CachedTeacher(Counting(), folder, "{}", keep_maps=True), video, [1, 2])
+    file, rng = next(folder.rglob("*.h5")), np.random.default_rng(0)
+    content = file.read_bytes()
+    for _ in range(60):
+        damaged = bytearray(content)
+        damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
+        file.write_bytes(damaged)
+        again = ask(CachedTeacher(Counting(), folder, "{}", keep_maps=True), video, [1, 2])
+        for other in set(folder.rglob("*.h5")) - {file}:
+            other.unlink()
+        assert torch.equal(again.keypoints, first.keypoints)
+        assert again.confidence_maps is not None
+        assert first.confidence_maps is not None
+        assert torch.equal(again.confidence_maps, first.confidence_maps)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"people": [4, -2]}, {"people": None}, {"confidence_maps": np.zeros((1, 12, 4, 6), np.float32)}]
+)
+def test_a_file_that_does_not_hold_what_it_should_is_passed_over(
+    tmp_path: Path, video: Path, changed: dict[str, Any]
+) -> None:
+    ask(CachedTeacher(Counting(), tmp_path / "cache", "{}", keep_maps=True), video, [1, 4])
+    with h5py.File(next((tmp_path / "cache").rglob("*.h5")), "r+") as file:
+        for name, value in changed.items():
+            del file[name]
+            if value is None:
+                file.create_group(name)
+            else:
+                file[name] = value
+    teacher = Counting()
+    labels = ask(CachedTeacher(teacher, tmp_path / "cache", "{}", keep_maps=True), video, [4])
+    assert teacher.asked == [4]
+    assert labels.keypoints[0, 0, 0].tolist() == [4, 4, 0.5]
+
+
+def test_an_image_is_found_by_its_name_whoever_lists_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "images" / "more").mkdir(parents=True)
+    for name in ("a.png", "b.png", "more/a.png"):
+        (tmp_path / "images" / name).write_bytes(name.encode())
+
+    def ask_for(names: tuple[str, ...]) -> list[int]:
+        teacher = Counting()
+        origin = Origin("images", tmp_path / "images", np.arange(len(names)), names)
+        request = TeacherRequest(np.arange(len(names)), np.zeros((len(names), 4, 6, 3), np.uint8), (6, 4), None, origin)
+        CachedTeacher(teacher, tmp_path / "cache", "{}").label(request)
+        return teacher.asked
+
+    assert ask_for(("a.png",)) == [0]
+    assert ask_for(("b.png", "a.png", "more/a.png")) == [0, 2]
+    assert ask_for(("more/a.png", "b.png", "a.png")) == []
+    (tmp_path / "images" / "more" / "a.png").write_bytes(b"another")
+    assert ask_for(("more/a.png",)) == [0]
+
+
+def test_where_no_frame_could_be_labelled_nothing_is_kept(tmp_path: Path, video: Path) -> None:
+    class Blind(Counting):
+        def label(self, request: TeacherRequest) -> Labels:
+            return replace(super().label(request), unusable=torch.ones(len(request.ids), dtype=torch.bool))
+
+    labels = ask(CachedTeacher(Blind(), tmp_path / "cache", "{}", keep_maps=True), video, [1, 2])
+    assert labels.unusable is not None
+    assert labels.unusable.all()
+    teacher = Counting()
+    ask(CachedTeacher(teacher, tmp_path / "cache", "{}", keep_maps=True), video, [1, 2])
+    assert teacher.asked == [1, 2]
+
+
+@pytest.mark.parametrize("folder", [5, ""])
+def test_a_cache_that_is_no_folder_is_refused(folder: Any) -> None:
+    node = OmegaConf.create({"_target_": "tests.pose_oad.teachers.test_cache.Counting"})
+    with pytest.raises(UserError, match=f"label_cache={folder}: expected a folder"):
+        make_teacher(node, None, folder)
 
 
 def test_a_maps_file_that_vanished_is_a_miss(tmp_path: Path, video: Path) -> None:
