@@ -38,7 +38,7 @@ class DescribedNetwork:
         self._what, self._seen = f"teacher.path={path}", seen
         self._session = open_session(path, threads, self._what)
         inputs, outputs = self._session.get_inputs(), [node.name for node in self._session.get_outputs()]
-        shape = inputs[0].shape
+        shape = inputs[0].shape if inputs else []  # a network of constants alone has none
         fits = len(inputs) == 1 and inputs[0].type in _TYPES and len(shape) == 4
         check(fits, "teacher.path", path, f"one image as input; it has {describe(self._session)}")
         self._input, self._type = inputs[0].name, _TYPES[inputs[0].type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from pose_oad.cli import build
-from pose_oad.errors import check
+from pose_oad.errors import UserError, check
 from pose_oad.geometry import FrameFit
 from pose_oad.joint_names import joint_name
 from pose_oad.skeleton import Skeleton, get_skeleton
@@ -66,17 +66,17 @@ class DescribedTeacher:
         check(bool(path), "teacher.path", path, "an ONNX file, as teacher.path=rtmpose.onnx")
         for key, value in (("height", height), ("batch_size", batch_size)):
             check(isinstance(value, int) and value >= 1, f"teacher.{key}", value, "1 or more")
-        check(padding > 0, "teacher.padding", padding, "a factor above 0")
+        check(_number(padding) and 0 < padding < math.inf, "teacher.padding", padding, "a factor above 0")
         for key, share in (("min_confidence", min_confidence), ("min_score", min_score)):
-            check(0 <= share <= 1, f"teacher.{key}", share, "a confidence in [0, 1]")
+            check(_number(share) and 0 <= share <= 1, f"teacher.{key}", share, "a confidence in [0, 1]")
+        whole = isinstance(threads, int) and threads >= 1
+        check(threads is None or whole, "teacher.threads", threads, "1 or more, or null")
         file = Path(str(path))
         self.name, self.skeleton = f"{file.stem}", _joint_set(joints, file)
         self._seen = read_spec(InputSpec, input or {}, "teacher.input")
         self._said = read_spec(OutputSpec, output or {}, "teacher.output")
         self._network = DescribedNetwork(file, self._seen, self._said, batch_size, threads)
-        self._detector: Teacher | None = (
-            build(OmegaConf.create(dict(detector)), without=["every"]) if detector else None
-        )
+        self._detector = _make_detector(detector) if detector else None
         self._padding, self._height = padding, height
         self._min_confidence, self._min_score = min_confidence, min_score
         blank = np.zeros((1, *self._network.size[::-1], 3), np.uint8)
@@ -100,7 +100,7 @@ class DescribedTeacher:
             raise ValueError("a network as teacher needs images")
         if not len(request.images):
             return Labels(torch.zeros(0, 0, len(self.skeleton), 3))
-        crops = self._crops(request, request.images)
+        crops, seen = self._crops(request, request.images)
         frame_of = [row for row, parts in enumerate(crops) for _ in parts]
         placed = [crop for parts in crops for crop in parts]
         frames: list[list[tuple[float, Tensor]]] = [[] for _ in crops]
@@ -112,18 +112,19 @@ class DescribedTeacher:
             for row, crop, people, scores in zip(frame_of, placed, *self._people(np.stack(cut)), strict=True):
                 found = (scores >= self._min_score) & (people[..., 2] > 0).any(-1)
                 frames[row] += zip(scores[found].tolist(), crop.to_picture(people[found]), strict=True)
-        return Labels(self._together(frames, request))
+        # What the detector could not look at is not a frame without people.
+        return Labels(self._together(frames, request), counts=seen.counts, unusable=seen.unusable)
 
     def _people(self, pictures: np.ndarray) -> tuple[Tensor, Tensor]:
         """Find people in the network's input: keypoints, px of it, and scores."""
         keypoints, scores = read_people(self._network(pictures), self._said, len(self.skeleton), self._network.size)
         return keypoints * (keypoints[..., 2:] >= self._min_confidence), scores
 
-    def _crops(self, request: TeacherRequest, images: np.ndarray) -> list[list[Crop]]:
-        """Say where the network looks, for every frame."""
+    def _crops(self, request: TeacherRequest, images: np.ndarray) -> tuple[list[list[Crop]], Labels]:
+        """Say where the network looks, for every frame, and what the detector said of them (nothing without one)."""
         if self._detector is None:
             left, top = FrameFit.of(request.frame_size, self._network.size, self._seen.fit).content[:2]
-            return [[Crop(1.0, (left, top))] for _ in images]
+            return [[Crop(1.0, (left, top))] for _ in images], Labels(torch.zeros(len(images), 0, 0, 3))
         wanted = self._detector.image_size(request.frame_size)
         resized = [cv2.resize(image, wanted, interpolation=cv2.INTER_AREA) for image in images] if wanted else None
         asked = TeacherRequest(
@@ -133,11 +134,12 @@ class DescribedTeacher:
             request.truth,
             request.origin,
         )
-        scale = images.shape[2] / request.frame_size[0]
-        return [
+        scale, seen = images.shape[2] / request.frame_size[0], self._detector.label(asked)
+        crops = [
             [Crop.around(box * scale, self._network.size, self._padding) for box in boxes_of(people)]
-            for people in self._detector.label(asked).keypoints
+            for people in seen.keypoints
         ]
+        return crops, seen
 
     def _together(self, frames: list[list[tuple[float, Tensor]]], request: TeacherRequest) -> Tensor:
         """Stack the people of every frame, best first, in px of the original frame."""
@@ -150,9 +152,27 @@ class DescribedTeacher:
         return keypoints * scale * (keypoints[..., 2:] > 0)
 
 
+def _make_detector(values: Mapping[str, Any]) -> Teacher:
+    """Build the teacher that finds people; what it refuses is said with the key it stands under."""
+    from pose_oad.preparation import make_teacher  # which makes teachers like this one
+
+    key = "teacher.detector"
+    whole = isinstance(values, Mapping) and "_target_" in values
+    check(whole, key, values, f"a teacher written out, as +teacher@{key}=onnx")
+    try:
+        return make_teacher(OmegaConf.create(dict(values)), None)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _joint_set(joints: str | Sequence[str], file: Path) -> Skeleton:
     if isinstance(joints, str):
         return get_skeleton(joints)
+    check(isinstance(joints, Sequence), "teacher.joints", joints, "a joint set, or a list of joint names")
     names = tuple(joint_name(str(joint)) for joint in joints)
     check(len(set(names)) == len(names) > 0, "teacher.joints", list(joints), "a joint set, or different joint names")
     return Skeleton(f"of {file.stem}", names)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
+from pose_oad.origin import Origin
 from pose_oad.preparation import make_teacher
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.described import DescribedTeacher
@@ -124,6 +126,67 @@ def test_frames_behind_a_detector_are_kept_no_larger_than_asked(tmp_path: Path) 
     assert teacher.image_size((400, 200)) == (200, 100)
     assert teacher.image_size((60, 50)) == (60, 50)
     assert label(teacher, (400, 200)).keypoints.shape == (1, 0, 2, 3)  # nobody found, nothing to look at
+
+
+def write_openpose(folder: Path, names: list[str]) -> dict[str, Any]:
+    """Write files of one person of COCO-18 each, and describe the teacher that reads them."""
+    folder.mkdir(parents=True)
+    person = [number for joint in range(18) for number in (100 + joint, 50 + joint, 0.9)]
+    for name in names:
+        (folder / f"{name}_keypoints.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": person}]}))
+    target = "pose_oad.teachers.openpose_json.OpenPoseJsonTeacher"
+    return {"_target_": target, "every": 1, "folder": str(folder), "missing": "skip"}
+
+
+def test_a_frame_that_the_detector_could_not_label_is_no_frame_without_people(tmp_path: Path) -> None:
+    detector = write_openpose(tmp_path / "json", ["my_0", "my_2"])
+    path = write_constants(tmp_path / "net.onnx", {"out": np.ones((1, 2, 3))}, ["n", 3, 48, 64])
+    teacher = DescribedTeacher(str(path), TWO_JOINTS, None, None, detector)
+    images, origin = np.zeros((3, 200, 400, 3), np.uint8), Origin("my", Path("my.mp4"), np.arange(3))
+    labels = teacher.label(TeacherRequest(np.arange(3), images, (400, 200), None, origin))
+    assert (labels.keypoints[..., 2] > 0).any(-1).tolist() == [[True], [False], [True]]
+    assert labels.unusable is not None
+    assert labels.unusable.tolist() == [False, True, False]
+    assert labels.counts["labels_missing"] == 1
+
+
+def test_an_ensemble_finds_people_too(tmp_path: Path) -> None:
+    members = {name: write_openpose(tmp_path / name, ["my_0"]) for name in ("one", "two")}
+    detector = {"_target_": "pose_oad.teachers.ensemble.EnsembleTeacher", "every": 1, "members": members, "agree": 2}
+    path = write_constants(tmp_path / "net.onnx", {"out": np.ones((1, 2, 3))}, ["n", 3, 48, 64])
+    teacher = DescribedTeacher(str(path), TWO_JOINTS, None, None, detector)
+    images, origin = np.zeros((1, 200, 400, 3), np.uint8), Origin("my", Path("my.mp4"), np.arange(1))
+    assert teacher.label(TeacherRequest(np.arange(1), images, (400, 200), None, origin)).keypoints.shape == (1, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"padding": "wide"}, r"teacher\.padding=wide"),
+        ({"min_confidence": "some"}, r"teacher\.min_confidence=some"),
+        ({"threads": "all"}, r"teacher\.threads=all"),
+        ({"joints": 17}, r"teacher\.joints=17"),
+        ({"detector": "onnx"}, r"teacher\.detector=onnx: expected a teacher written out"),
+        (
+            {"detector": {"_target_": "pose_oad.teachers.onnx.OnnxTeacher", "path": None}},
+            r"teacher\.detector: teacher\.path=None",
+        ),
+    ],
+)
+def test_options_of_another_kind_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    path = write_constants(tmp_path / "net.onnx", {"out": np.ones((1, 17, 3))}, ["n", 3, 48, 64])
+    with pytest.raises(UserError, match=message):
+        DescribedTeacher(str(path), **options)
+
+
+def test_a_network_without_an_input_is_refused(tmp_path: Path) -> None:
+    constant = helper.make_node("Constant", [], ["out"], value=numpy_helper.from_array(np.ones((1, 17, 3), np.float32)))
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 17, 3])
+    graph = helper.make_graph([constant], "constant", [], [out])
+    path = tmp_path / "constant.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    with pytest.raises(UserError, match=r"constant\.onnx: expected one image as input"):
+        DescribedTeacher(str(path))
 
 
 def test_rtmpose(tmp_path: Path) -> None:
