@@ -74,7 +74,8 @@ class OnnxTeacher:
         whole = isinstance(threads, int) and threads >= 1
         check(threads is None or whole, "teacher.threads", threads, "1 or more, or null")
         check(channels in ("bgr", "rgb"), "teacher.channels", channels, "bgr or rgb")
-        check(scale > 0, "teacher.scale", scale, "more than 0")
+        check(isinstance(mean, int | float), "teacher.mean", mean, "a number")
+        check(isinstance(scale, int | float) and scale > 0, "teacher.scale", scale, "more than 0")
         self._exported = ExportedTeacher(Path(str(path)), batch_size, threads) if is_exported(Path(str(path))) else None
         if self._exported is not None:
             self.name, self.skeleton = self._exported.name, self._exported.skeleton

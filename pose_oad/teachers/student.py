@@ -13,6 +13,7 @@ from pose_oad.maps import decode_people
 from pose_oad.skeleton import Skeleton
 from pose_oad.students import load_student
 from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.loading import find_device
 
 
 class CheckpointTeacher:
@@ -24,7 +25,7 @@ class CheckpointTeacher:
         device: torch device it runs on
 
     Raises:
-        UserError: if the checkpoint cannot be loaded.
+        UserError: if the checkpoint cannot be loaded, or there is no such device.
     """
 
     uses_truth = False
@@ -37,7 +38,8 @@ class CheckpointTeacher:
             "a checkpoint of a student, as teacher.path=checkpoints/densenet121/best.ckpt",
         )
         check(isinstance(batch_size, int) and batch_size >= 1, "teacher.batch_size", batch_size, "1 or more")
-        self._network = load_student(str(path)).to(device)
+        where = find_device(device)
+        self._network = load_student(str(path)).to(where)
         self._batch_size = batch_size
         self.skeleton = self._network.skeleton
         self.name = f"checkpoint:{self._network.config.name}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -34,13 +36,13 @@ class TruthTeacher:
     ) -> None:
         if skeleton is None:
             raise UserError("teacher=truth: this stream has no ground truth; choose another teacher, as teacher=onnx")
-        check(
-            isinstance(noise, int | float) and noise >= 0, "teacher.noise", noise, "a fraction of the frame, 0 or more"
-        )
+        spread = isinstance(noise, int | float) and 0 <= noise < math.inf
+        check(spread, "teacher.noise", noise, "a fraction of the frame, 0 or more")
         for key, value in (("misses", misses), ("swaps", swaps)):
             check(
                 isinstance(value, int | float) and 0 <= value <= 1, f"teacher.{key}", value, "a probability in [0, 1]"
             )
+        check(isinstance(seed, int) and abs(seed) < 2**63, "teacher.seed", seed, "a whole number of 64 bits")
         self.skeleton = skeleton
         self.noise, self.misses, self.swaps, self.seed = float(noise), float(misses), float(swaps), seed
         self._pairs = np.array([(a, b) for a, b in enumerate(skeleton.flip) if a < b])

@@ -178,7 +178,16 @@ def test_refuses_what_is_no_network(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("height", 100), ("batch_size", 0), ("threads", 0), ("channels", "gbr"), ("scale", 0.0), ("enlarge", 1.5)],
+    [
+        ("height", 100),
+        ("batch_size", 0),
+        ("threads", 0),
+        ("channels", "gbr"),
+        ("scale", 0.0),
+        ("scale", "x"),
+        ("mean", "x"),
+        ("enlarge", 1.5),
+    ],
 )
 def test_refuses_an_option_out_of_range(option: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"teacher.{option}={value}"):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pose_oad.errors import UserError
 from pose_oad.students.checkpoint import save_student
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.student import CheckpointTeacher
@@ -29,3 +30,10 @@ def test_the_weights_of_trt_pose_are_a_teacher(tmp_path: Path) -> None:
     teacher = CheckpointTeacher(str(write_reference(tmp_path, "resnet18")))
     assert teacher.name == "checkpoint:trt_pose_resnet18"
     assert (teacher.skeleton.name, teacher.image_size((640, 480))) == ("trt-pose-18", (224, 224))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(tmp_path: Path, device: str) -> None:
+    save_student(random_student((64, 96)), tmp_path / "student.ckpt")
+    with pytest.raises(UserError, match=rf"teacher\.device={device}: expected a torch device"):
+        CheckpointTeacher(str(tmp_path / "student.ckpt"), device=device)

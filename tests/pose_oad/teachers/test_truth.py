@@ -71,7 +71,14 @@ def test_a_stream_without_truth_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("options", "key"),
-    [({"noise": -1}, "teacher.noise=-1"), ({"misses": 2}, "teacher.misses=2"), ({"swaps": "x"}, "teacher.swaps=x")],
+    [
+        ({"noise": -1}, "teacher.noise=-1"),
+        ({"misses": 2}, "teacher.misses=2"),
+        ({"swaps": "x"}, "teacher.swaps=x"),
+        ({"noise": float("inf")}, "teacher.noise=inf"),
+        ({"seed": "x"}, "teacher.seed=x"),
+        ({"seed": 2**64}, "teacher.seed=1844"),
+    ],
 )
 def test_unusable_options_are_refused(options: dict, key: str) -> None:
     with pytest.raises(UserError, match=key):
