@@ -78,12 +78,12 @@ def prepare(cfg: DictConfig) -> tuple[Footage, list[PoseReader], int | None]:
 
     _check_values(cfg)
     footage = open_footage(cfg.source, cfg.output.image_rate)
-    truth = _truth(cfg.truth, footage) if cfg.truth else None
+    truth = _truth(str(cfg.truth), footage) if cfg.truth else None
     cfg.threads = take_threads(cfg.threads)
     readers: list[PoseReader] = []
     for path in (cfg.checkpoint, cfg.compare):
         if path:
-            predictor = load_predictor(path, cfg.device, cfg.threads)
+            predictor = load_predictor(str(path), cfg.device, cfg.threads)
             readers.append(StudentReader(predictor, choose_fit(predictor, "fit", cfg.fit), cfg.people))
     if len(readers) == 2 and readers[1].name == readers[0].name:
         readers[1].name += " (compare)"
@@ -126,7 +126,11 @@ def open_footage(source: object, image_rate: float) -> Footage:
     images = list_images(path) if path.is_dir() else [path]
     first = decode_image(images[0])
     return Footage(
-        (first.width, first.height), _ratio(image_rate), len(images), lambda: map(decode_image, images), tuple(images)
+        (first.width, first.height),
+        _ratio(image_rate),
+        len(images),
+        lambda: enumerate(map(decode_image, images)),
+        tuple(images),
     )
 
 
@@ -135,7 +139,7 @@ def _footage(clip: Clip) -> Footage:
     from datamodules.video.reading import read_frames
     from pose_oad.predicting.footage import Footage
 
-    return Footage(clip.frame_size, _ratio(clip.rate), clip.stop, lambda: (frame for _, frame in read_frames(clip)))
+    return Footage(clip.frame_size, _ratio(clip.rate), clip.stop, lambda: read_frames(clip))
 
 
 def _open_remote(source: str) -> Footage:
@@ -151,11 +155,11 @@ def _open_remote(source: str) -> Footage:
         return _footage(video)
     check(video.rate > 0, "source", source, "a video that says how many frames it has per second")
 
-    def read() -> Iterator[VideoFrame]:
+    def read() -> Iterator[tuple[int, VideoFrame]]:
         number = 0
         try:
-            for number, _, frame in video.frames:  # noqa: B007 (read in the message below)
-                yield frame
+            for number, _, frame in video.frames:
+                yield number, frame
         except FFmpegError as error:  # an end like any other: what has been filmed is kept
             _LOG.warning("source=%s: lost after frame %d (%s)", source, number, reason(error))
 
@@ -224,6 +228,7 @@ def _check_values(cfg: DictConfig) -> None:
     check(cfg.limit is None or (_whole(cfg.limit) and cfg.limit >= 1), "limit", cfg.limit, "1 or more, or null")
     rate, width = cfg.output.image_rate, cfg.metric_width
     check(_number(rate) and 0.1 <= rate <= 1000, "output.image_rate", rate, "images/s, 0.1 to 1000")
+    check(isinstance(cfg.overwrite, bool), "overwrite", cfg.overwrite, "true or false")
     check(width is None or (_number(width) and width > 0), "metric_width", width, "a width in px, or null")
 
 
@@ -266,6 +271,7 @@ def _report(summary: dict[str, float], outputs: Outputs) -> None:
     """Print what has been done."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(show_header=False)
     speed = f"{summary['frames']:,} in {summary['seconds']:.1f} s ({summary['frames_per_second']:.0f} frames/s)"
@@ -275,7 +281,7 @@ def _report(summary: dict[str, float], outputs: Outputs) -> None:
             table.add_row(f"mean error, {name.removeprefix('error_px/')}", f"{value:.1f} px")
     for path in (outputs.video, outputs.keypoints):
         if path is not None:
-            table.add_row("written", str(path))
+            table.add_row("written", Text(str(path)))
     Console().print(table)
 
 

@@ -88,7 +88,7 @@ def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = 
     Raises:
         UserError: if the suffix is neither, or the file cannot be loaded.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = Path(str(path)).suffix.lower()
     check(
         suffix in (".ckpt", ".pth", ".onnx"),
         "checkpoint",

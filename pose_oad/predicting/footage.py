@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ class Footage:
         size: width and height of the first frame, px; images of a folder may differ
         rate: frames/s
         frames: how many there are; None where nobody knows
-        read: decodes them, in order
+        read: decodes them, in order, each with its number; those of damaged frames are left out
         images: the files, where every frame is one of its own
         live: whether it goes on until it is interrupted
     """
@@ -31,17 +30,17 @@ class Footage:
     size: tuple[int, int]
     rate: Fraction
     frames: int | None
-    read: Callable[[], Iterator[VideoFrame]]
+    read: Callable[[], Iterator[tuple[int, VideoFrame]]]
     images: tuple[Path, ...] = ()
     live: bool = False
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some frames, as everybody wants them.
+    """Some neighbouring frames, as everybody wants them.
 
     Attributes:
-        first: number of the first frame
+        first: number of the first frame; the others follow it without a gap
         sizes: width and height of each original frame, px
         inputs: for every reader RGB uint8 of each frame, shape (height, width, 3), at the reader's size; empty for a
             reader that reads no pixels
@@ -55,7 +54,7 @@ class Batch:
 
 
 def read_batches(
-    frames: Iterator[VideoFrame],
+    frames: Iterator[tuple[int, VideoFrame]],
     fits: Sequence[Callable[[tuple[int, int]], FrameFit | None]],
     batch_size: int,
     keep_pictures: bool,
@@ -63,21 +62,35 @@ def read_batches(
     """Batch frames.
 
     Args:
-        frames: decoded frames
+        frames: decoded frames with their numbers
         fits: how a frame of some size lies in each reader's input; None for a reader that reads no pixels
-        batch_size: frames in a batch; the last one may be shorter
+        batch_size: frames in a batch; the last one may be shorter, and one in front of a gap in the numbers
         keep_pictures: whether the original frames are kept too
     """
     places = [_Placement(fit) for fit in fits]
-    first = 0
-    while taken := list(islice(frames, batch_size)):
+    for first, taken in _neighbours(frames, batch_size):
         yield Batch(
             first,
             [(frame.width, frame.height) for frame in taken],
             tuple([image for frame in taken if (image := place(frame)) is not None] for place in places),
             taken if keep_pictures else [],
         )
-        first += len(taken)
+
+
+def _neighbours(frames: Iterator[tuple[int, VideoFrame]], most: int) -> Iterator[tuple[int, list[VideoFrame]]]:
+    """Group frames whose numbers follow each other, with the first number."""
+    first, taken = 0, list[VideoFrame]()
+    for number, frame in frames:
+        if taken and number != first + len(taken):
+            yield first, taken
+            taken = []
+        first = first if taken else number
+        taken.append(frame)
+        if len(taken) == most:
+            yield first, taken
+            taken = []
+    if taken:
+        yield first, taken
 
 
 class _Placement:

@@ -79,7 +79,7 @@ class PredictionJob:
             if self._overlay is not None:
                 video, panels = self._overlay
                 captions = [self._caption(place, value) for place, value in enumerate(read.distances[:, row])]
-                video.write(panels.draw(read.batch.pictures[row], found, captions, number))
+                video.write(panels.draw(read.batch.pictures[row], found, captions, number), number)
         measured = np.isfinite(read.distances)
         self._sums += np.where(measured, read.distances, 0).sum(1)
         self._counts += measured.sum(1)

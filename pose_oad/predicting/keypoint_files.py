@@ -182,6 +182,10 @@ class OpenPoseFolder:
     ) -> None:
         self._folder, self._target, self._skeleton, self._wanted = folder, target, skeleton, wanted
         self._stem, self._images = stem, images
+        first_of: dict[str, Path] = {}
+        for image in images:
+            first = first_of.setdefault(image.stem, image)
+            check(first is image, KEY, target, f"a .json, .csv or .parquet: {first.name} and {image.name} share a file")
 
     def write(self, number: int, poses: FramePoses) -> None:
         """Write the file of a frame."""
@@ -226,6 +230,9 @@ class TableFile:
                 ("y", pa.float32()), ("confidence", pa.float32()), ("score", pa.float32()),
             ]
         )  # fmt: skip
+        for place in images:
+            accepted = f"images whose names are UTF-8, unlike {str(place)!a}, or a .json"
+            check(place.name.encode(errors="ignore").decode() == place.name, KEY, target, accepted)
         self._kept: list[tuple[int, FramePoses]] = []
         with writing(KEY, target):
             if kind == "csv":

@@ -33,22 +33,33 @@ class OverlayVideo:
         self._target = target
         with writing("output.video", target):
             # The index goes to the front, so that a browser can begin to play before it has everything.
-            self._container = av.open(str(path), "w", format="mp4", container_options={"movflags": "+faststart"})
+            # In a relative path what stands before a colon would be taken for a protocol.
+            self._container = av.open(
+                str(path.absolute()), "w", format="mp4", container_options={"movflags": "+faststart"}
+            )
             self._stream = self._container.add_stream("libx264", rate=rate, options={**_OPTIONS, "crf": str(crf)})
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.thread_count = 1  # decoder and network have the other cores
         self._stream.codec_context.color_range = 1  # limited, as the canvas draws
-        self._rate, self._number = rate, 0
+        self._rate, self._next = rate, 0
+        self._first: int | None = None
 
-    def write(self, frame: VideoFrame) -> None:
+    def write(self, frame: VideoFrame, number: int | None = None) -> None:
         """Encode the next frame.
+
+        Args:
+            frame: the frame
+            number: its number in the source, where some may be missing: the frame before is seen longer then; None: it
+                follows the one before
 
         Raises:
             UserError: if it cannot be written, as on a full disk.
         """
-        frame.pts, frame.time_base = self._number, 1 / self._rate
-        self._number += 1
+        number = self._next if number is None else number
+        self._first = number if self._first is None else self._first
+        self._next = number + 1
+        frame.pts, frame.time_base = number - self._first, 1 / self._rate
         with writing("output.video", self._target):
             self._container.mux(self._stream.encode(frame))
 

@@ -27,7 +27,7 @@ from pose_oad.skeleton import get_skeleton, map_keypoints
 from pose_oad.students import load_student
 from tests.media import counting_frames, write_video
 from tests.servers import serving_files, serving_live
-from tests.videos import level, lose_second_half, write_counting
+from tests.videos import damage, level, lose_second_half, write_counting
 
 Run = Callable[..., dict[str, float]]
 
@@ -120,6 +120,19 @@ def test_a_folder_of_images_of_any_size(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_behind_a_damaged_frame_the_others_keep_their_numbers(run: Run) -> None:
+    video = write_counting(Path("counting.mp4"), 24, size=64)
+    run(f"source={video}", "output.keypoints=whole.csv")
+    damage(video, [9, 10])
+    assert run(f"source={video}", "output.keypoints=rest.csv", "output.video=rest.mp4")["frames"] == 22
+    kept = pd.read_csv("whole.csv").query("frame not in (9, 10)").reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_csv("rest.csv"), kept, atol=1e-3)
+    with av.open("rest.mp4") as container:
+        stamps = [frame.time for frame in container.decode(video=0)]
+    assert stamps == pytest.approx([number / 25 for number in range(24) if number not in (9, 10)])
+
+
+@pytest.mark.slow
 def test_a_source_that_breaks_leaves_nothing(run: Run, video: Path) -> None:
     lose_second_half(video)
     with pytest.raises(UserError, match=r"my clip.mp4: (damaged|truncated) video"):
@@ -136,11 +149,11 @@ def test_an_interrupt_or_a_full_disk_leaves_nothing(
 ) -> None:
     write, written = OverlayVideo.write, []
 
-    def fail(self: OverlayVideo, frame: av.VideoFrame) -> None:
+    def fail(self: OverlayVideo, frame: av.VideoFrame, number: int) -> None:
         written.append(frame.width)
         if len(written) == 12:
             raise error
-        write(self, frame)
+        write(self, frame, number)
 
     monkeypatch.setattr(OverlayVideo, "write", fail)
     Path("out.csv").write_text("old")
@@ -175,6 +188,9 @@ def test_an_interrupt_or_a_full_disk_leaves_nothing(
         (["output.keypoints=out.csv", "limit=0"], "limit=0"),
         (["output.keypoints=out.csv", "batch_size=0"], "batch_size=0"),
         (["output.keypoints=out.csv", "device=toaster"], "device=toaster"),
+        (["output.keypoints=out.csv", "truth=2017"], "truth=2017: expected a file of 2-D poses"),
+        (["output.keypoints=out.csv", "compare=2017"], "checkpoint=2017: expected a checkpoint"),
+        (["output.keypoints=out.csv", "overwrite=perhaps"], "overwrite=perhaps: expected true or false"),
         (["output.keypoints=/proc/none/out.csv"], r"output.keypoints=/proc/none/out.csv: cannot be written"),
     ],
 )
@@ -209,12 +225,12 @@ def test_a_url_is_a_file_or_what_is_being_filmed(tmp_path: Path, caplog: pytest.
     with serving_files(tmp_path) as url:
         film = open_footage(f"{url}/phone.mp4", 25.0)
         assert (film.size, film.rate, film.frames, film.live) == ((32, 64), 25, 6, False)
-        assert [(frame.width, frame.height) for frame in film.read()] == [(32, 64)] * 6
+        assert [(frame.width, frame.height) for _, frame in film.read()] == [(32, 64)] * 6
     data = write_counting(tmp_path / "live.ts", kind="mpegts").read_bytes()
     with serving_live(lambda client: client.write(data)) as url:
         filmed = open_footage(url, 25.0)
         assert (filmed.size, filmed.rate, filmed.frames, filmed.live) == ((32, 32), 25, None, True)
-        levels = [level(frame) for frame in filmed.read()]
+        levels = [level(frame) for _, frame in filmed.read()]
         assert len(levels) > 20
         assert levels == list(range(len(levels)))
         assert "lost after frame" in caplog.text

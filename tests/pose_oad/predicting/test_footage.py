@@ -18,7 +18,7 @@ def letterbox(frame_size: tuple[int, int]) -> FrameFit:
 
 def test_batches_hold_each_frame_as_every_reader_wants_it() -> None:
     frames = [grey(100, (32, 16)), grey(150, (32, 16)), grey(200, (8, 16))]
-    batches = list(read_batches(iter(frames), [letterbox, lambda size: None], 2, keep_pictures=True))
+    batches = list(read_batches(enumerate(frames), [letterbox, lambda size: None], 2, keep_pictures=True))
     assert [(batch.first, batch.sizes) for batch in batches] == [(0, [(32, 16)] * 2), (2, [(8, 16)])]
     assert [len(batch.inputs[1]) for batch in batches] == [0, 0]
     wide, _ = batches[0].inputs[0]
@@ -33,5 +33,13 @@ def test_batches_hold_each_frame_as_every_reader_wants_it() -> None:
 
 
 def test_pictures_are_not_kept_where_nobody_draws() -> None:
-    [batch] = read_batches(iter([grey(1, (8, 8))]), [letterbox], 4, keep_pictures=False)
+    [batch] = read_batches(enumerate([grey(1, (8, 8))]), [letterbox], 4, keep_pictures=False)
     assert batch.pictures == []
+
+
+def test_a_batch_ends_where_numbers_do_not_follow_each_other() -> None:
+    numbers = [0, 1, 4, 5, 6, 7, 9]
+    batches = read_batches(((n, grey(n, (8, 8))) for n in numbers), [letterbox], 3, keep_pictures=False)
+    assert [(batch.first, [int(image.mean()) for image in batch.inputs[0]]) for batch in batches] == [
+        (0, [0, 1]), (4, [4, 5, 6]), (7, [7]), (9, [9])
+    ]  # fmt: skip

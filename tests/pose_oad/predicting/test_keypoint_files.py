@@ -87,6 +87,13 @@ def test_openpose_files_of_images_bear_their_names(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"000000000785_keypoints.json", "x_12_keypoints.json"}
 
 
+def test_images_whose_files_could_not_be_told_apart_or_named_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"output.keypoints=.*: expected .*: b.jpg and b.png share a file"):
+        write("openpose", tmp_path, [], [Path("a.jpg"), Path("b.jpg"), Path("b.png")])
+    with pytest.raises(UserError, match=r"output.keypoints=.*csv: expected images whose names are UTF-8"):
+        write("csv", tmp_path / "a.csv", [poses()], [Path("x\udcff.jpg")])
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("frames", [3, 300])
 def test_tables_have_a_row_per_joint_of_a_person(tmp_path: Path, kind: str, frames: int) -> None:

@@ -27,6 +27,21 @@ def test_a_video_has_the_frames_the_rate_and_the_colours_it_was_given(tmp_path: 
     assert levels == pytest.approx(list(range(0, 200, 10)), abs=3)
 
 
+def test_a_relative_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with OverlayVideo(Path("12:30.mp4"), Path("12:30.mp4"), (64, 48), Fraction(10), 20) as video:
+        video.write(Canvas.new((64, 48))[1])
+    assert Path("12:30.mp4").stat().st_size > 0
+
+
+def test_a_frame_in_front_of_a_missing_one_is_seen_longer(tmp_path: Path) -> None:
+    with OverlayVideo(tmp_path / "a", Path("a.mp4"), (64, 48), Fraction(10), 20) as video:
+        for number in (3, 4, 7):
+            video.write(Canvas.new((64, 48))[1], number)
+    with av.open(str(tmp_path / "a")) as container:
+        assert [frame.time for frame in container.decode(video=0)] == pytest.approx([0.0, 0.1, 0.4])
+
+
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
         def mux(self, packets: object) -> None:
