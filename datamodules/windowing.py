@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from datamodules.video.clips import Clip, DecodedFrame
+from datamodules.video.clips import Clip, DecodedFrame, is_number
 from datamodules.video.frames import FrameCache
 from pose_oad.errors import UserError, check
 from pose_oad.geometry import Fit, FrameFit
 from pose_oad.origin import Origin
 from pose_oad.skeleton import Skeleton
 from pose_oad.window import FrameWindow, Segment
+
+_RATE = "frames/s, a number more than 0, or null"
 
 ImageSize = Callable[[tuple[int, int]], tuple[int, int] | None]
 
@@ -32,6 +34,9 @@ class StreamOptions:
         teacher_every: the teacher sees one frame in this many
         decoder_threads: threads of the video decoder
         cache: keeps decoded frames for later runs; None decodes every time
+
+    Raises:
+        UserError: if the camera rate or the number of threads cannot be.
     """
 
     window_frames: int
@@ -42,6 +47,12 @@ class StreamOptions:
     teacher_every: int = 1
     decoder_threads: int = 1
     cache: FrameCache | None = None
+
+    def __post_init__(self) -> None:
+        rate, threads = self.rate, self.decoder_threads
+        check(rate is None or (is_number(rate) and rate > 0), "window.camera_rate", rate, _RATE)
+        whole = isinstance(threads, int) and not isinstance(threads, bool) and threads >= 0
+        check(whole, "window.decoder_threads", threads, "a whole number, 0 (FFmpeg decides) or more")
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,7 @@ def window_length(seconds: float | None, frames: int | None, rate: float) -> int
         seconds,
         "either window.seconds or window.frames, the other null",
     )
+    check(is_number(rate), "window.camera_rate", rate, _RATE)
     key, value = ("window.frames", frames) if seconds is None else ("window.seconds", seconds)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise UserError(f"{key}={value}: expected a number")

@@ -69,7 +69,7 @@ def main(cfg: DictConfig) -> Figures:
     quiet_libraries()
     paths = check_values(cfg)
     cfg.threads = take_threads(cfg.threads)
-    file = Path(cfg.output.file) if cfg.output.file else None
+    file = Path(str(cfg.output.file)) if cfg.output.file else None
     with Staging(cfg.overwrite) as staging:
         if file is not None:
             staging.refuse("output.file", file)
@@ -107,7 +107,7 @@ def check_values(cfg: DictConfig) -> list[str]:
     if cfg.coco.images is not None:
         counts["coco.images"] = cfg.coco.images
     for key, value in counts.items():
-        check(isinstance(value, int) and value >= 1, key, value, "1 or more")
+        check(isinstance(value, int) and not isinstance(value, bool) and value >= 1, key, value, "1 or more")
     return paths
 
 
@@ -133,7 +133,7 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     groups = _laid_alike(predictors, window.fit, "input_size")
     for predictor in predictors.values():
         joint_map(truth, predictor.skeleton)  # refuses sets without a common joint
-    cache = FrameCache(Path(window.cache)) if window.cache else None
+    cache = FrameCache(Path(str(window.cache))) if window.cache else None
 
     def windows(size: tuple[int, int], fit: Fit) -> WindowLoader:
         options = StreamOptions(
@@ -165,7 +165,7 @@ def plan_coco(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     from datamodules.coco.augmentation import AugmentationConfig
     from pose_oad.predicting.measuring import measure_coco
 
-    root, batch_size = Path(cfg.coco.root), cfg.metric.batch_size
+    root, batch_size = Path(str(cfg.coco.root)), cfg.metric.batch_size
     check(root.is_dir(), "coco.root", root, "the folder of a COCO tree")
     parts = []
     for fit, group in _laid_alike(predictors, cfg.window.fit, "skeleton", "input_size", "map_size"):

@@ -8,10 +8,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from datamodules.human36m.catalogue import open_catalogue
 from datamodules.human36m.recordings import Recording
-from datamodules.video.clips import Clip, fraction_of
+from datamodules.video.clips import Clip, check_metric_width, fraction_of
 from pose_oad.errors import UserError, check, nearest
 from pose_oad.skeleton import Skeleton, get_skeleton
 
@@ -54,31 +55,33 @@ class Human36mSource:
         metric_width: float | None = 1000.0,
         cameras_together: bool = False,
     ) -> None:
-        folder = Path(root)
-        check(
-            folder.is_dir(), "stream.root", root, "the folder of a Human3.6M tree; `make data` writes a synthetic one"
-        )
+        folder = Path(str(root))
+        accepted = "the folder of a Human3.6M tree; `make data` writes a synthetic one"
+        check(root is not None and folder.is_dir(), "stream.root", root, accepted)
         check(isinstance(cameras_together, bool), "stream.cameras_together", cameras_together, "true or false")
+        check(isinstance(shuffle, bool), "stream.shuffle", shuffle, "true or false")
+        check_metric_width(metric_width)
+        who, names = _texts("subjects", subjects), _texts("cameras", cameras)
+        wanted = None if actions is None else _texts("actions", actions)
         self.skeleton: Skeleton | None = get_skeleton("human36m-32")
         self.metric_width = metric_width
-        self.together = len(cameras) if cameras_together else 1
+        self.together = len(names) if cameras_together else 1
         self._catalogue = open_catalogue(folder, "stream.root")
-        self._fractions, self._skip = (start, end), tuple(skip)
+        self._fractions, self._skip = (start, end), _texts("skip", skip, empty=True)
         self._remarked = False
-        names = [str(camera) for camera in cameras]
         groups = [
             group
-            for subject in subjects
+            for subject in who
             for group in (
-                self._side_by_side(subject, names, actions)
+                self._side_by_side(subject, names, wanted)
                 if cameras_together
-                else self._one_by_one(subject, names, actions)
+                else self._one_by_one(subject, names, wanted)
             )
         ]
         if shuffle:
             random.Random(seed).shuffle(groups)
         self.clips = [clip for group in groups for clip in self._cut(group)]
-        check(bool(self.clips), "stream.skip", list(skip), "patterns that leave at least one sequence")
+        check(bool(self.clips), "stream.skip", list(self._skip), "patterns that leave at least one sequence")
 
     def _one_by_one(self, subject: str, cameras: Sequence[str], actions: Sequence[str] | None) -> list[list[Recording]]:
         there = self._of_subject(subject)
@@ -128,6 +131,13 @@ class Human36mSource:
         start, stop = fraction_of(min(clip.stop for clip in clips), *self._fractions)
         together = group[0].name.sequence if len(group) > 1 else ""
         return [replace(clip, start=start, stop=stop, recording=together) for clip in clips]
+
+
+def _texts(key: str, values: object, empty: bool = False) -> tuple[str, ...]:
+    """Read a list of names, of which some may look like numbers."""
+    listed = isinstance(values, list | tuple) and (empty or len(values) > 0)
+    check(listed, f"stream.{key}", values, "a list, as [a,b]" + ("; [] for none" if empty else ", of at least one"))
+    return tuple(map(str, cast("Sequence[object]", values)))
 
 
 def _ordered(

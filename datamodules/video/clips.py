@@ -164,6 +164,16 @@ def fraction_of(frames: int, start: float, end: float) -> tuple[int, int]:
     return int(start * frames), int(end * frames)
 
 
+def check_metric_width(width: object) -> None:
+    """Refuse a ``stream.metric_width`` that is neither None nor a width in px.
+
+    Raises:
+        UserError: naming the key.
+    """
+    accepted = "a width in px, more than 0, or null"
+    check(width is None or (is_number(width) and width > 0), "stream.metric_width", width, accepted)  # type: ignore[operator]
+
+
 def is_number(value: object) -> bool:
     """Tell whether a value is a number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -62,7 +62,13 @@ def open_video(
     file, name = isinstance(place, Path), name or str(place)
     check(not isinstance(place, Path) or place.is_file(), "stream", place, "an existing video file")
     try:
-        container = av.open(str(place), format=kind, options=dict(options or {}), timeout=None if file else timeout)
+        # In a relative path what stands before a colon would be taken for a protocol.
+        container = av.open(
+            str(place.absolute() if isinstance(place, Path) else place),
+            format=kind,
+            options=dict(options or {}),
+            timeout=None if file else timeout,
+        )
     except (av.FFmpegError, OSError, ValueError) as error:
         wanted = "read as a video" if file else "opened as a camera or a URL"
         raise UserError(f"{name}: cannot be {wanted} ({reason(error, timeout)})") from error

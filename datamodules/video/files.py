@@ -9,7 +9,7 @@ from pathlib import Path
 
 from av.container import InputContainer
 
-from datamodules.video.clips import Clip, fraction_of, is_number
+from datamodules.video.clips import Clip, check_metric_width, fraction_of, is_number
 from datamodules.video.decoding import TIMEOUT, open_video
 from datamodules.video.images import common_size, list_images
 from datamodules.video.reading import probe
@@ -48,6 +48,7 @@ class VideoFileSource:
         accepted = "a video file or a folder of images, as stream.path=my.mp4, or a list of them"
         check(path is not None and path != "" and path != [], "stream.path", path, accepted)
         check(is_number(rate) and rate > 0, "stream.rate", rate, "images/s, more than 0")
+        check_metric_width(metric_width)
         places = [str(path)] if isinstance(path, str | int | Path) else [str(one) for one in path or ()]
         self.metric_width = metric_width
         clips = [_whole_clip(place, rate) for place in places]

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 
 from datamodules.video.buffer import LatestBuffer
-from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
+from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, check_metric_width
 from datamodules.video.connections import connect, decode_live, open_live
 from datamodules.video.decoding import TIMEOUT, Decoded, reason
 from datamodules.video.frames import resize_frame
@@ -204,6 +204,7 @@ class LiveSource:
             check(number or (optional and value is None), f"stream.{key}", value, _ACCEPTED[optional])
         whole = isinstance(reconnects, int) and not isinstance(reconnects, bool) and reconnects >= 0
         check(whole, "stream.reconnects", reconnects, "a whole number, 0 or more")
+        check_metric_width(metric_width)
         self.metric_width = metric_width
         place, further = str(path), {name: str(value) for name, value in (options or {}).items()}
         check(not Path(place).is_file(), "stream.path", path, "a camera or a URL; a file is played by stream=video")

@@ -158,3 +158,21 @@ def test_cameras_side_by_side_share_windows_and_instants(tmp_path: Path) -> None
     again = WindowLoader(both, StreamOptions(16, (32, 32)))
     again.load_state_dict({"window": 1, "frame": 16, "clip": 0, "source_frame": 7})
     assert [levels(window) for window in again] == [levels(window) for window in windows[1:]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rate": 0}, "window.camera_rate=0: expected frames/s, a number more than 0, or null"),
+        ({"rate": "slow"}, "window.camera_rate=slow"),
+        ({"decoder_threads": -3}, "window.decoder_threads=-3: expected a whole number"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        StreamOptions(25, (32, 32), **options)
+
+
+def test_a_window_in_seconds_needs_a_rate_that_is_a_number() -> None:
+    with pytest.raises(UserError, match=r"window.camera_rate=slow"):
+        window_length(5.0, None, "slow")  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import av
@@ -62,6 +63,18 @@ def test_fractions() -> None:
         fraction_of(10, 0.5, 0.2)
     with pytest.raises(UserError, match=r"stream.start=-1"):
         fraction_of(10, -1, 0.2)
+
+
+def test_a_relative_name_with_a_colon_is_a_file(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(video, "12:30 50%d.mp4")
+    [clip] = VideoFileSource("12:30 50%d.mp4").clips
+    assert [number for number, _ in read_frames(clip)] == list(range(60))
+
+
+def test_a_width_of_reported_px_that_cannot_be_is_refused(video: Path) -> None:
+    with pytest.raises(UserError, match=r"stream.metric_width=0: expected a width in px, more than 0, or null"):
+        VideoFileSource(str(video), metric_width=0)
 
 
 def test_a_missing_video_is_named(tmp_path: Path) -> None:

@@ -316,6 +316,7 @@ def test_rtsp_is_played_as_it_comes() -> None:
      ({"path": 0, "seconds": -1}, "stream.seconds=-1: expected a number more than 0, or null"),
      ({"path": 0, "buffer_seconds": None}, "stream.buffer_seconds=None: expected a number more than 0"),
      ({"path": 0, "timeout": "long"}, "stream.timeout=long"),
+     ({"path": 0, "metric_width": "wide"}, "stream.metric_width=wide: expected a width in px"),
      ({"path": 0, "reconnects": -1}, "stream.reconnects=-1: expected a whole number, 0 or more")],
 )  # fmt: skip
 def test_values_that_cannot_be_are_refused(values: dict, message: str) -> None:
