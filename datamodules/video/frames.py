@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 #: Raised whenever the same clip would give other pixels.
 _VERSION = 2
 _BLOCK = 128  # frames read from a cache file at once
+# What h5py raises for a file that is damaged.
+_DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 
 def decode_frames(
@@ -77,14 +79,18 @@ class FrameCache:
         Raises:
             UserError: if the video cannot be read or the cache not be written, or the clip is no file.
         """
-        with h5py.File(self._file(clip, sizes, rate), "r") as file:
-            numbers = file["numbers"][:]
-            begin = 0 if after is None else int(np.searchsorted(numbers, after, side="right"))
-            for start in range(begin, len(numbers), _BLOCK):
-                rows = slice(start, start + _BLOCK)
-                students = file["student"][rows]
-                teachers = file["teacher"][rows] if "teacher" in file else [None] * len(students)
-                yield from map(DecodedFrame, numbers[rows].tolist(), students, teachers)
+        path = self._file(clip, sizes, rate)
+        try:
+            with h5py.File(path, "r") as file:
+                numbers = file["numbers"][:]
+                begin = 0 if after is None else int(np.searchsorted(numbers, after, side="right"))
+                for start in range(begin, len(numbers), _BLOCK):
+                    rows = slice(start, start + _BLOCK)
+                    students = file["student"][rows]
+                    teachers = file["teacher"][rows] if "teacher" in file else [None] * len(students)
+                    yield from map(DecodedFrame, numbers[rows].tolist(), students, teachers)
+        except _DAMAGE as error:
+            raise UserError(f"{path}: damaged ({error}); without it the frames are decoded again") from error
 
     def _file(self, clip: Clip, sizes: FrameSizes, rate: float | None) -> Path:
         """Return the file of a clip, made if it is missing or cannot be opened."""
@@ -133,7 +139,12 @@ def _whole(path: Path) -> bool:
     """Whether a cache file is there and can be opened; a damaged one is made again."""
     if not path.exists():
         return False
-    if not h5py.is_hdf5(path):
-        log.warning("%s: damaged, decoded again", path)
-        return False
-    return True
+    try:
+        with h5py.File(path, "r") as file:
+            lengths = {len(file[name]) for name in ("numbers", *file)}
+            if len(lengths) == 1:
+                return True
+    except _DAMAGE as error:
+        log.debug("%s: %s", path, error)
+    log.warning("%s: damaged, decoded again", path)
+    return False

@@ -76,11 +76,18 @@ def test_a_changed_video_is_decoded_again(clip: Clip, tmp_path: Path, decoded: l
     assert abs(int(after.student.mean()) - int(before.student.mean())) > 100
 
 
-def test_a_damaged_file_is_made_again(clip: Clip, tmp_path: Path, decoded: list[Clip]) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: b"no hdf5", lambda data: data[: len(data) // 2], lambda data: data[:600] + bytes(300) + data[900:]],
+    ids=["replaced", "truncated", "overwritten"],
+)
+def test_a_damaged_file_is_made_again(
+    clip: Clip, tmp_path: Path, decoded: list[Clip], damage: Callable[[bytes], bytes]
+) -> None:
     cache = FrameCache(tmp_path / "cache")
     expected = list(cache.frames(clip, SIZES, None, None))
     [file] = (tmp_path / "cache").glob("*.h5")
-    file.write_bytes(b"no hdf5")
+    file.write_bytes(damage(file.read_bytes()))
     assert_same(list(cache.frames(clip, SIZES, None, None)), expected)
     assert len(decoded) == 2
 
