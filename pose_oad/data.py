@@ -63,10 +63,13 @@ def make_synthetic(cfg: DictConfig) -> Path:
     root, overwrite = Path(str(cfg.root or _SYNTHETIC_ROOT)), cfg.overwrite
     check(isinstance(overwrite, bool), "overwrite", overwrite, "true or false")
     started = time.monotonic()
-    with _progress() as advance:
-        made = generate(
-            world, root, cfg.workers, overwrite, lambda done, total: advance("synthetic world", done, total)
-        )
+    try:
+        with _progress() as advance:
+            made = generate(
+                world, root, cfg.workers, overwrite, lambda done, total: advance("synthetic world", done, total)
+            )
+    except OSError as error:
+        raise UserError(f"root={root}: cannot be written ({error})") from error
     if made:
         log.info("made %s in %.0f s; look at %s", root, time.monotonic() - started, root / "contact_sheet.png")
     else:
@@ -123,6 +126,8 @@ def _human36m_options(cfg: DictConfig) -> PrepareOptions:
 
     node = cfg.human36m
     check(bool(cfg.root), "root", cfg.root, "the folder of Human3.6M: its archives or its tree")
+    for key in ("out", "report"):
+        check(bool(node[key]), f"human36m.{key}", node[key], "a place to write to")
     root = Path(str(cfg.root))
     check(root.is_dir(), "root", root, "an existing folder")
     actions = None if node.actions is None else _names(node.actions, "human36m.actions", ACTIONS)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rich.table import Table
+from rich.text import Text
 
 from datamodules.human36m.names import RecordingName
 from datamodules.human36m.recordings import Original, PoseKind
@@ -126,5 +127,5 @@ class Report:
         for column in ("finding", "where", "what"):
             table.add_column(column, overflow="fold")
         for finding in found[:most]:
-            table.add_row(finding.kind, finding.where, finding.what)
+            table.add_row(*map(Text, (finding.kind, finding.where, finding.what)))  # brackets in them are no markup
         return table

@@ -228,12 +228,14 @@ def _alone(out: Path) -> Iterator[None]:
     Raises:
         UserError: if one does.
     """
-    out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / ".lock", timeout=0)
     try:
+        out.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise UserError(f"human36m.out={out}: another process prepares this folder; expected to be alone") from None
+    except OSError as error:
+        raise UserError(f"human36m.out={out}: cannot be written ({error.strerror or error})") from error
     try:
         yield
     finally:
@@ -246,7 +248,13 @@ def write_report(path: Path, report: Report) -> None:
     Args:
         path: the file; its folder is made
         report: what it found
+
+    Raises:
+        UserError: if it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as whole:
-        whole.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as whole:
+            whole.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
+    except OSError as error:
+        raise UserError(f"human36m.report={path}: cannot be written ({error.strerror or error})") from error

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 Figures = Mapping[str, Mapping[str, float]]
 
@@ -23,10 +25,10 @@ def comparison_table(figures: Figures, title: str) -> Table:
     Returns:
         The table; a checkpoint without a figure, or with an undefined one, shows a dash.
     """
-    table = Table(title=title, caption="* best of the row" if len(figures) > 1 else None)
+    table = Table(title=escape(title), caption="* best of the row" if len(figures) > 1 else None)
     table.add_column("", no_wrap=True)
     for checkpoint in figures:
-        table.add_column(checkpoint, justify="right", overflow="fold")
+        table.add_column(Text(checkpoint), justify="right", overflow="fold")
     for name in dict.fromkeys(name for values in figures.values() for name in values):
         row = [values.get(name, math.nan) for values in figures.values()]
         best = best_of(name, row)

@@ -39,6 +39,11 @@ def test_bad_values_are_named(tmp_path: Path, override: str) -> None:
     assert not (tmp_path / "world").exists()
 
 
+def test_a_root_that_cannot_be_written_is_named() -> None:
+    with pytest.raises(UserError, match="root=/proc/none/world: cannot be written"):
+        main(compose_config("data", ["root=/proc/none/world", *SMALL]))
+
+
 def test_the_defaults_of_config_and_code_agree() -> None:
     from datamodules.synthetic.generate import World
 
@@ -107,9 +112,13 @@ def test_nothing_usable_is_one_line(tree: Path) -> None:
         ("human36m.findings=-1", "human36m.findings=-1: expected a whole number, 0 or more"),
         ("human36m.metadata=nowhere.xml", "nowhere.xml: cannot be read as Human3.6M's metadata"),
         ("workers=-1", "workers=-1: expected a whole number"),
+        ("human36m.out=null", "human36m.out=None: expected a place to write to"),
+        ("human36m.report=null", "human36m.report=None: expected a place to write to"),
+        ("human36m.report=/proc/none/doctor.json", "human36m.report=/proc/none/doctor.json: cannot be written"),
+        ("human36m.out=/proc/none human36m.report={}/doctor.json", "human36m.out=/proc/none: cannot be written"),
     ],
 )
 def test_bad_values_for_human36m_are_named(tree: Path, override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        main(compose_config("data", human36m(tree, "human36m.subjects=[S1]", override)))
+        main(compose_config("data", human36m(tree, "human36m.subjects=[S1]", *override.format(tree.parent).split())))
     assert not list(tree.parent.glob("out/**/*.h5"))

@@ -85,6 +85,14 @@ def test_the_table_counts_by_subject(report: Report) -> None:
     assert f"and {len(report.findings) - 2} more" in text
 
 
+def test_brackets_in_findings_are_shown() -> None:
+    finding = Finding("damaged", "S1", "/data/[/old]/annot.h5", "has shape [3], expected [frames, 32, 2]")
+    text = io.StringIO()
+    Console(file=text, width=120).print(Report(("S1",), general=[finding]).details(1))
+    assert finding.where in text.getvalue()
+    assert finding.what in text.getvalue()
+
+
 def test_the_report_is_plain_json(report: Report, tmp_path: Path) -> None:
     write_report(tmp_path / "new" / "doctor.json", report)
     content = json.loads((tmp_path / "new" / "doctor.json").read_text())

@@ -43,6 +43,13 @@ def test_the_best_of_each_row_is_starred() -> None:
     assert rows({"a.ckpt": {"AP": 0.5}}) == [["AP", "0.500"]]
 
 
+def test_brackets_in_names_are_shown() -> None:
+    text = io.StringIO()
+    Console(file=text, width=100).print(comparison_table({"[old]/a.ckpt": {"AP": 0.5}}, "2 images of [/a]"))
+    assert "[old]/a.ckpt" in text.getvalue()
+    assert "2 images of [/a]" in text.getvalue()
+
+
 def test_the_file_holds_everything(tmp_path: Path) -> None:
     write_comparison(tmp_path / "a.json", {"on": "stream"}, [{"checkpoint": "a"}, {"checkpoint": "b"}], FIGURES)
     written = json.loads((tmp_path / "a.json").read_text())
