@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
+from torch import Tensor
 
 from pose_oad.errors import UserError
 
@@ -31,3 +32,13 @@ def read_torch_file(path: Path, called: str | None = None) -> Any:
     except Exception as error:  # a damaged pickle can raise anything
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{called}: damaged, or no torch file of tensors alone ({reason})") from error
+
+
+def is_plain(value: object) -> TypeGuard[Tensor]:
+    """Tell whether something is a dense tensor of real numbers that are in the file."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not (value.is_complex() or value.is_quantized)
+    )

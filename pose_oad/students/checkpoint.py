@@ -112,7 +112,10 @@ def _ours(contents: Any, path: Path) -> tuple[StudentConfig, dict[str, Any]]:
 
 def _filled(config: StudentConfig, weights: Mapping[str, Any], path: Path) -> PoseStudent:
     """Build a network with given weights."""
-    student = PoseStudent(config)
+    try:
+        student = PoseStudent(config)
+    except UserError as error:
+        raise UserError(f"checkpoint {path}: {error}") from error
     try:
         student.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:  # torch's words for entries that are no tensors differ

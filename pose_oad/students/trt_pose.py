@@ -23,6 +23,7 @@ from pose_oad.errors import UserError
 from pose_oad.skeleton import get_skeleton
 from pose_oad.students.config import StudentConfig
 from pose_oad.students.network import PoseStudent
+from pose_oad.torch_file import is_plain
 
 _CLASSES = 1000  # of ImageNet, on which torchvision's classifiers were trained
 
@@ -118,12 +119,16 @@ def from_trt_pose(tensors: Mapping[str, Any], path: Path) -> tuple[StudentConfig
         The network's description, and its tensors by our names.
 
     Raises:
-        UserError: if the tensors are not exactly those of a network known here; it names the first that is not.
+        UserError: if the tensors are not exactly those of a network known here, or a number is not finite; it names the
+            first that is not.
     """
     [design] = [design for design in _DESIGNS if design.theirs.startswith(_trunk(tensors))]
     config = _described(design, path)
     ours = {}
-    expected = _shapes(design, config)
+    try:
+        expected = _shapes(design, config)
+    except UserError as error:  # published networks can be built: it is the description's
+        raise UserError(f"{topology_file(path)}: {error}") from error
     for name in tensors:
         if name not in expected and not name.startswith(f"{design.classifier}."):
             raise UserError(f"checkpoint {path}: its tensor {name[:80]!r} is not one of trt_pose's; expected {_NAMES}")
@@ -135,6 +140,8 @@ def from_trt_pose(tensors: Mapping[str, Any], path: Path) -> tuple[StudentConfig
                 f"checkpoint {path}: its tensor {name} {there}; expected shape {tuple(shape)}, as in a {design.name} "
                 f"for {get_skeleton(config.skeleton).name}"
             )
+        if not is_plain(tensor) or not tensor.isfinite().all():
+            raise UserError(f"checkpoint {path}: damaged: its tensor {name} does not hold finite numbers alone")
         ours[design.to_ours(name)] = tensor
     return config, _components_swapped(ours)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from pose_oad.errors import UserError, check, nearest
 from pose_oad.teachers.openpose.caffemodel import read_caffemodel
 from pose_oad.teachers.openpose.networks import NETWORKS, OpenPoseBody25, OpenPoseCoco18
-from pose_oad.torch_file import read_torch_file
+from pose_oad.torch_file import is_plain, read_torch_file
 
 
 def load_openpose(path: Path, network: str = "auto") -> OpenPoseCoco18 | OpenPoseBody25:
@@ -60,7 +60,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for key, value in tensors.items():
         name = _layer_name(str(key))
-        if not _is_plain(value):
+        if not is_plain(value) or not value.is_floating_point():
             raise UserError(
                 f"{path}: {key} is {type(value).__name__}: expected a dense tensor of floating-point numbers"
             )
@@ -68,16 +68,6 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
             raise UserError(f"{path}: two tensors are called {name}")
         weights[name] = value.detach().float()
     return weights
-
-
-def _is_plain(value: object) -> bool:
-    """Tell whether something is a dense tensor of floating-point numbers that are in the file."""
-    return (
-        isinstance(value, Tensor)
-        and value.is_floating_point()
-        and value.layout is torch.strided
-        and value.device.type == "cpu"
-    )
 
 
 _READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {

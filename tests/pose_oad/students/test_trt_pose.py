@@ -156,6 +156,9 @@ def test_another_network_is_refused_in_one_line(files: dict[str, Path]) -> None:
         ({"0.resnet.bn1.weight": torch.zeros(3)}, r"0\.resnet\.bn1\.weight has shape \(3,\); expected shape \(64,\)"),
         ({"1.cmap_conv.bias": torch.zeros(12)}, r"cmap_conv\.bias has shape \(12,\); expected .* for trt-pose-18"),
         ({"1.paf_conv.bias": "no tensor"}, r"1\.paf_conv\.bias is missing"),
+        ({"1.paf_conv.bias": torch.zeros(42).to_sparse()}, r"damaged: its tensor 1\.paf_conv\.bias"),
+        ({"1.paf_conv.bias": torch.zeros(42, dtype=torch.complex64)}, r"damaged: its tensor 1\.paf_conv\.bias"),
+        ({"1.cmap_att.bias": torch.full((256,), torch.nan)}, r"cmap_att\.bias does not hold finite numbers"),
         ({"0.resnet.layer1.0.conv3.weight": torch.zeros(1)}, r"conv3\.weight' is not one .* expected densenet121_base"),
     ],
 )
@@ -165,6 +168,17 @@ def test_tensors_of_another_network_are_named(
     changed = {name: value for name, value in (tensors | change).items() if value is not None}
     with pytest.raises(UserError, match=rf"checkpoint .*a\.pth: .*{said}"):
         load_student(saved(changed, tmp_path))
+
+
+@pytest.mark.parametrize("change", [{"skeleton": "data"}, {"input_size": [223, 224]}])
+def test_a_description_of_which_there_is_no_network_is_named(
+    tensors: dict[str, torch.Tensor], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    path = saved(tensors, tmp_path)
+    described = replace(BODY, skeleton="trt-pose-18").to_dict() | change
+    topology_file(path).write_text(json.dumps({"student": described}))
+    with pytest.raises(UserError, match=rf"a\.topology\.json: .*{next(iter(change))}="):
+        load_student(path)
 
 
 @pytest.mark.parametrize("legacy", [False, True])
