@@ -55,6 +55,9 @@ def compose_config(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
             OmegaConf.resolve(cfg)
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(_explain(error, verb)) from error
+        except ValueError as error:  # Hydra's word for a group of which null or a number is chosen
+            groups = [override for override in overrides if (CONF / override.partition("=")[0]).is_dir()]
+            raise UserError(f"{' '.join(groups)}: expected the name of a choice ({error})") from error
     return cfg
 
 

@@ -213,6 +213,8 @@ def make_teacher(
         behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != "gate"])
         return build(node.gate, teacher=make_teacher(behind, truth_skeleton, label_cache, keep_maps))
     if "members" in node:
+        several = node.members is None or isinstance(node.members, DictConfig)
+        check(several, "teacher.members", node.members, "teachers by name, as +teacher@teacher.members.first=onnx")
         members = {
             str(name): _make_member(str(name), member, truth_skeleton, label_cache, keep_maps)
             for name, member in (node.members or {}).items()

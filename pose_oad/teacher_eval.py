@@ -155,6 +155,8 @@ _UNSEEN = (8, 8)
 
 def _check_values(cfg: DictConfig) -> None:
     check(cfg.on in ("stream", "coco"), "on", cfg.on, "stream or coco")
+    file = cfg.output.file
+    check(file is None or (isinstance(file, str) and bool(file)), "output.file", file, "a JSON file to write, or null")
     every, images = cfg.teacher.every, cfg.coco.images
     check(isinstance(every, int) and every >= 1, "teacher.every", every, "a number of frames, 1 or more")
     check(images is None or (isinstance(images, int) and images >= 1), "coco.images", images, "1 or more, or null")

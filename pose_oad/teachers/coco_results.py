@@ -56,7 +56,9 @@ class CocoResultsTeacher:
             path,
             "an existing file of COCO results, or a folder of them",
         )
-        self._files = {file.stem: file for file in self._path.rglob("*.json")} if self._path.is_dir() else {}
+        self._files: dict[str, list[Path]] = {}
+        for file in sorted(self._path.rglob("*.json")) if self._path.is_dir() else ():
+            self._files.setdefault(file.stem, []).append(file)
         check(self._path.is_file() or bool(self._files), "teacher.path", path, "a folder with files <video>.json")
         self._ids = None if annotations is None else _image_ids(Path(annotations))
         self._results: dict[Path, dict[int, np.ndarray]] = {}
@@ -93,7 +95,13 @@ class CocoResultsTeacher:
                 raise UserError(
                     f"teacher.path={self._path}: no {name}.json for {origin.clip}{nearest(name, self._files)}"
                 )
-            file = by_clip if by_clip.is_file() else self._files[name]
+            named = [by_clip] if by_clip.is_file() else self._files[name]
+            if len(named) > 1:
+                raise UserError(
+                    f"teacher.path={self._path}: {named[0]} and {named[1]} are both called like {origin.clip}; "
+                    "expected one, or the folder or file of this video alone"
+                )
+            [file] = named
         owner = self._owners.setdefault(file, path)
         if owner != path:
             raise UserError(

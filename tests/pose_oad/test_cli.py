@@ -108,3 +108,9 @@ def test_build_passes_values_and_names_what_a_class_does_not_take() -> None:
 def test_a_class_that_does_not_exist_is_named() -> None:
     with pytest.raises(UserError, match=r"_target_=pose_oad.nowhere.Thing: cannot be imported"):
         build(OmegaConf.create({"_target_": "pose_oad.nowhere.Thing"}))
+
+
+@pytest.mark.parametrize("override", ["teacher=null", "teacher=5"])
+def test_a_group_of_which_no_name_is_chosen_is_named(override: str) -> None:
+    with pytest.raises(UserError, match=f"{override}: "):
+        compose_config("teacher_eval", [override])

@@ -83,6 +83,11 @@ def test_a_set_that_is_not_there_is_named(tmp_path: Path, student_checkpoint: Pa
         measure("on=coco", "teacher=checkpoint", f"teacher.path={student_checkpoint}", f"coco.root={tmp_path / 'no'}")
 
 
+def test_an_output_that_is_no_file_is_refused() -> None:
+    with pytest.raises(UserError, match=r"output\.file=5: expected a JSON file"):
+        measure("teacher=truth", "output.file=5")
+
+
 PHOTOGRAPHS = ["on=coco", "coco.split=person_keypoints.json"]
 
 

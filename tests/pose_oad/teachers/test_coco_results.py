@@ -76,6 +76,15 @@ def test_images_are_found_by_name(whole: bool, tmp_path: Path) -> None:
         CocoResultsTeacher(path).label(ask(0, names=("b.jpg",)))
 
 
+def test_of_two_files_called_like_the_video_neither_is_taken(tmp_path: Path) -> None:
+    for subject in ("S1", "S9"):
+        (tmp_path / subject).mkdir()
+        write(tmp_path / subject / "my.json", entry(0))
+    with pytest.raises(UserError, match=r"S1/my\.json and .*S9/my\.json are both called like my;"):
+        CocoResultsTeacher(str(tmp_path)).label(ask(0))
+    assert CocoResultsTeacher(str(tmp_path)).label(ask(0, clip="S9/my")).keypoints.shape == (1, 1, 17, 3)
+
+
 def test_several_videos_have_a_file_each(tmp_path: Path) -> None:
     write(tmp_path / "left.json", entry(0, 1))
     write(tmp_path / "right.json", entry(0, 2))
@@ -93,7 +102,8 @@ def test_several_videos_have_a_file_each(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", [False, True], ids=["video", "images"])
 def test_what_predict_writes_comes_back(folder: bool, tmp_path: Path) -> None:
     skeleton = get_skeleton("coco-17")
-    frames = [torch.rand(people, 17, 3) + torch.tensor([100.0, 50.0, 0.0]) for people in (1, 0, 3)]
+    # A confidence that is rounded to 0 would be a joint not found.
+    frames = [torch.rand(people, 17, 3).clamp(min=0.01) + torch.tensor([100.0, 50.0, 0.0]) for people in (1, 0, 3)]
     images = [Path(name) for name in ("b1.jpg", "b2.jpg", "b10.jpg")] if folder else []
     with CocoFile(tmp_path / "poses.json", tmp_path, skeleton, image_ids(images) if folder else ()) as writer:
         for number, people in enumerate(frames):

@@ -170,6 +170,7 @@ def test_bad_values_are_refused() -> None:
     for override, message in (
         ("+teacher.members.a=onnx", r"teacher\.members\.a=onnx: expected a teacher, as \+teacher@teacher\.members\.a"),
         ("+teacher@teacher.members.a=onnx", r"teacher\.members\.a: teacher\.path=None"),
+        ("teacher.members=5", r"teacher\.members=5: expected teachers by name"),
     ):
         with pytest.raises(UserError, match=message):
             make_teacher(compose_config("online", ["teacher=ensemble", override]).teacher, BODY)
