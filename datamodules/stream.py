@@ -6,7 +6,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -103,12 +103,13 @@ class WindowLoader:
             group = clips[number : number + together]
             truths = [clip.truth() if clip.truth else None for clip in group]
             readers = [self._frames(clip, last, position.frame + builder.filled) for clip in group]
+            instants = _in_step(readers)
             while True:
                 # Cameras that film together share the window: the same instants of each, one camera after another.
                 wanted = builder.room // together
+                shares = _by_camera(itertools.islice(instants, wanted), together)
                 added = [
-                    builder.add(clip, itertools.islice(reader, wanted), truth)
-                    for clip, reader, truth in zip(group, readers, truths, strict=True)
+                    builder.add(clip, share, truth) for clip, share, truth in zip(group, shares, truths, strict=True)
                 ]
                 if min(map(len, added)) < wanted:  # the recording has ended
                     break
@@ -143,6 +144,27 @@ class WindowLoader:
         window = builder.build(self.source.metric_width, self.source.skeleton)
         window.seconds["decode"] = time.perf_counter() - started
         return window
+
+
+def _in_step(readers: Sequence[Iterator[DecodedFrame]]) -> Iterator[tuple[DecodedFrame, ...]]:
+    """Yield the frames of each instant that all cameras have; what one of them has lost is left out of the others."""
+    for instant in zip(*readers, strict=False):
+        frames = list(instant)
+        while (newest := max(frame.number for frame in frames)) > min(frame.number for frame in frames):
+            for place, reader in enumerate(readers):
+                while frames[place].number < newest:
+                    following = next(reader, None)
+                    if following is None:
+                        return
+                    frames[place] = following
+        yield tuple(frames)
+
+
+def _by_camera(instants: Iterator[tuple[DecodedFrame, ...]], cameras: int) -> list[Iterable[DecodedFrame]]:
+    """Hand each camera its frames; those of one alone are read as they are wanted."""
+    if cameras == 1:
+        return [(frame for (frame,) in instants)]
+    return list(zip(*instants, strict=True)) or [()] * cameras
 
 
 def _in_background(items: Iterator[Any]) -> Generator[Any, None, None]:

@@ -14,6 +14,7 @@ from datamodules.windowing import StreamOptions, window_length
 from pose_oad.errors import UserError
 from pose_oad.window import FrameWindow, reveal
 from tests.media import walking_pose, write_sequence
+from tests.videos import damage, write_counting
 
 
 def loader_of(root: Path, **options) -> WindowLoader:
@@ -158,6 +159,19 @@ def test_cameras_side_by_side_share_windows_and_instants(tmp_path: Path) -> None
     again = WindowLoader(both, StreamOptions(16, (32, 32)))
     again.load_state_dict({"window": 1, "frame": 16, "clip": 0, "source_frame": 7})
     assert [levels(window) for window in again] == [levels(window) for window in windows[1:]]
+
+
+def test_what_one_camera_has_lost_is_left_out_of_the_others_beside_it(tmp_path: Path) -> None:
+    cameras = ("54138969", "55011271")
+    for camera in cameras:
+        write_sequence(tmp_path, "S1", "Walking 1", camera, 24)
+    broken = tmp_path / "S1" / "Videos" / "Walking 1.55011271.mp4"
+    damage(write_counting(broken, 24, size=64, rate=50), [5, 6])
+    source = Human36mSource(str(tmp_path), cameras=cameras, cameras_together=True, end=1.0)
+    loader = WindowLoader(source, StreamOptions(12, (32, 32)))
+    seen = [[segment.origin.numbers.tolist() for segment in window.segments if segment.origin] for window in loader]
+    kept = [number for number in range(24) if number not in (5, 6)]
+    assert seen == [[kept[begin : begin + 6]] * 2 for begin in range(0, 22, 6)]
 
 
 @pytest.mark.parametrize(
