@@ -204,6 +204,8 @@ class LiveSource:
             check(number or (optional and value is None), f"stream.{key}", value, _ACCEPTED[optional])
         whole = isinstance(reconnects, int) and not isinstance(reconnects, bool) and reconnects >= 0
         check(whole, "stream.reconnects", reconnects, "a whole number, 0 or more")
+        named = options is None or isinstance(options, Mapping)
+        check(named, "stream.options", options, "values by name, as {video_size: 640x480}, or null")
         check_metric_width(metric_width)
         self.metric_width = metric_width
         place, further = str(path), {name: str(value) for name, value in (options or {}).items()}

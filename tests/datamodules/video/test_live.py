@@ -22,6 +22,7 @@ from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, is_live
 from datamodules.video.decoding import Decoded
 from datamodules.video.live import LiveFeed, LiveSource, Patience
 from datamodules.windowing import StreamOptions
+from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from tests.servers import serving_files, serving_live
 from tests.videos import write_counting
@@ -316,9 +317,15 @@ def test_rtsp_is_played_as_it_comes() -> None:
      ({"path": 0, "seconds": -1}, "stream.seconds=-1: expected a number more than 0, or null"),
      ({"path": 0, "buffer_seconds": None}, "stream.buffer_seconds=None: expected a number more than 0"),
      ({"path": 0, "timeout": "long"}, "stream.timeout=long"),
+     ({"path": 0, "options": "640x480"}, "stream.options=640x480: expected values by name"),
      ({"path": 0, "metric_width": "wide"}, "stream.metric_width=wide: expected a width in px"),
      ({"path": 0, "reconnects": -1}, "stream.reconnects=-1: expected a whole number, 0 or more")],
 )  # fmt: skip
 def test_values_that_cannot_be_are_refused(values: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         LiveSource(**values)
+
+
+def test_options_of_ffmpeg_are_given_on_a_command_line() -> None:
+    given = ["stream=live", "stream.path=0", "stream.options={video_size: 1280x720, input_format: mjpeg}"]
+    assert compose_config("online", given).stream.options == {"video_size": "1280x720", "input_format": "mjpeg"}
