@@ -70,7 +70,7 @@ def unpack(archive: Path, folder: Path, progress: UnpackProgress = lambda name, 
         raise UserError(f"{archive}: not the name of an archive of the release, as Videos_S1.tgz")
     subject, target = match["subject"], folder / match["subject"] / _FOLDERS[match["content"]]
     record = folder / f"{archive.name}.json"
-    if record.is_file() and record.read_text() == json.dumps(file_facts(archive)):
+    if record.is_file() and record.read_bytes() == json.dumps(file_facts(archive)).encode():
         return []
     log.info("unpacking %s", archive.name)
     findings: list[Finding] = []

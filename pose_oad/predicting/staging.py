@@ -59,8 +59,9 @@ class Staging:
         Raises:
             UserError: if it exists and is not to be replaced, or is no file, or no folder of OpenPose's files.
         """
-        if not target.exists():
-            return
+        with writing(key, target):  # as of a name that is too long
+            if not target.exists():
+                return
         check(target.is_dir() == folder, key, target, f"the name of a {'folder' if folder else 'file'}")
         check(self._overwrite, key, target, "something that does not exist yet, or overwrite=true")
         if folder:

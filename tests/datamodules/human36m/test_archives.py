@@ -97,3 +97,14 @@ def test_a_damaged_archive_is_reported_and_read_as_far_as_it_goes(tmp_path: Path
     unpacked = {path.name for path in tmp_path.rglob("*.mp4*")}
     assert not any(name.endswith(".partial") for name in unpacked)
     assert ("Eating.54138969.mp4" in unpacked) == (damage in ("truncated", "flipped"))
+
+
+def test_a_damaged_record_of_what_was_unpacked_is_made_again(tmp_path: Path) -> None:
+    archive, record = tmp_path / "Videos_S1.tgz", tmp_path / "out" / "Videos_S1.tgz.json"
+    with tarfile.open(archive, "w:gz") as tar:
+        add(tar, "S1/Videos/Eating.54138969.mp4", b"video")
+    unpack(archive, tmp_path / "out")
+    whole = record.read_bytes()
+    record.write_bytes(b"\xff" + whole[1:])
+    assert unpack(archive, tmp_path / "out") == []
+    assert record.read_bytes() == whole

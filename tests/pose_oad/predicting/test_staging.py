@@ -62,6 +62,11 @@ def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:
         Staging(overwrite=True).refuse("key", tmp_path)
 
 
+def test_a_name_that_is_too_long_is_named() -> None:
+    with pytest.raises(UserError, match=r"output.file=x+: cannot be written \(File name too long\)"):
+        Staging().refuse("output.file", Path("x" * 300))
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"key=.*/file/a.json: cannot be written \(File exists\)"), Staging() as s:
