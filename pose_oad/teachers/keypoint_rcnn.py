@@ -20,6 +20,7 @@ from pose_oad.geometry import FrameFit
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
 from pose_oad.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.identity import content_hash
 from pose_oad.teachers.loading import find_device, read_state_dict
 
 _PUBLISHED = KeypointRCNN_ResNet50_FPN_Weights
@@ -156,7 +157,7 @@ def _load(weights: str, size: int, min_score: float, key: str) -> torch.nn.Modul
     """Build the network with its weights, in evaluation mode, on the CPU."""
     if weights in _PUBLISHED.__members__:
         published = _PUBLISHED[weights]
-        name = Path(published.url).name
+        without_term = published == _PUBLISHED.COCO_V1
         try:
             state = dict(published.get_state_dict(progress=True, check_hash=True, weights_only=True))
         except (URLError, OSError, RuntimeError) as error:
@@ -164,13 +165,13 @@ def _load(weights: str, size: int, min_score: float, key: str) -> torch.nn.Modul
                 f"{key}={weights}: {published.url} cannot be downloaded ({error}); expected a file"
             ) from error
     else:
-        name = Path(weights).name
         try:
             state = read_state_dict(Path(weights))
+            without_term = content_hash(Path(weights)).startswith(_hash_of(_PUBLISHED.COCO_V1))
         except UserError as error:
             raise UserError(f"{key}={error}; expected {', '.join(_PUBLISHED.__members__)} or a .pth file") from error
     # These published weights alone were trained without the small term in the batch norms' denominators.
-    network = _network(0.0 if name == Path(_PUBLISHED.COCO_V1.url).name else 1e-5, size, min_score)
+    network = _network(0.0 if without_term else 1e-5, size, min_score)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -179,6 +180,11 @@ def _load(weights: str, size: int, min_score: float, key: str) -> torch.nn.Modul
             f"{key}={weights}: no weights of keypointrcnn_resnet50_fpn with 17 joints ({reason})"
         ) from error
     return network.eval()
+
+
+def _hash_of(published: KeypointRCNN_ResNet50_FPN_Weights) -> str:
+    """Return the first digits of the SHA-256 of a published file, with which its name ends."""
+    return Path(published.url).stem.rpartition("-")[2]
 
 
 def _network(eps: float, size: int, min_score: float) -> torch.nn.Module:

@@ -162,6 +162,12 @@ def test_published_weights_are_read_as_tensors_alone(weights: Path, monkeypatch:
     assert asked == {"name": "COCO_LEGACY", "weights_only": True, "check_hash": True, "progress": True}
     assert epsilons == [0.0, 1e-5]
 
+    # The same weights in a file, whatever its name: they are known by their content.
+    for digest, eps in (("fc266e95" + "0" * 56, 0.0), ("0" * 64, 1e-5)):
+        monkeypatch.setattr(keypoint_rcnn, "content_hash", lambda path, digest=digest: digest)
+        KeypointRcnnTeacher(str(weights))
+        assert epsilons[-1] == eps
+
     def unreachable(self: Any, **options: Any) -> None:
         raise URLError("no route")
 
