@@ -54,7 +54,7 @@ def compose_config(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
             cfg = compose(verb, list(overrides))
             OmegaConf.resolve(cfg)
         except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(_explain(error, verb)) from error
+            raise UserError(_explain(error, verb, overrides)) from error
         except ValueError as error:  # Hydra's word for a group of which null or a number is chosen
             groups = [override for override in overrides if (CONF / override.partition("=")[0]).is_dir()]
             raise UserError(f"{' '.join(groups)}: expected the name of a choice ({error})") from error
@@ -154,7 +154,7 @@ def _choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group.strip("/")).glob("*.yaml"))
 
 
-def _explain(error: Exception, verb: str) -> str:
+def _explain(error: Exception, verb: str, overrides: Sequence[str]) -> str:
     """Say in one line what was wrong with an override, with the nearest name that exists."""
     text = str(error)
     if isinstance(error, MissingConfigException):
@@ -164,7 +164,7 @@ def _explain(error: Exception, verb: str) -> str:
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
         key = unknown.group(1)
-        with_choices = _known_keys(verb)
+        with_choices = _known_keys(verb, overrides)
         if key in with_choices:
             return f"{key}: {text.splitlines()[-1]}"
         return f"unknown config key '{key}'{_nearest_key(key, with_choices)}"
@@ -178,8 +178,11 @@ def _nearest_key(key: str, known: list[str]) -> str:
     return hint if "mean" in hint else "; see python -m pose_oad.<command> --help for the keys"
 
 
-def _known_keys(verb: str) -> list[str]:
-    return list(_walk(OmegaConf.to_container(compose(verb))))
+def _known_keys(verb: str, overrides: Sequence[str]) -> list[str]:
+    """List the keys there are with the choices that a command line makes: another choice has other keys."""
+    pairs = [override.partition("=") for override in overrides]
+    chosen = [f"{group}={choice}" for group, _, choice in pairs if (CONF / group / f"{choice}.yaml").is_file()]
+    return list(_walk(OmegaConf.to_container(compose(verb, chosen))))
 
 
 def _walk(node: Any, prefix: str = "") -> Iterator[str]:

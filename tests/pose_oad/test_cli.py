@@ -114,3 +114,9 @@ def test_a_class_that_does_not_exist_is_named() -> None:
 def test_a_group_of_which_no_name_is_chosen_is_named(override: str) -> None:
     with pytest.raises(UserError, match=f"{override}: "):
         compose_config("teacher_eval", [override])
+
+
+def test_a_mistyped_key_is_looked_for_among_those_of_the_choices_made() -> None:
+    for stream, nearest in (("live", "stream.buffer_seconds"), ("human36m", "stream.end")):
+        with pytest.raises(UserError, match=rf"unknown config key 'stream.buffer_second'; did you mean '{nearest}'"):
+            compose_config("online", [f"stream={stream}", "stream.buffer_second=3"])
