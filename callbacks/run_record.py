@@ -9,6 +9,7 @@ from typing import Protocol
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from callbacks.checkpoint import STATE_FILE
@@ -133,5 +134,5 @@ class RunRecord(Callback):
         speed = values["frames"] / max(1e-9, values["wall_clock_s"])
         table.add_row("wall clock", f"{values['wall_clock_s']:.1f} s ({speed:.0f} frames/s)")
         table.add_row("seconds by phase", ", ".join(f"{phase} {self.timing.totals[phase]:.1f}" for phase in PHASES))
-        table.add_row("kept in", str(self.folder))
+        table.add_row("kept in", escape(str(self.folder)))
         Console().print(table)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pose_oad.collection import Chooser
@@ -108,7 +109,7 @@ class FinetuneRecord:
         table.add_row("teacher calls", f"{values['teacher_calls']:,}")
         table.add_row("optimiser steps", f"{values['optimizer_steps']:,}")
         table.add_row("seconds by phase", ", ".join(f"{phase} {taken:.1f}" for phase, taken in self.seconds.items()))
-        table.add_row("kept in", str(self.folder))
+        table.add_row("kept in", escape(str(self.folder)))
         Console().print(table)
 
 
