@@ -25,5 +25,9 @@ class Origin:
     names: tuple[str, ...] = ()
 
     def take(self, rows: np.ndarray) -> Origin:
-        """Return the origin of some of the frames, by row."""
+        """Return the origin of some of the frames.
+
+        Args:
+            rows: their places among the frames, int64, shape (frames,)
+        """
         return replace(self, numbers=self.numbers[rows], names=tuple(self.names[row] for row in rows if self.names))

@@ -146,11 +146,11 @@ def _open_remote(source: str) -> Footage:
     """Open a camera by its number, or a URL."""
     from av import FFmpegError
 
-    from datamodules.video.connections import LiveVideo, open_live
+    from datamodules.video.connections import Address, LiveVideo, open_live
     from datamodules.video.decoding import reason
     from pose_oad.predicting.footage import Footage
 
-    video = open_live(source, key="source")
+    video = open_live(Address(source, key="source"))
     if not isinstance(video, LiveVideo):
         return _footage(video)
     check(video.rate > 0, "source", source, "a video that says how many frames it has per second")

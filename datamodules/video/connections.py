@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
@@ -21,30 +22,40 @@ log = logging.getLogger(__name__)
 _RTSP = {"rtsp_transport": "tcp"}
 
 
-def connect(
-    place: str,
-    timeout: float = TIMEOUT,
-    key: str = "stream.path",
-    kind: str | None = None,
-    options: Mapping[str, str] | None = None,
-) -> InputContainer:
-    """Open a camera or a URL for frames as they are filmed.
+@dataclass(frozen=True)
+class Address:
+    """What sends frames, and how it is opened.
 
-    Args:
+    Attributes:
         place: number of a camera (video4linux), its device, or anything that FFmpeg opens by a name
         timeout: how long it may be silent, s
         key: config key that named it, for messages
         kind: FFmpeg's name of the format; None finds out
         options: further options of FFmpeg, by name
+    """
+
+    place: str
+    timeout: float = TIMEOUT
+    key: str = "stream.path"
+    kind: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.place}"
+
+
+def connect(address: Address) -> InputContainer:
+    """Open a camera or a URL for frames as they are filmed.
 
     Raises:
         UserError: if it does not answer, or sends no video.
     """
+    place, kind = address.place, address.kind
     device = f"/dev/video{place}" if place.isdecimal() else place
     if device.startswith("/dev/video"):
         kind = kind or "video4linux2"
     usual = _RTSP if device.startswith("rtsp") else {}
-    return open_video(device, timeout, f"{key}={place}", kind, usual | dict(options or {}))
+    return open_video(device, address.timeout, str(address), kind, usual | dict(address.options))
 
 
 class LiveVideo(NamedTuple):
@@ -61,21 +72,8 @@ class LiveVideo(NamedTuple):
     frames: Iterator[Decoded]
 
 
-def open_live(
-    place: str,
-    timeout: float = TIMEOUT,
-    key: str = "stream.path",
-    kind: str | None = None,
-    options: Mapping[str, str] | None = None,
-) -> LiveVideo | Clip:
+def open_live(address: Address) -> LiveVideo | Clip:
     """Open a camera or a URL, and wait for its first frame.
-
-    Args:
-        place: number of a camera (video4linux), its device, or anything that FFmpeg opens by a name
-        timeout: how long it may be silent, s
-        key: config key that named it, for messages
-        kind: FFmpeg's name of the format; None finds out
-        options: further options of FFmpeg, by name
 
     Returns:
         Its frames; a clip where it is the URL of a file.
@@ -83,17 +81,17 @@ def open_live(
     Raises:
         UserError: if it does not answer, or sends no video.
     """
-    container = connect(place, timeout, key, kind, options)
-    if is_finite(place, container):
+    container = connect(address)
+    if is_finite(address.place, container):
         container.close()
-        return open_url(place, timeout, key)
+        return open_url(address.place, address.timeout, address.key)
     stream = container.streams.video[0]
     frames = decode_live(container)
     try:
         first = next(frames)
     except (av.FFmpegError, StopIteration) as error:
-        cause = "it ended" if isinstance(error, StopIteration) else reason(error, timeout)
-        raise UserError(f"{key}={place}: opened, but no frame arrived ({cause})") from error
+        cause = "it ended" if isinstance(error, StopIteration) else reason(error, address.timeout)
+        raise UserError(f"{address}: opened, but no frame arrived ({cause})") from error
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     return LiveVideo((first.frame.width, first.frame.height), rate, chain([first], frames))
 

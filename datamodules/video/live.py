@@ -13,7 +13,7 @@ import av
 
 from datamodules.video.buffer import LatestBuffer
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, check_metric_width
-from datamodules.video.connections import connect, decode_live, open_live
+from datamodules.video.connections import Address, connect, decode_live, open_live
 from datamodules.video.decoding import TIMEOUT, Decoded, reason
 from datamodules.video.frames import resize_frame
 from datamodules.video.reading import Ticks
@@ -211,7 +211,8 @@ class LiveSource:
         place, further = str(path), {name: str(value) for name, value in (options or {}).items()}
         check(not Path(place).is_file(), "stream.path", path, "a camera or a URL; a file is played by stream=video")
 
-        video = open_live(place, timeout, "stream.path", kind, further)
+        address = Address(place, timeout, kind=kind, options=further)
+        video = open_live(address)
         if isinstance(video, Clip):
             self.clips = [video]
             return
@@ -220,7 +221,7 @@ class LiveSource:
         opened = [video.frames]
 
         def connection() -> Iterator[Decoded]:
-            return opened.pop() if opened else decode_live(connect(place, timeout, "stream.path", kind, further))
+            return opened.pop() if opened else decode_live(connect(address))
 
         patience = Patience(timeout, reconnects, seconds)
         feed = LiveFeed(place, connection, patience, max(1, round(buffer_seconds * speed)))

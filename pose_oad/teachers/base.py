@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 from pose_oad.origin import Origin
@@ -32,6 +34,29 @@ class TeacherRequest:
     frame_size: tuple[int, int]
     truth: Tensor | None = None
     origin: Origin | None = None
+
+    def take(self, rows: np.ndarray) -> TeacherRequest:
+        """Ask about some of the frames only.
+
+        Args:
+            rows: their places in the request, int64, shape (frames,)
+        """
+        return TeacherRequest(
+            self.ids[rows],
+            None if self.images is None else self.images[rows],
+            self.frame_size,
+            None if self.truth is None else self.truth[torch.from_numpy(rows)],
+            None if self.origin is None else self.origin.take(rows),
+        )
+
+    def seen_by(self, teacher: Teacher) -> TeacherRequest:
+        """Pass the request on to another teacher: at its own image size, with the truth only where it asks for it."""
+        images, size = self.images, teacher.image_size(self.frame_size)
+        if size is None or images is None:
+            images = None
+        elif images.shape[1:3] != (size[1], size[0]) and len(images):
+            images = np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
+        return replace(self, images=images, truth=self.truth if teacher.uses_truth else None)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class CachedTeacher:
         counts = {"labels_from_cache": kept}
         unusable = torch.zeros(len(known), dtype=torch.bool)
         if len(missing):
-            labels = self._teacher.label(_some(request, missing))
+            labels = self._teacher.label(request.take(missing))
             counts |= labels.counts
             frames = _by_frame(labels, self._keep_maps)
             if labels.unusable is not None:  # what could not be labelled may be another time
@@ -97,16 +97,6 @@ def _numbers(origin: Origin) -> np.ndarray:
         return origin.numbers
     digests = [hashlib.sha256(os.fsencode(name)).digest() for name in origin.names]
     return np.array([int.from_bytes(digest[:8], signed=True) for digest in digests], dtype=np.int64)
-
-
-def _some(request: TeacherRequest, rows: np.ndarray) -> TeacherRequest:
-    return TeacherRequest(
-        request.ids[rows],
-        None if request.images is None else request.images[rows],
-        request.frame_size,
-        None if request.truth is None else request.truth[torch.from_numpy(rows)],
-        None if request.origin is None else request.origin.take(rows),
-    )
 
 
 def _by_frame(labels: Labels, with_maps: bool) -> list[FrameLabels]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -61,7 +59,7 @@ class EnsembleTeacher:
 
     def label(self, request: TeacherRequest) -> Labels:
         """Ask every member, and average what they say."""
-        answers = [member.label(_for_member(request, member)) for member in self._members]
+        answers = [member.label(request.seen_by(member)) for member in self._members]
         people = [
             map_keypoints(answer.keypoints, member.skeleton, self.skeleton)
             for answer, member in zip(answers, self._members, strict=True)
@@ -169,13 +167,3 @@ def _mean(groups: Tensor, has: Tensor) -> Tensor:
     location = (groups[..., :2] * weight).sum(1) / weight.sum(1).clamp(min=torch.finfo(weight.dtype).tiny)
     confidence = weight.sum(1) / has.sum(0).clamp(min=1).view(1, -1, 1)
     return torch.cat([location, confidence], -1)
-
-
-def _for_member(request: TeacherRequest, member: Teacher) -> TeacherRequest:
-    """Give a member its own image size, and the truth only where it asks for it."""
-    images, size = request.images, member.image_size(request.frame_size)
-    if size is None or images is None:
-        images = None
-    elif images.shape[1:3] != (size[1], size[0]) and len(images):
-        images = np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
-    return replace(request, images=images, truth=request.truth if member.uses_truth else None)

@@ -88,7 +88,7 @@ class LabelStore:
         """Write the labels of some frames to a file of their own; of no frames, none.
 
         Args:
-            numbers: their numbers in the video
+            numbers: their numbers in the video, int64, shape (frames,)
             labels: what the teacher says
             with_maps: whether its maps are kept
             about: who the teacher is, for people who look into the file

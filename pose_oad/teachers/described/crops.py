@@ -26,7 +26,7 @@ class Crop:
         """Place a box so that it fills an input along one axis, and is centred along the other.
 
         Args:
-            box: left, top, right and bottom, px of the picture
+            box: left, top, right and bottom, px of the picture, shape (4,)
             size: width and height of the input, px
             padding: how much more than the box is shown, a factor of its sides
         """

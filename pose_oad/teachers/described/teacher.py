@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from omegaconf import OmegaConf
@@ -125,16 +124,7 @@ class DescribedTeacher:
         if self._detector is None:
             left, top = FrameFit.of(request.frame_size, self._network.size, self._seen.fit).content[:2]
             return [[Crop(1.0, (left, top))] for _ in images], Labels(torch.zeros(len(images), 0, 0, 3))
-        wanted = self._detector.image_size(request.frame_size)
-        resized = [cv2.resize(image, wanted, interpolation=cv2.INTER_AREA) for image in images] if wanted else None
-        asked = TeacherRequest(
-            request.ids,
-            None if resized is None else np.stack(resized),
-            request.frame_size,
-            request.truth,
-            request.origin,
-        )
-        scale, seen = images.shape[2] / request.frame_size[0], self._detector.label(asked)
+        scale, seen = images.shape[2] / request.frame_size[0], self._detector.label(request.seen_by(self._detector))
         crops = [
             [Crop.around(box * scale, self._network.size, self._padding) for box in boxes_of(people)]
             for people in seen.keypoints
