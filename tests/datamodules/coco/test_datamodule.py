@@ -1,18 +1,15 @@
-"""The loaders on a tree of two images: one person with a known pose, a crowd, and somebody without labels."""
+"""The loaders on the small COCO tree."""
 
 from __future__ import annotations
 
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
-from datamodules.coco import CocoDataModule, PoseBatch
+from datamodules.coco import CocoDataModule
 from datamodules.coco.augmentation import AugmentationConfig
 from datamodules.coco.index import CocoIndex
 from datamodules.coco.tree import CocoTree
@@ -20,72 +17,18 @@ from pose_oad.errors import UserError
 from pose_oad.geometry import FrameFit
 from pose_oad.metrics.coco_ap import average_precision, to_results
 from pose_oad.skeleton import Skeleton, get_skeleton
-
-COCO17 = get_skeleton("coco-17")
-BODY = get_skeleton("body-12")
-STILL = AugmentationConfig(rotation=0, scale=(1, 1), shift=0, flip=0, colour="none")
-LEFT_SHOULDER, RIGHT_HIP = (40, 30), (60, 70)  # pixel indices, as COCO writes them
-
-
-def _person(image: int, number: int, joints: dict[str, tuple[int, int]], **more: Any) -> dict[str, Any]:
-    keypoints = [0] * 51
-    for name, (x, y) in joints.items():
-        at = 3 * COCO17.index(name)
-        keypoints[at : at + 3] = [x, y, 2]
-    person = {"id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "area": 2000.0, "bbox": [30, 20, 40, 60]}
-    return {**person, "keypoints": keypoints, "num_keypoints": len(joints), "segmentation": [], **more}
-
-
-def _dataset() -> dict[str, Any]:
-    rows, columns = 100, 160
-    crowd = np.zeros((rows, columns), np.uint8)
-    crowd[:50, 80:] = 1
-    runs = np.diff(np.flatnonzero(np.diff(np.concatenate([[2], crowd.flatten(order="F"), [2]]))))
-    return {
-        "images": [{"id": n, "file_name": f"{n}.jpg", "width": columns, "height": rows} for n in (7, 9)],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}],
-        "annotations": [
-            _person(7, 1, {"left_shoulder": LEFT_SHOULDER, "right_hip": RIGHT_HIP, "nose": (50, 10)}),
-            _person(9, 2, {"left_knee": (20, 80)}),
-            _person(9, 3, {}, iscrowd=1, segmentation={"size": [rows, columns], "counts": runs.tolist()}),
-            _person(9, 4, {}, segmentation=[[0, 0, 20, 0, 20, 20, 0, 20]], bbox=[0, 0, 20, 20]),
-        ],
-    }  # fmt: skip
-
-
-def _write(root: Path, data: object) -> Path:
-    for split in ("train2017", "val2017"):
-        (root / split).mkdir(parents=True, exist_ok=True)
-        for number in (7, 9):
-            picture = np.full((100, 160, 3), 40, np.uint8)
-            cv2.circle(picture, LEFT_SHOULDER, 3, (0, 0, 255), -1)  # red, in OpenCV's order of colours
-            cv2.imwrite(str(root / split / f"{number}.jpg"), picture)
-        annotations = root / "annotations" / f"person_keypoints_{split}.json"
-        annotations.parent.mkdir(exist_ok=True)
-        annotations.write_text(data if isinstance(data, str) else json.dumps(data))
-    return root
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    return _write(tmp_path / "coco", _dataset())
-
-
-def _data(root: Path, skeleton: Skeleton = BODY, **options: Any) -> CocoDataModule:
-    settings: dict[str, Any] = {"augmentation": STILL, "workers": 0, "batch_size": 2, "cache_mib": 16, **options}
-    data = CocoDataModule(root, skeleton, (64, 64), (16, 16), **settings)
-    data.setup()
-    return data
-
-
-def _only(loader: Any) -> PoseBatch:
-    batches = list(loader)
-    assert len(batches) == 1
-    return batches[0]
+from tests.coco import (
+    BODY,
+    only_batch,
+    open_set,
+    person,
+    small_set,
+    write_tree,
+)
 
 
 def test_validation_maps_back_to_the_original_px(tree: Path) -> None:
-    batch = _only(_data(tree).val_dataloader())
+    batch = only_batch(open_set(tree).val_dataloader())
     assert batch.images.shape == (2, 64, 64, 3)
     assert batch.images.dtype == torch.uint8
     assert batch.image_ids.tolist() == [7, 9]
@@ -99,7 +42,7 @@ def test_validation_maps_back_to_the_original_px(tree: Path) -> None:
 
 
 def test_the_picture_is_where_the_keypoints_say(tree: Path) -> None:
-    for batch in (_only(_data(tree).val_dataloader()), _only(_data(tree).train_dataloader())):
+    for batch in (only_batch(open_set(tree).val_dataloader()), only_batch(open_set(tree).train_dataloader())):
         at = batch.image_ids.tolist().index(7)
         x, y, labelled = batch.keypoints[at, 0, BODY.index("left_shoulder")].tolist()
         assert labelled == 1
@@ -109,7 +52,7 @@ def test_the_picture_is_where_the_keypoints_say(tree: Path) -> None:
 
 
 def test_crowds_and_unlabelled_people_are_masked(tree: Path) -> None:
-    batch = _only(_data(tree).val_dataloader())
+    batch = only_batch(open_set(tree).val_dataloader())
     assert batch.pixel_mask[0].all()
     # The picture covers rows 3 to 12 of 16 (40 px of 64, from px 12); the crowd its upper right quarter.
     learnt = batch.pixel_mask[1]
@@ -121,36 +64,36 @@ def test_crowds_and_unlabelled_people_are_masked(tree: Path) -> None:
 
 
 def test_a_labelled_person_within_a_crowd_is_learnt(tmp_path: Path) -> None:
-    data = _dataset()
+    data = small_set()
     data["annotations"][1]["segmentation"] = [[100, 0, 140, 0, 140, 40, 100, 40]]
-    learnt = _only(_data(_write(tmp_path, data)).val_dataloader()).pixel_mask[1]
+    learnt = only_batch(open_set(write_tree(tmp_path, data)).val_dataloader()).pixel_mask[1]
     assert learnt[4:6, 11:13].all()
     assert not learnt[4:6, 8].any()
 
 
 def test_training_yields_only_images_with_labelled_people(tmp_path: Path) -> None:
-    data = _dataset()
+    data = small_set()
     del data["annotations"][1]
-    split = _data(_write(tmp_path, data))
+    split = open_set(write_tree(tmp_path, data))
     assert [image.id for image in split.training.images] == [7]
     assert [image.id for image in split.validation.images] == [7, 9]
 
 
 def test_joints_a_set_cannot_supply_are_masked(tree: Path) -> None:
     skeleton = get_skeleton("coco-18")  # has a neck, the mid-point of both shoulders
-    assert _only(_data(tree, skeleton).val_dataloader()).joint_mask.all()
+    assert only_batch(open_set(tree, skeleton).val_dataloader()).joint_mask.all()
     with_toe = Skeleton("with toe", (*BODY.joints, "left_big_toe", "right_big_toe"), BODY.limbs)
-    mask = _only(_data(tree, with_toe).val_dataloader()).joint_mask
+    mask = only_batch(open_set(tree, with_toe).val_dataloader()).joint_mask
     assert mask.tolist() == [[True] * 12 + [False] * 2] * 2
 
 
 def test_other_joint_sets_are_matched_by_name(tmp_path: Path) -> None:
-    data = _dataset()
+    data = small_set()
     data["categories"][0]["keypoints"] = ["head", "right_hip", "left_shoulder"]
     for annotation in data["annotations"]:
         annotation["keypoints"] = [1, 2, 2, 60, 70, 1, 40, 30, 2] if annotation["id"] == 1 else [0] * 9
         annotation["num_keypoints"] = 3 if annotation["id"] == 1 else 0
-    split = _data(_write(tmp_path, data))
+    split = open_set(write_tree(tmp_path, data))
     keypoints = split.validation.images[0].keypoints
     assert keypoints[0, BODY.index("left_shoulder")].tolist() == [40.5, 30.5, 1]
     assert keypoints[0, BODY.index("right_hip")].tolist() == [60.5, 70.5, 1]
@@ -161,7 +104,7 @@ def test_other_joint_sets_are_matched_by_name(tmp_path: Path) -> None:
 
 
 def test_true_keypoints_score_full_precision(tree: Path) -> None:
-    split = _data(tree)
+    split = open_set(tree)
     results = [
         result
         for image in split.validation.images
@@ -173,7 +116,7 @@ def test_true_keypoints_score_full_precision(tree: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_same_seed_same_epochs(tree: Path, workers: int) -> None:
     def epochs(seed: int) -> list[torch.Tensor]:
-        loader = _data(
+        loader = open_set(
             tree, workers=workers, seed=seed, augmentation=AugmentationConfig(colour="strong")
         ).train_dataloader()
         return [batch.images for _ in range(3) for batch in loader]
@@ -185,17 +128,17 @@ def test_same_seed_same_epochs(tree: Path, workers: int) -> None:
 
 
 def test_what_is_kept_in_memory_is_bounded_and_changes_nothing(tree: Path) -> None:
-    kept, fresh = _data(tree, cache_mib=16), _data(tree, cache_mib=0)
+    kept, fresh = open_set(tree, cache_mib=16), open_set(tree, cache_mib=0)
     assert len(kept.training._kept) == 2
     assert len(fresh.training._kept) == 0
-    assert torch.equal(_only(kept.val_dataloader()).images, _only(fresh.val_dataloader()).images)
-    assert torch.equal(_only(kept.train_dataloader()).images, _only(fresh.train_dataloader()).images)
+    assert torch.equal(only_batch(kept.val_dataloader()).images, only_batch(fresh.val_dataloader()).images)
+    assert torch.equal(only_batch(kept.train_dataloader()).images, only_batch(fresh.train_dataloader()).images)
 
 
 def test_people_are_padded(tmp_path: Path) -> None:
-    data = _dataset()
-    data["annotations"].append(_person(7, 5, {"nose": (1, 1), "left_ankle": (90, 90)}))
-    batch = _only(_data(_write(tmp_path, data)).val_dataloader())
+    data = small_set()
+    data["annotations"].append(person(7, 5, {"nose": (1, 1), "left_ankle": (90, 90)}))
+    batch = only_batch(open_set(write_tree(tmp_path, data)).val_dataloader())
     assert batch.keypoints.shape == (2, 2, 12, 3)
     assert not batch.keypoints[1, 1].any()
 
@@ -217,9 +160,9 @@ def test_images_that_are_missing_can_be_skipped(tree: Path, caplog: pytest.LogCa
     with pytest.raises(
         UserError, match=r"9\.jpg: no such image, .*\(1 of its 2 images are missing\); missing_images=skip"
     ):
-        _data(tree)
+        open_set(tree)
     with caplog.at_level(logging.WARNING):
-        split = _data(tree, missing_images="skip")
+        split = open_set(tree, missing_images="skip")
     assert [message.partition(": ")[2] for message in caplog.messages] == [
         f"1 of its 2 images are not in {tree / 'val2017'}; left out, the first is 9.jpg"
     ]
@@ -236,17 +179,17 @@ def test_a_set_without_any_of_its_images_is_refused(tree: Path) -> None:
     for number in (7, 9):
         (tree / "val2017" / f"{number}.jpg").unlink()
     with pytest.raises(UserError, match="val2017: none of the images that"):
-        _data(tree, missing_images="skip")
+        open_set(tree, missing_images="skip")
 
 
 def test_images_lie_in_folders_of_their_own(tree: Path) -> None:
     for split in ("train2017", "val2017"):
         (tree / split / "deep").mkdir()
         (tree / split / "9.jpg").rename(tree / split / "deep" / "9.jpg")
-    data = _dataset()
+    data = small_set()
     data["images"][1]["file_name"] = "deep/9.jpg"
     (tree / "pose.json").write_text(json.dumps(data))
-    split = _data(tree, train="pose.json", val="pose.json", image_folder="train2017")
+    split = open_set(tree, train="pose.json", val="pose.json", image_folder="train2017")
     assert [image.path for image in split.validation.images] == [
         tree / "train2017" / "7.jpg",
         tree / "train2017/deep/9.jpg",
@@ -255,18 +198,18 @@ def test_images_lie_in_folders_of_their_own(tree: Path) -> None:
 
 def _horses(tmp_path: Path, joints: list[str]) -> CocoDataModule:
     """Two kinds of animals with the same joints, one of each in the first image, and a student of their joints."""
-    data = _dataset()
+    data = small_set()
     data["categories"] = [
         {"id": number, "name": name, "keypoints": joints, "skeleton": [[1, 2]]}
         for number, name in ((4, "horse"), (5, "cow"))
     ]
     data["annotations"] = [
-        {**_person(7, number, {}), "category_id": number, "keypoints": [10 * number, 20, 2, 60, 70, 1]}
+        {**person(7, number, {}), "category_id": number, "keypoints": [10 * number, 20, 2, 60, 70, 1]}
         for number in (4, 5)
     ]
-    root = _write(tmp_path / "animals", data)
+    root = write_tree(tmp_path / "animals", data)
     skeleton = CocoTree(root).category("train2017", "all").joint_set()
-    return _data(root, skeleton, category="all", augmentation=AugmentationConfig(flip=1.0, colour="none"))
+    return open_set(root, skeleton, category="all", augmentation=AugmentationConfig(flip=1.0, colour="none"))
 
 
 def test_a_set_is_evaluated_on_its_own_joints(tmp_path: Path) -> None:
@@ -300,89 +243,13 @@ def test_no_mirror_images_where_names_give_no_sides(
 def test_joints_that_nothing_teaches_are_named(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
     skeleton = Skeleton("with toe", (*BODY.joints, "left_big_toe", "right_big_toe"), BODY.limbs)
     with caplog.at_level(logging.WARNING):
-        _data(tree, skeleton)
+        open_set(tree, skeleton)
     [said] = caplog.messages
     assert said.endswith("train2017.json: has no left_big_toe, right_big_toe; the student is not trained on them")
 
 
-def _broken(change: str, tree: Path) -> None:
-    """Damage the training split of a tree."""
-    annotations = tree / "annotations" / "person_keypoints_train2017.json"
-    data = _dataset()
-    if change == "no json":
-        annotations.unlink()
-    elif change == "no folder":
-        for image in (tree / "train2017").iterdir():
-            image.unlink()
-        (tree / "train2017").rmdir()
-    elif change == "not json":
-        annotations.write_text('{"images": [')
-    elif change == "not coco":
-        annotations.write_text('{"frames": []}')
-    elif change == "no keypoints":
-        data["categories"] = [{"id": 1, "name": "person"}]
-    elif change == "missing image":
-        (tree / "train2017" / "9.jpg").unlink()
-    elif change == "wrong count":
-        data["annotations"][1]["keypoints"] = [0] * 48
-    elif change == "unreadable":
-        (tree / "train2017" / "9.jpg").write_bytes(b"not a picture")
-    elif change == "truncated":
-        image = tree / "train2017" / "9.jpg"
-        image.write_bytes(image.read_bytes()[:-10])
-    elif change == "a folder":
-        (tree / "train2017" / "9.jpg").unlink()
-        (tree / "train2017" / "9.jpg").mkdir()
-    elif change == "empty":
-        (tree / "train2017" / "9.jpg").write_bytes(b"")
-    elif change == "other size":
-        cv2.imwrite(str(tree / "train2017" / "9.jpg"), np.zeros((50, 50, 3), np.uint8))
-    elif change == "nobody":
-        data["annotations"] = []
-    elif change == "no common joint":
-        data["categories"][0]["keypoints"] = [f"whisker_{n}" for n in range(17)]
-    if data != _dataset():
-        annotations.write_text(json.dumps(data))
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ("no json", "person_keypoints_train2017.json: no such file"),
-        ("no folder", "train2017: no such folder"),
-        ("not json", "person_keypoints_train2017.json: not JSON"),
-        ("not coco", "train2017.json: not COCO annotations; expected lists of objects under images, ann"),
-        ("no keypoints", "expected one with keypoints"),
-        ("missing image", "9.jpg: no such image, but .*train2017.json lists it"),
-        ("wrong count", "annotation 2 holds 48 numbers; expected 51"),
-        ("unreadable", "9.jpg: cannot be decoded as an image"),
-        ("truncated", r"9.jpg: cannot be decoded as an image \(\d+ bytes\)"),
-        ("a folder", "9.jpg: cannot be read as an image"),
-        ("empty", r"9.jpg: cannot be decoded as an image \(0 bytes\)"),
-        ("other size", r"9.jpg: \(50, 50\) px; expected \(160, 100\)"),
-        ("nobody", "train2017.json: no labelled person to train on"),
-        ("no common joint", "train2017.json: .*no joint in common: it has whisker_0, .* student.skeleton=data trains"),
-    ],
-)  # fmt: skip
-def test_a_damaged_tree_is_refused_by_name(tree: Path, change: str, said: str) -> None:
-    _broken(change, tree)
-    with pytest.raises(UserError, match=said):
-        _data(tree)
-
-
-def test_a_missing_root_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.root=.*nowhere: no such folder"):
-        _data(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize("option", ["batch_size", "workers", "cache_mib"])
-def test_numbers_out_of_range_are_refused(tree: Path, option: str) -> None:
-    with pytest.raises(UserError, match=f"data.{option}=-1"):
-        _data(tree, **{option: -1})
-
-
 def test_validation_images_are_squashed_for_a_network_that_wants_them_so(tree: Path) -> None:
-    batch = _only(_data(tree, fit="squash").val_dataloader())
+    batch = only_batch(open_set(tree, fit="squash").val_dataloader())
     x, y, _ = batch.keypoints[0, 0, BODY.index("left_shoulder")].tolist()
     assert (x, y) == pytest.approx((40.5 * 64 / 160, 30.5 * 64 / 100))
     red, green, blue = batch.images[0, int(y), int(x)].tolist()
