@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +13,14 @@ from lightning import Callback, LightningModule, Trainer
 from pose_oad.distillation import OnlineDistillation, as_distillation
 from pose_oad.errors import UserError
 from pose_oad.files import raise_if_interrupted, replacing
+from pose_oad.torch_file import read_torch_file
 from pose_oad.window import FrameWindow
+
+# Parts of a state, and what each is.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "student": (dict,), "optimizer": (dict, type(None)), "optimizer_steps": (int,), "teacher_calls": (int,),
+    "parts": (dict,),
+}  # fmt: skip
 
 #: Name of the file in a run's folder; it is there as long as the run is not finished.
 STATE_FILE = "state.ckpt"
@@ -50,16 +55,28 @@ class WindowCheckpoint(Callback):
         self.path, self.parts, self._resumed = folder / STATE_FILE, parts, state
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the state on."""
+        """Take the state on.
+
+        Raises:
+            UserError: if it is none of this run.
+        """
         if self._resumed is None:
             return
-        module = as_distillation(pl_module)
-        module.student.load_state_dict(self._resumed["student"])
-        module.optimizer_steps, module.desk.calls = self._resumed["optimizer_steps"], self._resumed["teacher_calls"]
-        if self._resumed["optimizer"] is not None:
-            trainer.optimizers[0].load_state_dict(self._resumed["optimizer"])
+        try:
+            self._take_on(self._resumed, trainer, as_distillation(pl_module))
+        except Exception as error:  # whatever a part stumbles over, it is the state that does not fit
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(f"{self.path}: damaged, or the state of another run ({reason})") from error
+
+    def _take_on(self, state: Mapping[str, Any], trainer: Trainer, module: OnlineDistillation) -> None:
+        module.student.load_state_dict(state["student"])
+        module.optimizer_steps, module.desk.calls = state["optimizer_steps"], state["teacher_calls"]
+        if state["optimizer"] is not None:
+            trainer.optimizers[0].load_state_dict(state["optimizer"])
         for name, part in self.parts.items():
-            part.load_state_dict(self._resumed["parts"][name])
+            if not _alike(state["parts"][name], part.state_dict()):
+                raise ValueError(f"parts.{name}")
+            part.load_state_dict(state["parts"][name])
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -123,7 +140,28 @@ def read_state(folder: Path) -> dict[str, Any]:
             f"resume={folder}: holds no {STATE_FILE}; expected a run that was stopped after its first window and "
             "before its end"
         )
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise UserError(f"resume={folder}: {path} is damaged ({' '.join(str(error).split())[:120]})") from error
+    state = read_torch_file(path, f"resume={folder.name}: {path}")
+    whole = isinstance(state, dict) and all(isinstance(state.get(key), kinds) for key, kinds in _KINDS.items())
+    if not whole or not _is_position(state["parts"].get("stream")):
+        raise UserError(f"resume={folder.name}: {path}: damaged, or not the state of a run")
+    return state
+
+
+def _is_position(value: object) -> bool:
+    """Tell whether something says where in a stream a run is."""
+    if not isinstance(value, dict) or value.keys() != {"window", "frame", "clip", "source_frame"}:
+        return False
+    numbers = [number for key, number in value.items() if not (key == "source_frame" and number is None)]
+    return all(type(number) is int and 0 <= number < 2**53 for number in numbers)
+
+
+def _alike(value: object, sample: object) -> bool:
+    """Tell whether a value has the structure of a sample; None and empty containers say nothing of theirs."""
+    if value is None or sample is None:
+        return True
+    if isinstance(sample, Mapping):
+        keys = isinstance(value, Mapping) and value.keys() >= sample.keys()
+        return keys and all(_alike(value[key], part) for key, part in sample.items())  # type: ignore[index]
+    if isinstance(sample, int | float):
+        return isinstance(value, int | float)
+    return isinstance(value, list | tuple) if isinstance(sample, list | tuple) else isinstance(value, type(sample))

@@ -16,6 +16,9 @@ from pose_oad.files import replacing
 from pose_oad.window import FrameWindow
 
 
+_LARGEST = 2**63  # of whole numbers
+
+
 class Ledger(Callback):
     """Write a row per window: its frames, clips, chosen frames, and every number that is logged.
 
@@ -30,13 +33,23 @@ class Ledger(Callback):
         self.folder = folder
         self.path = folder / "ledger.jsonl"
 
-    def cut(self, windows: int) -> None:
+    def cut(self, windows: int, frames: int) -> None:
         """Keep the rows of so many windows: those of a run that goes on behind them.
 
         Args:
             windows: number of finished windows
+            frames: frames of the stream in them
+
+        Raises:
+            UserError: if it does not hold them.
         """
-        rows = [row for row in read_ledger(self.path) if row["window"] < windows]
+        rows = read_ledger(self.path)[:windows]
+        held = rows[-1]["last_frame"] + 1 if rows else 0
+        if (len(rows), held) != (windows, frames):
+            raise UserError(
+                f"{self.path}: holds {len(rows)} windows with {held} frames; expected the {windows} with {frames} that "
+                "had been finished when the run was stopped"
+            )
         with replacing(self.path) as partial:
             partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -86,8 +99,35 @@ def row_of(window: FrameWindow) -> dict[str, Any]:
 
 
 def read_ledger(path: Path) -> list[dict[str, Any]]:
-    """Read the rows of a ledger; a last line cut off by a crash is left out."""
-    if not path.exists():
-        return []
-    lines = path.read_text().split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    """Read the rows of a ledger; a last line cut off by a crash is left out.
+
+    Raises:
+        UserError: if a row is not what :func:`row_of` describes, or one is missing between others.
+    """
+    rows: list[dict[str, Any]] = []
+    try:
+        for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else []:
+            row = json.loads(line)
+            _check_row(row, len(rows))
+            rows.append(row)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(f"{path}: damaged in line {len(rows) + 1} ({reason}); expected a row per window") from error
+    return rows
+
+
+def _check_row(row: dict[str, Any], number: int) -> None:
+    """Refuse what is no row of a window; TypeError, KeyError or ValueError say what is wrong."""
+    values = dict(row)
+    clips, selected = values.pop("clips"), values.pop("selected_frames")
+    labels = [dict(clip) for clip in clips]
+    frames = [values["first_frame"], values["last_frame"], *selected, *(clip.pop("first_frame") for clip in labels)]
+    if values["window"] != number:
+        raise ValueError(f"window {values['window']}, expected {number}")
+    if not all(type(frame) is int and 0 <= frame < _LARGEST for frame in frames):
+        raise ValueError("the number of a frame is no whole number, 0 or more")
+    if not all(isinstance(label, str) for clip in labels for label in clip.values()):
+        raise ValueError("a clip's label is no text")
+    for name, value in values.items():
+        if not (value is None or type(value) is float or (type(value) is int and abs(value) < _LARGEST)):
+            raise ValueError(f"{name}={value} is no number")

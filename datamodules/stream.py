@@ -74,8 +74,14 @@ class WindowLoader:
         return asdict(self._position)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a position returned by :meth:`state_dict`."""
+        """Go on from a position returned by :meth:`state_dict`.
+
+        Raises:
+            ValueError: if the source has no such clip.
+        """
         self._position = StreamPosition(**state)
+        if self._position.clip >= len(self.source.clips):
+            raise ValueError(f"clip {self._position.clip} of {len(self.source.clips)}")
 
     def __iter__(self) -> Iterator[FrameWindow]:
         windows = _in_background(self._read(self._position))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import torch
 
 from datamodules.video.clips import Clip, DecodedFrame, is_number
@@ -36,7 +38,7 @@ class StreamOptions:
         cache: keeps decoded frames for later runs; None decodes every time
 
     Raises:
-        UserError: if the camera rate or the number of threads cannot be.
+        UserError: if the camera rate or the number of threads cannot be, or a window does not fit into memory.
     """
 
     window_frames: int
@@ -53,6 +55,9 @@ class StreamOptions:
         check(rate is None or (is_number(rate) and rate > 0), "window.camera_rate", rate, _RATE)
         whole = isinstance(threads, int) and not isinstance(threads, bool) and threads >= 0
         check(whole, "window.decoder_threads", threads, "a whole number, 0 (FFmpeg decides) or more")
+        width, height = self.input_size
+        most = psutil.virtual_memory().total // (2 * 3 * width * height)
+        check(self.window_frames <= most, "window.frames", self.window_frames, f"at most {most}: half of the memory")
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,9 @@ def window_length(seconds: float | None, frames: int | None, rate: float) -> int
     key, value = ("window.frames", frames) if seconds is None else ("window.seconds", seconds)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise UserError(f"{key}={value}: expected a number")
-    length = round(value * rate) if key == "window.seconds" else value
-    whole = length == int(length) and length >= 1
+    length = value * rate if key == "window.seconds" else value
+    length = round(length) if key == "window.seconds" and math.isfinite(length) else length
+    whole = math.isfinite(length) and length == int(length) and length >= 1
     check(whole, key, value, f"a window of at least one frame (the stream has {rate:g} frames/s)")
     return int(length)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from pose_oad.cli import CONF, compose_config
+from pose_oad.cli import CONF, compose_config, trust
 from pose_oad.errors import UserError
 from pose_oad.students import PoseStudent, load_student
 from pose_oad.students.checkpoint import save_student
@@ -144,6 +144,7 @@ def adapt(
     if not isinstance(student, PoseStudent):
         overrides["checkpoint"] = student
     cfg = compose_config("online", [f"{key}={render(value)}" for key, value in overrides.items()])
+    trust(cfg.modules)
     if isinstance(student, PoseStudent):
         cfg.checkpoint = str(_keep(student, Path(cfg.output.folder)))
     return Adaptation(cfg, play(cfg, watchers=[WindowProgress()]))

@@ -9,6 +9,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from pose_oad.errors import UserError
 from pose_oad.files import replacing
+from pose_oad.torch_file import read_torch_file
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -33,3 +34,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 super().save_checkpoint(checkpoint, partial, storage_options)
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror}); what it held is kept") from error
+
+    def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        """Read a checkpoint as every other file of torch's: tensors and plain values, checked.
+
+        Args:
+            path: the file
+
+        Raises:
+            UserError: if it is damaged.
+        """
+        return read_torch_file(Path(path))

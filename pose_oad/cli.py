@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -21,10 +21,13 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pose_oad.errors import UserError, nearest
+from pose_oad.errors import UserError, check, nearest
 
 #: Where the configuration files live: beside the packages.
 CONF = Path(__file__).resolve().parents[1] / "conf"
+
+# Modules of which _target_ may name classes; a user names his own on the command line (see trust).
+_TRUSTED = {"pose_oad", "datamodules", "callbacks", "optuna.samplers"}
 
 _USAGE = """\
 usage: python -m pose_oad.{verb} [key=value …] [group=choice …]
@@ -52,6 +55,7 @@ def compose_config(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         try:
             cfg = compose(verb, list(overrides))
+            _check_nodes(cfg, verb)
             OmegaConf.resolve(cfg)
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(_explain(error, verb, overrides)) from error
@@ -81,17 +85,39 @@ def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any
     return factory(**values, **extra)
 
 
-def factory_of(node: DictConfig) -> Any:
-    """Return the class or function that a config node names by ``_target_``.
+def factory_of(node: DictConfig) -> type:
+    """Return the class that a config node names by ``_target_``.
 
     Raises:
-        UserError: if there is none of that name.
+        UserError: if there is none of that name, or it is none of this project and of no module that a user named: a
+            configuration can come from a file or a store, and what it names is run.
     """
-    target = node.get("_target_")
+    target = str(node.get("_target_"))
+    accepted = f"a class of {', '.join(sorted(_TRUSTED))} or of a module named on the command line, as modules=[mine]"
+    check(any(target.startswith(f"{module}.") for module in _TRUSTED), "_target_", target, accepted)
     try:
-        return get_object(str(target))
+        found = get_object(target)
     except Exception as error:  # whatever importing it raised, the name in the config is what led there
         raise UserError(f"_target_={target}: cannot be imported ({error})") from error
+    # Not what a module of these has merely imported, as pose_oad.tracking.subprocess.Popen.
+    own = isinstance(found, type) and found.__module__.partition(".")[0] == target.partition(".")[0]
+    check(own, "_target_", target, accepted)
+    return cast("type", found)
+
+
+def trust(modules: Sequence[str]) -> None:
+    """Let ``_target_`` name classes of further modules, in this process. Never of what a file or a store says.
+
+    Args:
+        modules: names of modules or packages, as a user gave them
+
+    Raises:
+        UserError: if they are no list of names.
+    """
+    names = OmegaConf.is_list(modules) or isinstance(modules, list | tuple)
+    named = names and all(isinstance(name, str) and name for name in modules)
+    check(named, "modules", modules, "a list of names of Python modules, as modules=[my_package]")
+    _TRUSTED.update(modules)
 
 
 def plain(node: DictConfig) -> dict[str, Any]:
@@ -123,6 +149,7 @@ def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[
         if "--cfg" in argv:
             sys.stdout.write(OmegaConf.to_yaml(cfg))
             sys.exit(0)
+        trust(cfg.get("modules", []))
         main(cfg)
     except UserError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
@@ -140,6 +167,15 @@ def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[
 def _interrupted() -> NoReturn:
     sys.stderr.write("interrupted\n")
     sys.exit(130)
+
+
+def _check_nodes(cfg: DictConfig, verb: str) -> None:
+    """Refuse a value in the place of a node that has keys of its own."""
+    given: Any = OmegaConf.to_container(cfg)
+    nodes: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{verb}.yaml"))
+    for key, node in nodes.items():
+        if isinstance(node, dict) and not isinstance(given[key], dict):
+            raise UserError(f"{key}={given[key]}: expected its keys one by one, as {key}.{next(iter(node))}={given[key]}")
 
 
 def help_text(verb: str, doc: str) -> str:
@@ -169,7 +205,9 @@ def _explain(error: Exception, verb: str, overrides: Sequence[str]) -> str:
             return f"{key}: {text.splitlines()[-1]}"
         return f"unknown config key '{key}'{_nearest_key(key, with_choices)}"
     if isinstance(error, OverrideParseException):
-        return f"cannot read the override '{error.override}': expected key=value"
+        key, _, value = str(error.override).partition("=")
+        hint = f"""; a value with signs such as = or , is quoted twice: "{key}='{value}'\"""" if key and value else ""
+        return f"cannot read the override '{error.override}': expected key=value{hint}"
     return " ".join(text.split())
 
 

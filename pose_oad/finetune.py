@@ -23,7 +23,8 @@ from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import UserError, check
 from pose_oad.preparation import load_run_student, make_teacher, stream_options, take_threads
 from pose_oad.progress import watched
-from pose_oad.resuming import logged_config, resumable_run
+from pose_oad.resuming import resumable_run
+from pose_oad.run_config import read_config
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -77,7 +78,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
     from pose_oad.tracking import log_provenance, make_logger, quiet_libraries
 
     stopped = _stopped_run(cfg) if cfg.resume else None
-    cfg = logged_config(stopped) if stopped else cfg
+    cfg = read_config(stopped / "config.yaml", "finetune") if stopped else cfg
     quiet_libraries()
     cfg.threads = take_threads(cfg.threads)
     seed_everything(cfg.seed.model, workers=True, verbose=False)

@@ -12,6 +12,9 @@ from pose_oad.errors import check
 Fit = Literal["letterbox", "squash"]
 FITS: tuple[Fit, ...] = get_args(Fit)
 
+#: Px of the largest picture that is decoded: a small file can claim more than memory holds.
+LARGEST_IMAGE = 2**26
+
 
 @dataclass(frozen=True)
 class FrameFit:

@@ -36,10 +36,11 @@ def main(cfg: DictConfig) -> dict[str, float]:
     from callbacks.progress import WindowProgress
 
     if cfg.resume:
-        from pose_oad.resuming import logged_config, resumable_run
+        from pose_oad.resuming import resumable_run
+        from pose_oad.run_config import read_config
 
         folder = resumable_run(cfg, "online")
-        record = play(logged_config(folder), watchers=[WindowProgress()], resume=folder)
+        record = play(read_config(folder / "config.yaml", "online"), watchers=[WindowProgress()], resume=folder)
     else:
         record = play(cfg, watchers=[WindowProgress()])
     record.report()
@@ -102,7 +103,7 @@ def play(
     limits = dict(cfg.trainer)
     if state is not None:
         done = state["parts"]["stream"]["window"]
-        record.ledger.cut(done)
+        record.ledger.cut(done, state["parts"]["stream"]["frame"])
         if isinstance(cfg.trainer.limit_train_batches, int):
             limits["limit_train_batches"] = cfg.trainer.limit_train_batches - done
     trainer = Trainer(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import importlib.metadata
+import io
 import os
 import tempfile
 from collections.abc import Iterator
@@ -27,8 +28,9 @@ import torch
 from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
+from PIL import Image
 
-from pose_oad.geometry import Fit, FrameFit
+from pose_oad.geometry import LARGEST_IMAGE, Fit, FrameFit
 from pose_oad.prediction import predict_keypoints
 from pose_oad.students import PoseStudent, load_student
 from pose_oad.students.checkpoint import save_student
@@ -36,7 +38,7 @@ from pose_oad.students.checkpoint import save_student
 #: The column with the images.
 IMAGE = "image"
 _CODE = Path(__file__).parent / "exporting" / "mlflow_model.py"
-_NEEDED = ("mlflow", "torch", "torchvision", "timm", "numpy", "scipy", "pandas", "av", "opencv-python-headless")
+_NEEDED = ("mlflow", "torch", "torchvision", "timm", "numpy", "scipy", "pandas", "av", "opencv-python-headless", "pillow")
 
 
 class StudentModel(PythonModel):
@@ -168,10 +170,15 @@ def _read(entry: Any) -> np.ndarray:
     """Return one image, RGB uint8, shape (height, width, 3)."""
     if isinstance(entry, str):
         try:
-            data = np.frombuffer(base64.b64decode(entry, validate=True), dtype=np.uint8)
+            data = base64.b64decode(entry, validate=True)
+            width, height = Image.open(io.BytesIO(data)).size  # of its header; nothing is decoded yet
         except binascii.Error as error:
             raise ValueError(f"{IMAGE} {entry[:20]!r}: expected base64 ({error})") from error
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise ValueError(f"{IMAGE} {entry[:20]!r}: expected a JPEG or PNG file in base64 ({error})") from error
+        if width * height > LARGEST_IMAGE:
+            raise ValueError(f"{IMAGE} {entry[:20]!r}: {width}x{height} px, expected at most {LARGEST_IMAGE} in all")
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
         if image is None:
             raise ValueError(f"{IMAGE} {entry[:20]!r}: expected a JPEG or PNG file in base64")
         return image

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from pose_oad.cli import compose_config, run_command
+from pose_oad.cli import run_command
 from pose_oad.errors import UserError, check
+from pose_oad.run_config import read_config
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -91,7 +92,7 @@ def main(cfg: DictConfig) -> Comparison:
     check(bool(cfg.run), "run", cfg.run, "the id of a run, or its folder")
     client = open_store(cfg.tracking.uri)
     logged = _load(client, cfg)
-    again = completed(logged.cfg)
+    again = logged.cfg
     check(not plays_once(again.stream), "run", cfg.run, "a run over videos: what a camera has shown is gone")
     again.tracking, again.output.folder = cfg.tracking, cfg.output.folder
     tags = {"pose_oad.kind": "replay", "pose_oad.replay_of": logged.run_id}
@@ -106,19 +107,6 @@ def main(cfg: DictConfig) -> Comparison:
     if not found.same:
         sys.exit(1)
     return found
-
-
-def completed(logged: DictConfig) -> DictConfig:
-    """Add the keys that came into being after a run was logged, with their defaults.
-
-    What was built from a choice (strategy, stream, …) stays as it was: another choice has other keys.
-    """
-    cfg = compose_config("online")
-    OmegaConf.set_struct(cfg, False)
-    for key, node in logged.items():
-        old = isinstance(node, DictConfig) and isinstance(cfg.get(key), DictConfig) and "_target_" not in node
-        cfg[key] = OmegaConf.merge(cfg[key], node) if old else node
-    return cfg
 
 
 def compare(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Comparison:
@@ -173,8 +161,11 @@ def _load(client: MlflowClient, cfg: DictConfig) -> LoggedRun:
                 f"run={cfg.run}: has no config.yaml and ledger.jsonl in the tracking store; expected a finished run of "
                 "`make online` or of a study"
             ) from error
-        loaded, rows = OmegaConf.load(config), read_ledger(ledger)
-    if not isinstance(loaded, DictConfig) or not rows:
+        try:
+            loaded, rows = read_config(config, "online"), read_ledger(ledger)
+        except UserError as error:
+            raise UserError(f"run={cfg.run}: {str(error).replace(f'{folder}/', '')}") from error
+    if not rows:
         raise UserError(f"run={cfg.run}: its ledger is empty; expected a run of at least one window")
     return LoggedRun(run_id, loaded, rows, dict(run.data.tags))
 

@@ -1,10 +1,10 @@
-"""Going on with a run that was stopped: where it is, and with which settings."""
+"""Going on with a run that was stopped: where it is."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError, check
@@ -14,7 +14,8 @@ def resumable_run(cfg: DictConfig, verb: str) -> Path:
     """Find the folder of the run to go on with.
 
     Args:
-        cfg: a configuration whose ``resume`` is a run's id or folder, and nothing else differs from the defaults
+        cfg: a configuration whose ``resume`` is a run's id or folder; nothing else but ``modules``, which a file cannot
+            name, differs from the defaults
         verb: the command whose configuration it is
 
     Raises:
@@ -23,14 +24,8 @@ def resumable_run(cfg: DictConfig, verb: str) -> Path:
     given = str(cfg.resume)
     folder = Path(given) if Path(given).is_dir() else Path(cfg.output.folder) / given
     check((folder / "config.yaml").is_file(), "resume", given, f"a run's id or folder, as in {cfg.output.folder}")
-    if cfg != compose_config(verb, [f"resume='{given}'", f"output.folder='{cfg.output.folder}'"]):
+    own = compose_config(verb, [f"resume='{given}'", f"output.folder='{cfg.output.folder}'"])
+    own.modules = cfg.modules
+    if cfg != own:
         raise UserError(f"resume={given}: the run goes on with its own settings; leave out every other override")
     return folder
-
-
-def logged_config(folder: Path) -> DictConfig:
-    """Read the configuration that a run keeps in its folder."""
-    cfg = OmegaConf.load(folder / "config.yaml")
-    if not isinstance(cfg, DictConfig):
-        raise UserError(f"{folder / 'config.yaml'}: no configuration of a run")
-    return cfg

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -26,12 +27,33 @@ def read_torch_file(path: Path, called: str | None = None) -> Any:
     try:
         if zipfile.is_zipfile(path):  # torch does not compare the checksums
             with zipfile.ZipFile(path) as archive:
+                claimed = sum(entry.file_size for entry in archive.infolist())  # torch compresses nothing
+                if claimed > path.stat().st_size:
+                    raise zipfile.BadZipFile(f"{claimed} bytes are packed into {path.stat().st_size}")
                 if (entry := archive.testzip()) is not None:
                     raise zipfile.BadZipFile(f"the checksum of {entry} is wrong")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        _check_sizes(content, path.stat().st_size)
+        return content
     except Exception as error:  # a damaged pickle can raise anything
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{called}: damaged, or no torch file of tensors alone ({reason})") from error
+
+
+def _check_sizes(content: object, size: int) -> None:
+    """Refuse tensors of more numbers than a file of some bytes holds, as views that repeat one number."""
+    waiting, seen = [content], set[int]()
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:  # lists that hold one another many times over
+            continue
+        seen.add(id(value))
+        if isinstance(value, Mapping):
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, list | tuple | set):
+            waiting += value
+        elif isinstance(value, Tensor) and value.nbytes > size:
+            raise ValueError(f"a tensor of the shape {tuple(value.shape)} in {size} bytes")
 
 
 def is_plain(value: object) -> TypeGuard[Tensor]:

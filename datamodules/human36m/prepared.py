@@ -14,13 +14,13 @@ import h5py
 import numpy as np
 
 from datamodules.human36m.cache_file import VERSION, block_length, size_key
-from datamodules.human36m.hdf5 import reading
 from datamodules.human36m.names import RecordingName, parse_name
 from datamodules.human36m.sampling import wanted_frames
 from datamodules.human36m.tree import with_confidence
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from pose_oad.errors import UserError
 from pose_oad.files import replacing
+from pose_oad.hdf5 import reading
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ def read_manifest(root: Path) -> list[PreparedRecording]:
         if (content["format"], content["version"]) != (_FORMAT, VERSION):
             raise ValueError(f"format {content['format']}, version {content['version']}; expected version {VERSION}")
         return [_entry(root, entry) for entry in content["recordings"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())[:100]
         raise UserError(f"{path}: cannot be read as a manifest ({reason}); {_AGAIN}") from error
 

@@ -16,8 +16,12 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pose_oad.errors import UserError, check
+from pose_oad.geometry import LARGEST_IMAGE
 
 TIMEOUT = 10.0  # s that a server may be silent while a file of its is read
+
+#: Options of FFmpeg: larger pictures are not decoded.
+LIMITS = {"max_pixels": str(LARGEST_IMAGE)}
 
 # Formats that FFmpeg draws pictures of: text, by the name of its file.
 _NO_FOOTAGE = {"tty"}
@@ -62,11 +66,11 @@ def open_video(
     file, name = isinstance(place, Path), name or str(place)
     check(not isinstance(place, Path) or place.is_file(), "stream", place, "an existing video file")
     try:
-        # In a relative path what stands before a colon would be taken for a protocol.
+        # A file is opened here, and nothing else for it: a playlist can name any file of this machine.
         container = av.open(
-            str(place.absolute() if isinstance(place, Path) else place),
+            place.open("rb") if isinstance(place, Path) else place,
             format=kind,
-            options=dict(options or {}),
+            options={**LIMITS, **({"protocol_whitelist": "none"} if file else {}), **(options or {})},
             timeout=None if file else timeout,
         )
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -111,6 +115,7 @@ class FrameDecoder:
         self.container = container
         self.stream: VideoStream = container.streams.video[0]
         self.stream.thread_type, self.stream.codec_context.thread_count = "AUTO", threads
+        self.stream.codec_context.options = LIMITS
         self.packets, self.damaged, self.number = 0, 0, -1
         self.error: str | None = None
         # AVI numbers packets in the order in which they are stored, which is not that of time.

@@ -18,14 +18,14 @@ from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from datamodules.video.reading import read_frames
 from pose_oad.errors import UserError, check
 from pose_oad.files import replacing
+from pose_oad.hdf5 import reading
 
 log = logging.getLogger(__name__)
 
 #: Raised whenever the same clip would give other pixels.
 _VERSION = 2
 _BLOCK = 128  # frames read from a cache file at once
-# What h5py raises for a file that is damaged.
-_DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
+_WHAT = "decoded frames; without it they are decoded again"
 
 
 def decode_frames(
@@ -80,17 +80,14 @@ class FrameCache:
             UserError: if the video cannot be read or the cache not be written, or the clip is no file.
         """
         path = self._file(clip, sizes, rate)
-        try:
-            with h5py.File(path, "r") as file:
-                numbers = file["numbers"][:]
-                begin = 0 if after is None else int(np.searchsorted(numbers, after, side="right"))
-                for start in range(begin, len(numbers), _BLOCK):
-                    rows = slice(start, start + _BLOCK)
-                    students = file["student"][rows]
-                    teachers = file["teacher"][rows] if "teacher" in file else [None] * len(students)
-                    yield from map(DecodedFrame, numbers[rows].tolist(), students, teachers)
-        except _DAMAGE as error:
-            raise UserError(f"{path}: damaged ({error}); without it the frames are decoded again") from error
+        with reading(path, _WHAT) as file:
+            numbers = file["numbers"][:]
+            begin = 0 if after is None else int(np.searchsorted(numbers, after, side="right"))
+            for start in range(begin, len(numbers), _BLOCK):
+                rows = slice(start, start + _BLOCK)
+                students = file["student"][rows]
+                teachers = file["teacher"][rows] if "teacher" in file else [None] * len(students)
+                yield from map(DecodedFrame, numbers[rows].tolist(), students, teachers)
 
     def _file(self, clip: Clip, sizes: FrameSizes, rate: float | None) -> Path:
         """Return the file of a clip, made if it is missing or cannot be opened."""
@@ -140,11 +137,11 @@ def _whole(path: Path) -> bool:
     if not path.exists():
         return False
     try:
-        with h5py.File(path, "r") as file:
+        with reading(path, _WHAT) as file:
             lengths = {len(file[name]) for name in ("numbers", *file)}
             if len(lengths) == 1:
                 return True
-    except _DAMAGE as error:
-        log.debug("%s: %s", path, error)
+    except UserError as error:
+        log.debug("%s", error)
     log.warning("%s: damaged, decoded again", path)
     return False

@@ -9,8 +9,9 @@ from pathlib import Path
 import av
 from av.video.frame import VideoFrame
 
-from datamodules.video.decoding import Decoded, reason
+from datamodules.video.decoding import LIMITS, Decoded, reason
 from pose_oad.errors import UserError, check
+from pose_oad.geometry import LARGEST_IMAGE
 
 #: Suffixes of the images in a folder.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -28,6 +29,8 @@ def list_images(folder: Path, key: str = "source") -> list[Path]:
     """
     paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
     check(bool(paths), key, folder, f"a folder with images in it ({', '.join(IMAGE_SUFFIXES)})")
+    for path in paths:
+        check(path.is_file(), key, path, "a file, for its name is an image's")  # a pipe would be waited for
     return sorted(paths, key=_natural)
 
 
@@ -45,7 +48,8 @@ def decode_image(path: Path) -> VideoFrame:
     """
     try:
         # An open file, not its name: FFmpeg takes a percent sign in a name for a pattern.
-        with path.open("rb") as file, av.open(file, "r") as container:
+        with path.open("rb") as file, av.open(file, "r", options=LIMITS) as container:
+            container.streams.video[0].codec_context.options = LIMITS
             return next(container.decode(video=0))
     except (av.FFmpegError, OSError, StopIteration, IndexError) as error:
         cause = reason(error) if str(error) else type(error).__name__
@@ -59,13 +63,13 @@ def image_size(path: Path) -> tuple[int, int]:
         UserError: if it cannot be read as an image.
     """
     try:
-        with path.open("rb") as file, av.open(file, "r") as container:
+        with path.open("rb") as file, av.open(file, "r", options=LIMITS) as container:
             context = container.streams.video[0].codec_context
             size = (context.width, context.height)
     except (av.FFmpegError, OSError, IndexError) as error:
         raise UserError(f"{path}: cannot be read as an image ({reason(error)})") from error
     if min(size) < 1:
-        raise UserError(f"{path}: cannot be read as an image (its header says {size[0]}x{size[1]} px)")
+        raise UserError(f"{path}: cannot be read as an image of 1 to {LARGEST_IMAGE} px")
     return size
 
 

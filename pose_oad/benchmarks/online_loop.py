@@ -26,6 +26,7 @@ from pose_oad.distillation import TrainingOptions
 from pose_oad.errors import check
 from pose_oad.geometry import FrameFit
 from pose_oad.students import load_student
+from pose_oad.torch_file import read_torch_file
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class _Contest:
             self.outside.append(time.perf_counter() - started - summary["wall_clock_s"])
             [run] = Path(folder).iterdir()
             rows = read_ledger(run / "ledger.jsonl")
-            weights = torch.load(run / "student.ckpt", weights_only=True)["state_dict"]
+            weights = read_torch_file(run / "student.ckpt")["state_dict"]
         self.frames = int(summary["frames"])
         self.outcomes["online"] = Outcome(
             {key.removeprefix("student."): value for key, value in weights.items()},

@@ -113,11 +113,14 @@ def _ours(contents: Any, path: Path) -> tuple[StudentConfig, dict[str, Any]]:
 def _filled(config: StudentConfig, weights: Mapping[str, Any], path: Path) -> PoseStudent:
     """Build a network with given weights."""
     try:
+        with torch.device("meta"):  # it takes memory only for what the file holds
+            described = {key: value.shape for key, value in PoseStudent(config).state_dict().items()}
+        if described != {key: getattr(value, "shape", None) for key, value in weights.items()}:
+            raise TypeError("other tensors")
         student = PoseStudent(config)
+        student.load_state_dict(weights)
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from error
-    try:
-        student.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:  # torch's words for entries that are no tensors differ
         raise UserError(
             f"checkpoint {path}: its {len(weights)} tensors are not those of the {config.backbone} student it says it "

@@ -13,6 +13,8 @@ from pose_oad.skeleton import FROM_DATA, get_skeleton
 #: Input px per map cell, of every student.
 STRIDE = 4
 
+_MOST = 4096  # channels, or px of a side
+
 
 @dataclass(frozen=True)
 class StudentConfig:
@@ -51,9 +53,10 @@ class StudentConfig:
             value = getattr(self, key)
             check(isinstance(value, str) and bool(value), f"student.{key}", value, "a name")
         size = self.input_size
-        pair = isinstance(size, (tuple, list)) and len(size) == 2 and all(_whole(side) for side in size)
-        check(pair, "student.input_size", size, "[width, height] in px")
-        check(_whole(self.head_channels), "student.head_channels", self.head_channels, "a count of channels")
+        pair = isinstance(size, (tuple, list)) and len(size) == 2 and all(_count(side) for side in size)
+        check(pair, "student.input_size", size, f"[width, height] in px, at most {_MOST} each")
+        width = self.head_channels
+        check(_count(width), "student.head_channels", width, f"a count of channels, at most {_MOST}")
         check(isinstance(self.sigma, float) and 0 < self.sigma < 1, "student.sigma", self.sigma, "a fraction in (0, 1)")
         check(isinstance(self.pretrained, bool), "student.pretrained", self.pretrained, "true or false")
         check(self.fit in FITS, "student.fit", self.fit, "letterbox or squash")
@@ -102,8 +105,8 @@ class StudentConfig:
         return different
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def _count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST
 
 
 def _joint_set(value: object) -> str | dict[str, Any]:

@@ -20,11 +20,13 @@ from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from pose_oad.errors import UserError
+from pose_oad.cli import build
+from pose_oad.errors import UserError, check
 from pose_oad.studies.plan import Slot, Study, overrides
 
 _HEARTBEAT = 30  # s
@@ -233,12 +235,10 @@ def waiting(study: optuna.Study) -> int:
 
 
 def _sampler(study: Study) -> optuna.samplers.BaseSampler | None:
-    from hydra.utils import instantiate
-
     if study.sampler is None:
         return None
     try:
-        return instantiate(dict(study.sampler))
+        return build(OmegaConf.create(dict(study.sampler)))
     except Exception as error:  # whatever Hydra raises, it is this node that is wrong
         raise UserError(f"study.sampler={dict(study.sampler)}: cannot be made ({_first_line(error)})") from error
 
@@ -248,6 +248,17 @@ def _first_line(error: Exception) -> str:
 
 
 def as_slot(attributes: dict[str, Any]) -> Slot:
-    """Read a slot back from a trial's attributes, where its tuples have become lists."""
-    values = {key: attributes[key] for key in Slot.__dataclass_fields__}
-    return Slot(**values | {"overrides": tuple(values["overrides"]), "seeds": tuple(values["seeds"])})
+    """Read a slot back from a trial's attributes, where its tuples have become lists.
+
+    Raises:
+        UserError: if they are none of a slot, or refer to something outside of it: what is stored is data.
+    """
+    values = {key: attributes.get(key) for key in Slot.__dataclass_fields__}
+    written, seeds = values["overrides"], values["seeds"]
+    plain = isinstance(written, list) and all(isinstance(text, str) and "${" not in text for text in written)
+    check(plain, "overrides of a stored trial", written, "a list of key=value, without ${…}")
+    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds) and bool(seeds)
+    check(whole, "seeds of a stored trial", seeds, "a list of whole numbers")
+    names = all(isinstance(values[key], str) for key in ("key", "point", "label", "role"))
+    check(names, "a stored trial", values, "key, point, label and role as text")
+    return Slot(**values | {"overrides": tuple(written), "seeds": tuple(seeds)})  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 
+from pose_oad.cli import trust
 from pose_oad.errors import UserError, check
 from pose_oad.studies.plan import Study, check_slots, overrides, slots
 from pose_oad.studies.queue import TrialQueue, fill, recover, requeue
@@ -54,7 +55,8 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
     opened = queue.open(study, requeue)
     _prepare(study, Path(cfg.folder))
     parent = _parent_run(cfg, study, opened)
-    assignment = Assignment(study, queue, settings, parent, str(cfg.tracking.uri), str(cfg.tracking.experiment))
+    store = str(cfg.tracking.uri), str(cfg.tracking.experiment)
+    assignment = Assignment(study, queue, settings, parent, *store, tuple(cfg.modules))
     with queue.planning():
         again = recover(opened, queue, assignment.salvage)
         added = fill(opened, listed)
@@ -151,6 +153,7 @@ def _worker_process(assignment: Assignment, parent_pid: int) -> None:
     """Be one of several workers: a user's mistake ends it with one line and exit code 2, as in a command."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
+        trust(assignment.modules)
         work(assignment, parent_pid=parent_pid)
     except UserError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")

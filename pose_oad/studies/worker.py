@@ -41,6 +41,7 @@ class Assignment:
         parent: id of the study's own run in the tracking store
         tracking_uri: the tracking store
         experiment: its experiment there
+        modules: modules of the user's own whose classes trials may be made of
     """
 
     study: Study
@@ -49,6 +50,7 @@ class Assignment:
     parent: str
     tracking_uri: str
     experiment: str
+    modules: tuple[str, ...] = ()
 
     def open(self) -> optuna.Study:
         """Open the study's queue."""

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from pose_oad.errors import UserError
 from pose_oad.files import replacing
+from pose_oad.hdf5 import reading
 from pose_oad.teachers.base import Labels
 
 log = logging.getLogger(__name__)
 
 _FORMAT = 1
-# What h5py and NumPy stumble over in a damaged file: a flipped bit makes another type or a group of a data set.
-_DAMAGE = (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, MemoryError)
+_WHAT = "labels"
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ class LabelStore:
             return None
         path, row = self._maps[number]
         try:
-            with h5py.File(path, "r") as file:
+            with reading(path, _WHAT) as file:
                 maps, fields = (torch.from_numpy(file[name][row]) for name in ("confidence_maps", "fields"))
-        except _DAMAGE as error:
-            log.warning("%s: %s; its frames are labelled again", path, _reason(error))
+        except UserError as error:
+            log.warning("%s; its frames are labelled again", error)
             return None
         return FrameLabels(keypoints, (maps, fields))
 
@@ -121,17 +121,17 @@ class LabelStore:
     def _index(self, path: Path) -> None:
         """Take the labels of a file in; a damaged one is passed over."""
         try:
-            with h5py.File(path, "r") as file:
+            with reading(path, _WHAT) as file:
                 if file.attrs["format"] != _FORMAT:
                     raise ValueError(f"format {file.attrs['format']}")
                 numbers, people, keypoints = (file[name][()] for name in ("numbers", "people", "keypoints"))
                 has_maps, with_maps = bool(file.attrs["has_maps"]), "confidence_maps" in file
-            if keypoints.shape != (people.sum(), self._joints, 3) or len(people) != len(numbers):
-                raise ValueError(f"keypoints {keypoints.shape}")
-            frames = torch.from_numpy(keypoints).float().split(people.tolist())
-            rows = {int(number): row for row, number in enumerate(numbers.tolist())}
-        except _DAMAGE as error:
-            log.warning("%s: damaged (%s); its frames are labelled again", path, _reason(error))
+                if keypoints.shape != (people.sum(), self._joints, 3) or len(people) != len(numbers):
+                    raise ValueError(f"keypoints {keypoints.shape}")
+                frames = torch.from_numpy(keypoints).float().split(people.tolist())
+                rows = {int(number): row for row, number in enumerate(numbers.tolist())}
+        except UserError as error:
+            log.warning("damaged: %s; its frames are labelled again", error)
             return
         self._keypoints.update({number: frames[row] for number, row in rows.items()})
         if not has_maps:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,6 +27,10 @@ def exit_code(argv: list[str], work=lambda cfg: None, verb: str = "online") -> i
         ("rate=[1", "cannot read the override 'rate=[1': expected key=value"),
         ("rate=${nothing}", "nothing"),
         ("--quiet", "unknown option --quiet"),
+        ("seed=3", "seed=3: expected its keys one by one, as seed.base=3"),
+        ("window=null", "window=None: expected its keys one by one, as window.seconds="),
+        ("stream.path=http://h/x?a=b", """quoted twice: "stream.path='http://h/x?a=b'\""""),
+        ("modules=os", "modules=os: expected a list of names"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(override: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,12 +103,40 @@ def test_every_choice_composes(group: str) -> None:
 
 
 def test_build_passes_values_and_names_what_a_class_does_not_take() -> None:
-    node = OmegaConf.create({"_target_": "pose_oad.skeleton.get_skeleton", "name": "body-12"})
-    assert len(build(node)) == 12
-    node = OmegaConf.create({"_target_": "pose_oad.skeleton.get_skeleton", "name": "body-12", "size": 3})
-    with pytest.raises(UserError, match=r"get_skeleton: .*unexpected keyword argument 'size'"):
+    node = OmegaConf.create({"_target_": "callbacks.strategies.sampling.Random", "rate": 0.1})
+    assert build(node).rate == 0.1
+    node.size = 3
+    with pytest.raises(UserError, match=r"Random: .*unexpected keyword argument 'size'"):
         build(node)
-    assert len(build(node, without=["size"])) == 12
+    assert build(node, without=["size"]).rate == 0.1
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system", "subprocess.Popen", "builtins.eval", "hydra.utils.instantiate", "pose_oad.tracking.subprocess.Popen",
+        "pose_oad.cli.trust", "pose_oad.cli.get_object", "pose_oad", "pose_oadx.Thing", "", "callbacks.strategies.base.np.load",
+    ],
+)  # fmt: skip
+def test_nothing_but_classes_of_this_project_is_named(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=rf"_target_={target}: expected a class of callbacks, .* modules=\[mine\]"):
+        build(OmegaConf.create({"_target_": target}))
+
+
+def test_a_module_that_the_command_line_names_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_package.py").write_text("import os\n\n\nclass Mine:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(cli, "_TRUSTED", set(cli._TRUSTED))
+    node = OmegaConf.create({"_target_": "my_package.Mine"})
+
+    def work(cfg: DictConfig) -> None:
+        assert type(build(node)).__name__ == "Mine"
+        with pytest.raises(UserError, match="_target_=my_package.os.system"):
+            build(OmegaConf.create({"_target_": "my_package.os.system"}))
+
+    with pytest.raises(UserError, match="_target_=my_package.Mine: expected a class of"):
+        build(node)
+    assert exit_code(["modules=[my_package]"], work) == 0
 
 
 def test_a_class_that_does_not_exist_is_named() -> None:

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from pose_oad.online import play
-from pose_oad.replay import Comparison, changed, compare, completed, main
+from pose_oad.replay import Comparison, changed, compare, main
 
 ROW = {"window": 0, "selected_frames": [3, 5], "mpjpe_px": 40.0, "mpjpe_px/left_knee": 30.0, "seconds/train": 1.0}
 
@@ -41,17 +41,6 @@ def test_changed_circumstances_are_listed() -> None:
     before = {"machine": "a", "checkpoint.sha256": "1", "version.torch": "2", "version.timm": "1", "mlflow.user": "x"}
     now = {"machine": "a", "checkpoint.sha256": "2", "version.torch": "3", "version.timm": "1", "mlflow.user": "y"}
     assert changed(before, now) == ["checkpoint.sha256: 1 -> 2", "version.torch: 2 -> 3"]
-
-
-def test_an_older_configuration_is_completed_and_its_choices_are_left_alone() -> None:
-    old = compose_config("online", ["strategy=none", "stream=video", "stream.path=my.mp4", "training.epochs=3"])
-    OmegaConf.set_struct(old, False)
-    del old.predictor
-    del old.training.budget
-    cfg = completed(old)
-    assert cfg.stream == old.stream
-    assert set(cfg.strategy) == {"_target_", "rate", "seed"}
-    assert (cfg.predictor, cfg.training.budget, cfg.training.epochs) == ("student", "epochs", 3)
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ _FIELDS = {
 }  # fmt: skip
 _PACKAGE = "caffe"
 _LARGEST = 2**31 - 1  # bytes of a message that protobuf reads
+_MOST_AXES = 8
 _ROLES = ("weight", "bias")  # of a layer's blobs, in order; a PReLU has its slopes alone
 
 
@@ -82,8 +83,8 @@ def _tensor(blob: Any, damaged: str) -> Tensor:
     shape = tuple(blob.shape.dim) if blob.HasField("shape") else legacy
     data, dtype = (b"".join(blob.double_data), "<f8") if blob.double_data else (b"".join(blob.data), "<f4")
     expected = math.prod(shape) * np.dtype(dtype).itemsize
-    if min(shape, default=1) < 0 or len(data) != expected:
-        raise UserError(f"{damaged} has the shape {shape} and {len(data)} bytes of numbers, expected {expected}")
+    if len(shape) > _MOST_AXES or min(shape, default=1) < 1 or len(data) != expected:
+        raise UserError(f"{damaged} has the shape {shape[:_MOST_AXES]} and {len(data)} bytes of numbers, expected {expected}")
     return torch.from_numpy(np.frombuffer(data, dtype).astype(np.float32)).reshape(shape)
 
 

@@ -210,7 +210,8 @@ def test_where_no_frame_could_be_labelled_nothing_is_kept(tmp_path: Path, video:
 
 
 @pytest.mark.parametrize("folder", [5, ""])
-def test_a_cache_that_is_no_folder_is_refused(folder: Any) -> None:
+def test_a_cache_that_is_no_folder_is_refused(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pose_oad.cli._TRUSTED", {"tests"})
     node = OmegaConf.create({"_target_": "tests.pose_oad.teachers.test_cache.Counting"})
     with pytest.raises(UserError, match=f"label_cache={folder}: expected a folder"):
         make_teacher(node, None, folder)
