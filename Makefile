@@ -10,10 +10,16 @@ RESUME ?=
 CHECKPOINT ?= $(PRETRAINED)
 CHECKPOINTS ?= $(CHECKPOINT)
 SOURCE ?=
+ROOT ?=
 TEACHER ?= onnx
 OUT ?=
 ARGS ?=
 PORT ?= 5000
+
+# What is set on the command line and is none of these is a mistake: make would take no notice of it.
+OPTIONS := $(shell sed -n 's/^\([A-Z]*\) ?=.*/\1/p' $(firstword $(MAKEFILE_LIST)))
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(filter-out $(OPTIONS) PYTHON -% MAKE%,$(GIVEN)),$(error $(name)=$($(name)): no such option; expected $(OPTIONS)))
 
 PYTHON := .venv/bin/python
 SETUP := .venv/.complete

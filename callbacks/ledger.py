@@ -15,7 +15,6 @@ from pose_oad.errors import UserError
 from pose_oad.files import replacing
 from pose_oad.window import FrameWindow
 
-
 _LARGEST = 2**63  # of whole numbers
 
 

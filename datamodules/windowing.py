@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -99,11 +98,10 @@ def window_length(seconds: float | None, frames: int | None, rate: float) -> int
     )
     check(is_number(rate), "window.camera_rate", rate, _RATE)
     key, value = ("window.frames", frames) if seconds is None else ("window.seconds", seconds)
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 2**53:
         raise UserError(f"{key}={value}: expected a number")
-    length = value * rate if key == "window.seconds" else value
-    length = round(length) if key == "window.seconds" and math.isfinite(length) else length
-    whole = math.isfinite(length) and length == int(length) and length >= 1
+    length = round(value * rate) if key == "window.seconds" else value
+    whole = length == int(length) and length >= 1
     check(whole, key, value, f"a window of at least one frame (the stream has {rate:g} frames/s)")
     return int(length)
 

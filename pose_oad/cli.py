@@ -82,7 +82,10 @@ def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any
         inspect.signature(factory).bind(**values, **extra)
     except TypeError as error:
         raise UserError(f"{node.get('_target_')}: {error}") from None
-    return factory(**values, **extra)
+    try:
+        return factory(**values, **extra)
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:  # of a kind it does not check
+        raise UserError(f"{node.get('_target_')}: cannot be made of {values} ({error})") from error
 
 
 def factory_of(node: DictConfig) -> type:
@@ -175,7 +178,9 @@ def _check_nodes(cfg: DictConfig, verb: str) -> None:
     nodes: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{verb}.yaml"))
     for key, node in nodes.items():
         if isinstance(node, dict) and not isinstance(given[key], dict):
-            raise UserError(f"{key}={given[key]}: expected its keys one by one, as {key}.{next(iter(node))}={given[key]}")
+            raise UserError(
+                f"{key}={given[key]}: expected its keys one by one, as {key}.{next(iter(node))}={given[key]}"
+            )
 
 
 def help_text(verb: str, doc: str) -> str:

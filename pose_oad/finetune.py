@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import UserError, check
-from pose_oad.preparation import load_run_student, make_teacher, stream_options, take_threads
+from pose_oad.preparation import load_run_student, make_teacher, make_trainer, stream_options, take_threads
 from pose_oad.progress import watched
 from pose_oad.resuming import resumable_run
 from pose_oad.run_config import read_config
@@ -183,7 +183,14 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     plateau = options.pop("plateau")
     check(isinstance(plateau, dict), "training.plateau", plateau, "values for factor and patience")
     training = TrainingOptions(**options, seed=cfg.seed.model)
-    trainer = _trainer(cfg)
+    trainer = make_trainer(
+        plain(cfg.trainer),
+        max_epochs=cfg.training.epochs,
+        logger=False,  # EpochLogger makes one call per epoch
+        enable_checkpointing=False,  # fine_tune() keeps the best weights
+        enable_progress_bar=sys.stderr.isatty(),
+        num_sanity_val_steps=0,
+    )
     sources = {part: _source(cfg, part) for part in ("train", "validation", "test")}
     teacher = make_teacher(cfg.teacher, sources["train"].skeleton, cfg.get("label_cache"))
     student = load_run_student(cfg)
@@ -251,25 +258,6 @@ def _source(cfg: DictConfig, part: str) -> Any:
 def _measured(options: StreamOptions, every: int) -> StreamOptions:
     """Cut videos like the training videos, but for measuring one frame in so many, which no teacher sees."""
     return replace(options, teacher_every=every, teacher_image_size=lambda size: None)
-
-
-def _trainer(cfg: DictConfig) -> Trainer:
-    from lightning import Trainer
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
-    options = plain(cfg.trainer)
-    try:
-        return Trainer(
-            max_epochs=cfg.training.epochs,
-            logger=False,  # EpochLogger makes one call per epoch
-            enable_checkpointing=False,  # fine_tune() keeps the best weights
-            enable_model_summary=False,
-            enable_progress_bar=sys.stderr.isatty(),
-            num_sanity_val_steps=0,
-            **options,
-        )
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        raise UserError(f"trainer={options}: refused by Lightning: {error}") from error
 
 
 if __name__ == "__main__":

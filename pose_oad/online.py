@@ -67,13 +67,13 @@ def play(
     Raises:
         UserError: if the configuration or the data cannot be used; nothing has been recorded then.
     """
-    from lightning import Trainer, seed_everything
+    from lightning import seed_everything
 
     from callbacks.checkpoint import WindowCheckpoint, read_state
     from callbacks.run_record import RunRecord
     from callbacks.sampler import FrameSampler
     from callbacks.window_logger import WindowLogger
-    from pose_oad.preparation import observers, prepare, take_threads
+    from pose_oad.preparation import make_trainer, observers, prepare, take_threads
     from pose_oad.tracking import log_provenance, make_logger, quiet_libraries
 
     quiet_libraries()
@@ -106,7 +106,8 @@ def play(
         record.ledger.cut(done, state["parts"]["stream"]["frame"])
         if isinstance(cfg.trainer.limit_train_batches, int):
             limits["limit_train_batches"] = cfg.trainer.limit_train_batches - done
-    trainer = Trainer(
+    trainer = make_trainer(
+        limits,
         max_epochs=1,
         logger=logger,
         # In this order: times around everything, errors before training, selection, what looks at both, records.
@@ -115,11 +116,9 @@ def play(
             WindowLogger(logger.last_step() if resume else -1), *watchers, *keeper, record,
         ],
         enable_checkpointing=False,
-        enable_model_summary=False,
         enable_progress_bar=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
-        **limits,
     )  # fmt: skip
     trainer.fit(run.module, datamodule=run.data)
     if cfg.output.register:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from pose_oad.cli import build, factory_of, plain
 from pose_oad.errors import UserError, check
 
 if TYPE_CHECKING:
+    from lightning import Trainer
+
     from callbacks.prequential import PrequentialEvaluation
     from callbacks.strategies import QueryStrategy
     from callbacks.timing import Timing
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 
 _ANY_SIZE = (64, 48)
+# Weights, frames and targets are of 32 bits; a mixed precision converts inside the network alone.
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", 32, "32")
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     strategy = build(cfg.strategy)
     rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
     training = TrainingOptions(**plain(cfg.training), seed=cfg.seed.model)
+    # One that runs nothing: what Lightning refuses is refused before anything is recorded.
+    make_trainer(plain(cfg.trainer), logger=False, enable_checkpointing=False, enable_progress_bar=False)
     every = cfg.teacher.every
     check(isinstance(every, int) and every >= 1, "teacher.every", every, "a number of frames, 1 or more")
     check(cfg.predictor in ("student", "teacher"), "predictor", cfg.predictor, "student or teacher")
@@ -237,6 +244,27 @@ def _make_member(name: str, node: Any, *others: Any) -> Teacher:
         return make_teacher(node, *others)
     except UserError as error:
         raise UserError(f"{key}: {error}") from error
+
+
+def make_trainer(values: Mapping[str, Any], **own: Any) -> Trainer:
+    """Build Lightning's trainer.
+
+    Args:
+        values: the config node ``trainer``, in plain values
+        own: arguments that are not the user's
+
+    Raises:
+        UserError: if a value is refused.
+    """
+    from lightning import Trainer
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    precision = values.get("precision")
+    check(precision in _PRECISIONS, "trainer.precision", precision, ", ".join(map(str, _PRECISIONS)))
+    try:
+        return Trainer(enable_model_summary=False, **own, **values)
+    except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"trainer={dict(values)}: refused by Lightning: {error}") from error
 
 
 def take_threads(threads: int | None) -> int:

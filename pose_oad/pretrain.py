@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from pose_oad.cli import run_command
+from pose_oad.cli import plain, run_command
 from pose_oad.errors import UserError
+from pose_oad.preparation import make_trainer
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback, Trainer
+    from lightning.pytorch import Callback
     from lightning.pytorch.loggers import Logger
 
     from datamodules.coco import CocoDataModule
@@ -95,7 +96,8 @@ def main(cfg: DictConfig) -> PretrainResult:
     data.setup()
     if cfg.resume:
         _check_same_student(files.last, module)
-    trainer = _trainer(cfg, files)
+    bar = sys.stderr.isatty()
+    trainer = make_trainer(plain(cfg.trainer), logger=False, callbacks=_callbacks(files), enable_progress_bar=bar)
     trainer.strategy.checkpoint_io = AtomicCheckpointIO()
     trainer.logger = _logger(cfg)
     if not cfg.resume:
@@ -131,19 +133,19 @@ def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
     from pose_oad.pretraining import PretrainModule
     from pose_oad.skeleton import FROM_DATA
 
-    plain: Any = OmegaConf.to_container(cfg, resolve=True)
-    if plain["student"]["skeleton"] == FROM_DATA:
-        plain["student"]["skeleton"] = _joint_set_of(plain["data"])
-    module = PretrainModule(plain["student"], **plain["optimiser"], **plain["objective"])
+    values = plain(cfg)
+    if values["student"]["skeleton"] == FROM_DATA:
+        values["student"]["skeleton"] = _joint_set_of(values["data"])
+    module = PretrainModule(values["student"], **values["optimiser"], **values["objective"])
     student = module.student
     data = CocoDataModule(
         skeleton=student.skeleton,
         input_size=student.input_size,
         map_size=student.map_size,
-        augmentation=AugmentationConfig(**plain["augmentation"]),
+        augmentation=AugmentationConfig(**values["augmentation"]),
         seed=cfg.seed.model,
         fit=student.config.fit,
-        **plain["data"],
+        **values["data"],
     )
     return module, data
 
@@ -156,23 +158,6 @@ def _joint_set_of(data: Mapping[str, Any]) -> dict[str, Any]:
     skeleton = tree.category(data["train"], data["category"]).joint_set()
     _LOG.info("student.skeleton=data: %s, %d limbs: %s", skeleton.name, len(skeleton.limbs), ", ".join(skeleton.joints))
     return skeleton.describe()
-
-
-def _trainer(cfg: DictConfig, files: CheckpointFiles) -> Trainer:
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-    from lightning.pytorch import Trainer
-
-    plain: Any = OmegaConf.to_container(cfg.trainer, resolve=True)
-    try:
-        return Trainer(
-            logger=False,
-            callbacks=_callbacks(files),
-            enable_model_summary=False,
-            enable_progress_bar=sys.stderr.isatty(),
-            **plain,
-        )
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        raise UserError(f"trainer={plain}: refused by Lightning: {error}") from error
 
 
 def _callbacks(files: CheckpointFiles) -> list[Callback]:

@@ -38,7 +38,18 @@ from pose_oad.students.checkpoint import save_student
 #: The column with the images.
 IMAGE = "image"
 _CODE = Path(__file__).parent / "exporting" / "mlflow_model.py"
-_NEEDED = ("mlflow", "torch", "torchvision", "timm", "numpy", "scipy", "pandas", "av", "opencv-python-headless", "pillow")
+_NEEDED = (
+    "mlflow",
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "scipy",
+    "pandas",
+    "av",
+    "opencv-python-headless",
+    "pillow",
+)
 
 
 class StudentModel(PythonModel):

@@ -89,7 +89,7 @@ def _faults_of_choice(group: str, given: Mapping[Any, Any]) -> Iterator[str]:
     same = [choice for choice in _choices(group) if choice.get("_target_") == given.get("_target_")]
     lacking = [choice.keys() - given.keys() for choice in same]
     if lacking and all(lacking):
-        yield f"{group}.{min(min(lacking, key=len))}: missing"
+        yield f"{group}.{min(min(lacking, key=lambda keys: len(keys)))}: missing"
 
 
 @cache

@@ -60,6 +60,7 @@ def make_logger(
 
     tracking, where = cfg.tracking, cfg.get("logger", "mlflow")
     check(where in ("mlflow", "local"), "logger", where, "mlflow or local")
+    _check_uri(tracking.uri)
     try:
         if where == "mlflow":
             connect(str(tracking.uri))
@@ -120,9 +121,15 @@ def open_store(uri: str) -> MlflowClient:
         UserError: if there is no such file, or it is not a tracking store.
     """
     quiet_libraries()
+    _check_uri(uri)
     if uri.startswith("sqlite:///"):
         _check_sqlite(uri)
     return connect(uri)
+
+
+def _check_uri(uri: object) -> None:
+    named = isinstance(uri, str) and bool(uri)
+    check(named, "tracking.uri", uri, "sqlite:///<path> or a server's URL; logger=local asks no tracking store")
 
 
 def _check_sqlite(uri: str) -> None:

@@ -86,7 +86,7 @@ def unpack(archive: Path, folder: Path, progress: UnpackProgress = lambda name, 
                     _extract(tar, member, target / Path(member.name).name)
             while content.read(2**20):  # the sum is at the end
                 pass
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
         what = f"damaged archive ({error}); what could be read is unpacked"
         return [*findings, Finding("damaged", subject, str(archive), what)]
     except OSError as error:

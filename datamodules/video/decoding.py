@@ -67,7 +67,7 @@ def open_video(
     check(not isinstance(place, Path) or place.is_file(), "stream", place, "an existing video file")
     try:
         # A file is opened here, and nothing else for it: a playlist can name any file of this machine.
-        container = av.open(
+        container: InputContainer = av.open(  # type: ignore[assignment]  # of what is read
             place.open("rb") if isinstance(place, Path) else place,
             format=kind,
             options={**LIMITS, **({"protocol_whitelist": "none"} if file else {}), **(options or {})},

@@ -108,7 +108,7 @@ class ExportMetadata:
             ):
                 parsed[key] = values[key]
             return cls(**parsed)
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise UserError(f"{what}: damaged metadata ({error}); export the student again") from error
 
 
@@ -116,9 +116,9 @@ def read_strings(path: Path) -> dict[str, str]:
     """Read the metadata of any ONNX file without building its network; nothing where it is no ONNX file."""
     try:
         model = onnx.load(str(path), load_external_data=False)
-    except (DecodeError, OSError):
+        return {entry.key: entry.value for entry in model.metadata_props}
+    except (DecodeError, OSError, UnicodeDecodeError):
         return {}
-    return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def is_exported(path: Path) -> bool:

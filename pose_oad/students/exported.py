@@ -39,7 +39,11 @@ class ExportedStudent:
         whole = isinstance(threads, int) and threads >= 1
         check(threads is None or whole, "threads", threads, "1 or more, or null")
         self._session = open_session(path, threads, self._what)
-        self.metadata = ExportMetadata.from_strings(self._session.get_modelmeta().custom_metadata_map, self._what)
+        try:
+            strings = self._session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self._what}: damaged metadata ({error}); export the student again") from error
+        self.metadata = ExportMetadata.from_strings(strings, self._what)
         self.name = f"{self.metadata.name} ({path.name})"
         self.skeleton, self.fit = self.metadata.skeleton, self.metadata.fit
         self.input_size = self.metadata.input_size

@@ -84,7 +84,9 @@ def _tensor(blob: Any, damaged: str) -> Tensor:
     data, dtype = (b"".join(blob.double_data), "<f8") if blob.double_data else (b"".join(blob.data), "<f4")
     expected = math.prod(shape) * np.dtype(dtype).itemsize
     if len(shape) > _MOST_AXES or min(shape, default=1) < 1 or len(data) != expected:
-        raise UserError(f"{damaged} has the shape {shape[:_MOST_AXES]} and {len(data)} bytes of numbers, expected {expected}")
+        raise UserError(
+            f"{damaged} has the shape {shape[:_MOST_AXES]} and {len(data)} bytes of numbers, expected {expected}"
+        )
     return torch.from_numpy(np.frombuffer(data, dtype).astype(np.float32)).reshape(shape)
 
 
