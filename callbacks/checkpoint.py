@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from lightning import Callback, LightningModule, Trainer
 
 from pose_oad.distillation import OnlineDistillation, as_distillation
 from pose_oad.errors import UserError
-from pose_oad.files import raise_if_interrupted, replacing
-from pose_oad.torch_file import read_torch_file
+from pose_oad.torch_file import read_torch_file, write_torch_file
 from pose_oad.window import FrameWindow
 
 # Parts of a state, and what each is.
@@ -88,7 +85,7 @@ class WindowCheckpoint(Callback):
         """
         window: FrameWindow = batch
         with window.phase("log"):
-            write_atomically(self.path, self._state(trainer, as_distillation(pl_module)))
+            write_torch_file(self.path, self._state(trainer, as_distillation(pl_module)))
 
     def _state(self, trainer: Trainer, module: OnlineDistillation) -> dict[str, Any]:
         # A fresh optimiser has no past; without it the file is a third of the size.
@@ -102,27 +99,9 @@ class WindowCheckpoint(Callback):
         }
 
 
-def write_atomically(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a checkpoint so that the old file or the whole new one is there, whatever happens.
-
-    Args:
-        path: the file
-        state: tensors and plain values
-
-    Raises:
-        UserError: if it cannot be written, as on a full disk.
-    """
-    try:
-        with replacing(path) as partial, partial.open("wb") as file:
-            torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-    except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
-        raise_if_interrupted(error)
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(
-            f"{path}: cannot be written ({reason}); what it held is kept: make room, then resume={path.parent.name}"
-        ) from error
+def how_to_go_on(folder: Path) -> str:
+    """Phrase how a run that stops by an error goes on, for the end of the message; empty where it cannot."""
+    return f"; resume={folder.name} goes on behind the last finished window" if (folder / STATE_FILE).exists() else ""
 
 
 def read_state(folder: Path) -> dict[str, Any]:

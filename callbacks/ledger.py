@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from lightning import Callback, LightningModule, Trainer
 
 from pose_oad.errors import UserError
-from pose_oad.files import replacing
+from pose_oad.files import append_lines, replacing
 from pose_oad.window import FrameWindow
 
 _LARGEST = 2**63  # of whole numbers
@@ -58,23 +58,18 @@ class Ledger(Callback):
         """Append one window's row.
 
         Raises:
-            UserError: if it cannot be written, as on a full disk.
+            UnwritableError: if it cannot be written, as on a full disk.
         """
         window: FrameWindow = batch
-        try:
-            with window.phase("log"), self.path.open("a") as file:
-                file.write(json.dumps(row_of(window)) + "\n")
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: cannot be written ({error.strerror}); the windows before are kept: make room, then "
-                f"resume={self.folder.name}"
-            ) from error
+        with window.phase("log"):
+            append_lines(self.path, json.dumps(row_of(window)) + "\n")
 
     def write_table(self) -> None:
         """Write all rows as one table, when the stream has ended."""
         rows = read_ledger(self.path)
         if rows:
-            pq.write_table(pa.Table.from_pylist(rows), self.folder / "ledger.parquet")
+            with replacing(self.folder / "ledger.parquet") as partial:
+                pq.write_table(pa.Table.from_pylist(rows), partial)
 
 
 def row_of(window: FrameWindow) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,8 @@ from callbacks.sampler import FrameSampler
 from callbacks.timing import PHASES, Timing
 from pose_oad.delivery import RunLogger
 from pose_oad.distillation import OnlineDistillation, as_distillation
-from pose_oad.errors import UserError
+from pose_oad.errors import UnwritableError
+from pose_oad.files import replacing, writing
 from pose_oad.students.checkpoint import save_student
 
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
@@ -65,8 +67,14 @@ class RunRecord(Callback):
         self.logger, self.evaluation, self.timing, self.sampler = logger, evaluation, timing, sampler
         self.observers, self.figures = observers, bool(cfg.output.figures)
         self.folder = Path(cfg.output.folder) / str(logger.run_id)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(cfg, self.folder / "config.yaml")
+        try:
+            with replacing(self.folder / "config.yaml") as partial:
+                OmegaConf.save(cfg, partial)
+        except UnwritableError:
+            with suppress(OSError):
+                self.folder.rmdir()  # unless the run had been begun before
+            logger.finalize("failed")
+            raise
         self.ledger = Ledger(self.folder)
         self.summary: dict[str, float] = {}
 
@@ -74,7 +82,7 @@ class RunRecord(Callback):
         """Write what can be written only now, and log all of it.
 
         Raises:
-            UserError: if it cannot be written, as on a full disk; the run can then be resumed at its end.
+            UnwritableError: if it cannot be written, as on a full disk; the run can then be resumed at its end.
         """
         module = as_distillation(pl_module)
         self.summary = {
@@ -91,14 +99,10 @@ class RunRecord(Callback):
         for observer in self.observers:
             self.summary |= observer.summary()
         save_student(module.student, self.folder / "student.ckpt")
-        try:
-            self.ledger.write_table()
-            if self.figures:
+        self.ledger.write_table()
+        if self.figures:
+            with writing(self.folder):
                 self._draw(module)
-        except OSError as error:
-            raise UserError(
-                f"{self.folder}: cannot be written ({error.strerror}); make room, then resume={self.folder.name}"
-            ) from error
         (self.folder / STATE_FILE).unlink(missing_ok=True)
         self.logger.log_metrics({f"final/{key}": value for key, value in self.summary.items() if value == value})
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))

@@ -7,9 +7,7 @@ from typing import Any
 
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from pose_oad.errors import UserError
-from pose_oad.files import replacing
-from pose_oad.torch_file import read_torch_file
+from pose_oad.torch_file import read_torch_file, write_torch_file
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -27,13 +25,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             storage_options: must be None, as for Lightning's own
 
         Raises:
-            UserError: if it cannot be written, as on a full disk; the file is as before.
+            UnwritableError: if it cannot be written, as on a full disk; the file is as before.
         """
-        try:
-            with replacing(Path(path)) as partial:
-                super().save_checkpoint(checkpoint, partial, storage_options)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror}); what it held is kept") from error
+        write_torch_file(Path(path), checkpoint)
 
     def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
         """Read a checkpoint as every other file of torch's: tensors and plain values, checked.

@@ -16,6 +16,10 @@ class UserError(Exception):
     """
 
 
+class UnwritableError(UserError):
+    """A file cannot be written, as on a full disk."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Phrase the names closest to a mistyped one, for the end of an error message.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.errors import UserError
+from pose_oad.errors import UnwritableError, UserError
+from pose_oad.files import append_lines, cut_torn_line
 from pose_oad.frame_store import FrameBatch
 from pose_oad.window import FrameWindow
 
@@ -74,10 +74,8 @@ class SelectionJournal:
         self.rows: list[Mapping[str, Any]] = []
         self.kept: dict[int, KeptWindow] = {}
         if path.exists():
-            content = path.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            os.truncate(path, whole)
-            for line in content[:whole].splitlines():
+            cut_torn_line(path)
+            for line in path.read_text().splitlines():
                 window = _read(json.loads(line))
                 self.kept[int(window.row["window"])] = window
                 self.rows.append(window.row)
@@ -97,13 +95,9 @@ class SelectionJournal:
         labels = {} if labelled is None else {name: getattr(labelled, name).tolist() for name in _LABELS}
         line = json.dumps({"row": dict(row), "positions": positions.tolist(), "labels": labels})
         try:
-            with self.path.open("a") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: cannot be written ({error.strerror}); the windows before are kept: make room, then "
-                f"resume={self.path.parents[1].name}"
-            ) from error
+            append_lines(self.path, line + "\n")
+        except UnwritableError as error:
+            raise UserError(f"{error}; make room, then resume={self.path.parents[1].name}") from error
 
 
 _LABELS = ("keypoints", "known", "metric_scale")

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from pose_oad.collection import Chooser
 from pose_oad.delivery import RunLogger
-from pose_oad.files import replacing
+from pose_oad.files import replacing, writing
 from pose_oad.finetune_journal import SelectionJournal
 
 #: Name of the folder in a run's folder that is there as long as the run is not finished.
@@ -59,8 +59,10 @@ class FinetuneRecord:
         for tag, value in {"kind": "finetune", "role": role, "label": strategy.name}.items():
             logger.experiment.set_tag(logger.run_id, f"pose_oad.{tag}", value)
         if resume is None:
-            self.unfinished.mkdir(parents=True)
-            OmegaConf.save(cfg, self.folder / "config.yaml")
+            with writing(self.folder):
+                self.unfinished.mkdir(parents=True)
+            with replacing(self.folder / "config.yaml") as partial:
+                OmegaConf.save(cfg, partial)
         self.journal = SelectionJournal(self.unfinished / "selection.jsonl")
 
     @contextmanager
@@ -85,7 +87,6 @@ class FinetuneRecord:
         values = {name: finite.get(name) for name in summary}
         _write(self.folder / "result.json", json.dumps(values, indent=1) + "\n")
         if self._copy is not None:
-            self._copy.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self._copy) as partial:
                 shutil.copyfile(self.checkpoint, partial)
         self.logger.log_metrics({f"final/{name}": value for name, value in finite.items()})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from pose_oad.cli import run_command
-from pose_oad.errors import check
+from pose_oad.errors import UserError, check
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def play(
     """
     from lightning import seed_everything
 
-    from callbacks.checkpoint import WindowCheckpoint, read_state
+    from callbacks.checkpoint import WindowCheckpoint, how_to_go_on, read_state
     from callbacks.run_record import RunRecord
     from callbacks.sampler import FrameSampler
     from callbacks.window_logger import WindowLogger
@@ -120,7 +120,10 @@ def play(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )  # fmt: skip
-    trainer.fit(run.module, datamodule=run.data)
+    try:
+        trainer.fit(run.module, datamodule=run.data)
+    except UserError as error:
+        raise UserError(f"{error}{how_to_go_on(record.folder)}") from error
     if cfg.output.register:
         _register(cfg, run, record)
     return record

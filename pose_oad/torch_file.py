@@ -1,7 +1,8 @@
-"""Reading files that torch has written, whoever made them: tensors and plain values, never code."""
+"""Files of torch: those we write appear whole, and those we read, whoever made them, hold no code."""
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pose_oad.errors import UserError
+from pose_oad.files import replacing
 
 
 def read_torch_file(path: Path, called: str | None = None) -> Any:
@@ -54,6 +56,23 @@ def _check_sizes(content: object, size: int) -> None:
             waiting += value
         elif isinstance(value, Tensor) and value.nbytes > size:
             raise ValueError(f"a tensor of the shape {tuple(value.shape)} in {size} bytes")
+
+
+def write_torch_file(path: Path, contents: Mapping[str, Any]) -> None:
+    """Write tensors and plain values; the file appears, or replaces the one before, when it is complete.
+
+    Args:
+        path: the file; its folder is made
+        contents: what it is to hold
+
+    Raises:
+        UnwritableError: if it cannot be written, as on a full disk.
+    """
+    # Through a file of Python's: its error says what torch's own writer does not.
+    with replacing(path) as partial, partial.open("wb") as file:
+        torch.save(dict(contents), file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def is_plain(value: object) -> TypeGuard[Tensor]:

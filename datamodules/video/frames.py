@@ -17,7 +17,7 @@ from filelock import FileLock
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from datamodules.video.reading import read_frames
 from pose_oad.errors import UserError, check
-from pose_oad.files import replacing
+from pose_oad.files import replacing_hdf5
 from pose_oad.hdf5 import reading
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class FrameCache:
         return path
 
     def _write(self, path: Path, clip: Clip, sizes: FrameSizes, rate: float | None) -> None:
-        with replacing(path) as partial, h5py.File(partial, "w") as file:
+        with replacing_hdf5(path) as file:
             numbers = file.create_dataset("numbers", (0,), np.int64, maxshape=(None,), chunks=(4096,))
             pixels = {"student": sizes.student} | ({"teacher": sizes.teacher} if sizes.teacher else {})
             for name, (width, height) in pixels.items():

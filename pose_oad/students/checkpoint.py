@@ -11,12 +11,11 @@ from typing import Any
 import torch
 
 from pose_oad.errors import UserError
-from pose_oad.files import raise_if_interrupted, replacing
 from pose_oad.students.config import StudentConfig
 from pose_oad.students.network import PoseStudent
 from pose_oad.students.transfer import with_joint_set
 from pose_oad.students.trt_pose import find_tensors, from_trt_pose
-from pose_oad.torch_file import read_torch_file
+from pose_oad.torch_file import read_torch_file, write_torch_file
 
 _LOG = logging.getLogger(__name__)
 _PREFIX = "student."
@@ -76,16 +75,9 @@ def save_student(student: PoseStudent, path: str | Path) -> None:
     Raises:
         UserError: if the file cannot be written.
     """
-    path = Path(path)
     weights = {f"{_PREFIX}{key}": value.detach().cpu() for key, value in student.state_dict().items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
-            torch.save({"hyper_parameters": {"student": student.config.to_dict()}, "state_dict": weights}, partial)
-    except (OSError, RuntimeError) as error:  # torch reports a file that it cannot write as the latter
-        raise_if_interrupted(error)
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"checkpoint {path}: cannot be written ({reason})") from error
+    description = {"student": student.config.to_dict()}
+    write_torch_file(Path(path), {"hyper_parameters": description, "state_dict": weights})
 
 
 def _read(path: Path) -> Any:

@@ -27,6 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pose_oad.cli import build
 from pose_oad.errors import UserError, check
+from pose_oad.files import cut_torn_line
 from pose_oad.studies.plan import Slot, Study, overrides
 
 _HEARTBEAT = 30  # s
@@ -107,7 +108,8 @@ class TrialQueue:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "journal.log"
         lock = _JournalLock(path)
-        _cut_torn_line(path, lock)
+        with FileLock(f"{path}.lock"):
+            cut_torn_line(path)
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]  # its base is private
 
     @contextmanager
@@ -158,19 +160,6 @@ class _JournalLock:
 
     def release(self) -> None:
         self._lock.release()
-
-
-def _cut_torn_line(journal: Path, lock: _JournalLock) -> None:
-    """Remove what a killed writer left of its last line, which would spoil the next one."""
-    if not journal.exists():
-        return
-    lock.acquire()
-    try:
-        with journal.open("rb+") as file:
-            content = file.read()
-            file.truncate(content.rfind(b"\n") + 1)
-    finally:
-        lock.release()
 
 
 def fill(study: optuna.Study, listed: Sequence[Slot]) -> int:

@@ -7,13 +7,12 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
 from pose_oad.errors import UserError
-from pose_oad.files import replacing
+from pose_oad.files import replacing_hdf5
 from pose_oad.hdf5 import reading
 from pose_oad.teachers.base import Labels
 
@@ -100,22 +99,18 @@ class LabelStore:
             return
         people = [frame[(frame[..., 2] > 0).any(-1)] for frame in labels.keypoints]
         path = self.folder / f"{uuid.uuid4().hex}.h5"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            # Checksums over structure (libver) and numbers (fletcher32): HDF5 can crash on damage that it does not see.
-            with replacing(path) as partial, h5py.File(partial, "w", libver="latest") as file:
-                file.attrs["format"], file.attrs["teacher"] = _FORMAT, about
-                file.create_dataset("numbers", data=numbers, fletcher32=True)
-                file.create_dataset("people", data=np.array([len(frame) for frame in people]), fletcher32=True)
-                file.create_dataset("keypoints", data=torch.cat(people).numpy(), fletcher32=True)
-                maps, fields = labels.confidence_maps, labels.part_affinity_fields
-                file.attrs["has_maps"] = maps is not None and fields is not None
-                if with_maps and maps is not None and fields is not None:
-                    for name, planes in (("confidence_maps", maps), ("fields", fields)):
-                        chunks = (1, *planes.shape[1:])
-                        file.create_dataset(name, data=planes.numpy(), chunks=chunks, fletcher32=True)
-        except OSError as error:
-            raise UserError(f"label_cache={self.folder}: cannot be written ({_reason(error)})") from error
+        # Checksums over the numbers too (fletcher32): HDF5 can crash on damage that it does not see.
+        with replacing_hdf5(path) as file:
+            file.attrs["format"], file.attrs["teacher"] = _FORMAT, about
+            file.create_dataset("numbers", data=numbers, fletcher32=True)
+            file.create_dataset("people", data=np.array([len(frame) for frame in people]), fletcher32=True)
+            file.create_dataset("keypoints", data=torch.cat(people).numpy(), fletcher32=True)
+            maps, fields = labels.confidence_maps, labels.part_affinity_fields
+            file.attrs["has_maps"] = maps is not None and fields is not None
+            if with_maps and maps is not None and fields is not None:
+                for name, planes in (("confidence_maps", maps), ("fields", fields)):
+                    chunks = (1, *planes.shape[1:])
+                    file.create_dataset(name, data=planes.numpy(), chunks=chunks, fletcher32=True)
         self._index(path)
 
     def _index(self, path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -19,11 +20,11 @@ def test_a_checkpoint_replaces_the_one_before(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     AtomicCheckpointIO().save_checkpoint({"epoch": 0}, tmp_path / "last.ckpt")
 
-    def full(checkpoint: object, path: str) -> None:
-        Path(path).write_bytes(b"half")
+    def full(checkpoint: object, file: IO[bytes]) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lightning.fabric.plugins.io.torch_io._atomic_save", full)
+    monkeypatch.setattr("torch.save", full)
     with pytest.raises(UserError, match=r"last.ckpt: cannot be written \(No space left on device\)"):
         AtomicCheckpointIO().save_checkpoint({"epoch": 1}, tmp_path / "last.ckpt")
     assert torch.load(tmp_path / "last.ckpt", weights_only=True) == {"epoch": 0}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import mlflow
 import pytest
 import torch
 
-from callbacks.checkpoint import read_state, write_atomically
+from callbacks.checkpoint import read_state
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from pose_oad.online import main
@@ -123,7 +122,7 @@ def test_a_disk_that_is_full_at_the_very_end_costs_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr("callbacks.ledger.pq.write_table", full)
-        with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); make room, then resume="):
+        with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); resume="):
             main(compose_config("online", overrides))
     [folder] = (tmp_path / "runs").iterdir()
     summary = main(compose_config("online", [f"resume={folder.name}", f"output.folder={tmp_path}/runs"]))
@@ -150,42 +149,3 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state.ckpt").write_bytes(b"PK nonsense")
     with pytest.raises(UserError, match=r"state.ckpt: damaged"):
         read_state(tmp_path)
-
-
-def test_a_full_disk_leaves_the_last_state_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_atomically(tmp_path / "state.ckpt", {"window": 1})
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=r"state.ckpt: cannot be written .*No space left on device"):
-        write_atomically(tmp_path / "state.ckpt", {"window": 2})
-    assert torch.load(tmp_path / "state.ckpt") == {"window": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["state.ckpt"]
-
-
-def test_an_interrupt_while_the_state_is_written_is_an_interrupt(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_atomically(tmp_path / "state.ckpt", {"window": 1})
-
-    def interrupted(*_: object) -> None:
-        try:
-            raise KeyboardInterrupt
-        finally:
-            raise RuntimeError("unexpected pos 64 vs 0")  # as torch's writer does when it is closed half-way
-
-    monkeypatch.setattr(torch, "save", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / "state.ckpt", {"window": 2})
-    assert torch.load(tmp_path / "state.ckpt") == {"window": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["state.ckpt"]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
-def test_torchs_own_writer_reports_a_full_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "state.ckpt.partial").symlink_to("/dev/full")
-    with pytest.raises(UserError, match=r"cannot be written"):
-        write_atomically(tmp_path / "state.ckpt", {"weights": torch.zeros(1_000_000)})
-    assert not (tmp_path / "state.ckpt").exists()

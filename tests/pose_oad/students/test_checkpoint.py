@@ -122,5 +122,5 @@ def test_a_student_written_without_a_trainer_is_read_back(tmp_path: Path) -> Non
 
 def test_a_place_that_cannot_be_written_is_named(student: PoseStudent, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"checkpoint .*file/student\.ckpt: cannot be written"):
+    with pytest.raises(UserError, match=r".*file/student\.ckpt: cannot be written"):
         save_student(student, tmp_path / "file" / "student.ckpt")
