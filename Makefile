@@ -38,22 +38,32 @@ help:  ## show this list
 	  '$(STRATEGY)' '$(RATE)' '$(SEED)' '$(STUDENT)' '$(STUDY)' '$(WORKERS)'
 	@printf '  Every key: `%s -m pose_oad.<command> --help`\n' '$(PYTHON)'
 
-setup: $(SETUP)  ## make .venv and install the pinned packages
+# What the commands need is made by one make at a time: another one waits, and then finds it there.
 $(SETUP): requirements.txt pyproject.toml
+$(DATA): | $(SETUP)
+$(PRETRAINED): | $(DATA)
+ifndef ALONE
+$(SETUP) $(DATA) $(PRETRAINED):
+	@python3 -m pose_oad.locks --wait .make $(MAKE) --no-print-directory ALONE=1 $@
+else
+$(SETUP):
 	test -x $(PYTHON) || python3 -m venv .venv
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
+$(DATA):
+	$(PYTHON) -m pose_oad.data
+$(PRETRAINED):
+	$(PYTHON) -m pose_oad.pretrain student=$(STUDENT)
+endif
+
+setup: $(SETUP)  ## make .venv and install the pinned packages
 
 data: $(SETUP)  ## make the embedded data set, or prepare what you own (SOURCE=human36m ROOT=/path)
 	$(PYTHON) -m pose_oad.data $(if $(SOURCE),source=$(SOURCE)) $(if $(ROOT),root="'$(ROOT)'") $(ARGS)
-$(DATA): | $(SETUP)
-	$(PYTHON) -m pose_oad.data
 
 pretrain: $(DATA)  ## pre-train a student on COCO keypoints (STUDENT)
 	$(PYTHON) -m pose_oad.pretrain student=$(STUDENT) $(ARGS)
-$(PRETRAINED): | $(DATA)
-	$(PYTHON) -m pose_oad.pretrain student=$(STUDENT)
 
 online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=<run>)
 	$(PYTHON) -m pose_oad.online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
@@ -104,6 +114,6 @@ bench: $(SETUP) $(DATA) $(PRETRAINED)  ## measure speed side by side with bare l
 	$(PYTHON) -m pose_oad.bench $(ARGS)
 
 clean:  ## remove everything generated but .venv (data, checkpoints, runs, tracking store)
-	rm -rf data checkpoints runs mlruns/mlflow.db mlruns/artifacts
+	@python3 -m pose_oad.locks .commands rm -rf data checkpoints runs mlruns/mlflow.db mlruns/artifacts
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .ruff_cache .mypy_cache build *.egg-info

@@ -7,8 +7,10 @@ heavy itself, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import errno
 import inspect
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pose_oad.errors import UserError, check, nearest
+from pose_oad.locks import using_checkout
 
 #: Where the configuration files live: beside the packages.
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -159,9 +162,15 @@ def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[
             sys.stdout.write(OmegaConf.to_yaml(cfg))
             sys.exit(0)
         trust(cfg.get("modules", []))
-        main(cfg)
+        with using_checkout():
+            main(cfg)
     except UserError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.stderr.write(f"error: {error.filename or verb}: cannot be written ({os.strerror(error.errno)})\n")
         sys.exit(2)
     except KeyboardInterrupt:
         _interrupted()

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from pose_oad.cli import plain, run_command
 from pose_oad.errors import UserError
+from pose_oad.locks import holding
 from pose_oad.preparation import make_trainer
 
 if TYPE_CHECKING:
@@ -77,15 +78,22 @@ def main(cfg: DictConfig) -> PretrainResult:
         cfg: the configuration of ``conf/pretrain.yaml``
 
     Raises:
-        UserError: if a value, the data or a checkpoint to resume from is refused; before anything is written.
+        UserError: if a value, the data or a checkpoint to resume from is refused, or another process writes to the
+            folder; before anything is written.
     """
-    import lightning
-
-    from pose_oad.checkpoint_io import AtomicCheckpointIO
     from pose_oad.tracking import quiet_libraries
 
     quiet_libraries()
     files = CheckpointFiles.within(cfg.checkpoint.folder)
+    with holding(files.best.parent):
+        return _pretrain(cfg, files)
+
+
+def _pretrain(cfg: DictConfig, files: CheckpointFiles) -> PretrainResult:
+    import lightning
+
+    from pose_oad.checkpoint_io import AtomicCheckpointIO
+
     if cfg.resume and not files.last.is_file():
         raise UserError(f"resume=true: no {files.last} to continue from; expected one of an earlier pre-training")
     lightning.seed_everything(cfg.seed.model, verbose=False)

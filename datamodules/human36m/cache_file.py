@@ -30,7 +30,7 @@ from datamodules.video.clips import Clip
 from datamodules.video.frames import resize_frame
 from datamodules.video.images import read_images
 from datamodules.video.reading import decode_clip
-from pose_oad.files import replacing
+from pose_oad.files import replacing_hdf5
 from pose_oad.skeleton import get_skeleton
 
 #: Raised whenever the same recording would give another file.
@@ -88,12 +88,10 @@ def write_cache_file(path: Path, contents: Contents) -> int:
         How many frames are not kept because they could not be decoded.
 
     Raises:
-        UserError: if the frames cannot be decoded.
-        OSError: if the file cannot be written.
+        UserError: if the frames cannot be decoded, or the file not be written.
     """
-    # The latest format has a checksum on everything but the data, so that a damaged file is recognised.
     lost = 0
-    with replacing(path) as partial, h5py.File(partial, "w", libver="latest") as file:
+    with replacing_hdf5(path) as file:
         _write_annotations(file, contents)
         if contents.size is not None:
             lost = _write_frames(file.create_group("frames"), contents.clip, contents.size, contents.compression)

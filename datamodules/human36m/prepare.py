@@ -10,13 +10,10 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from datamodules.human36m.archives import find_archives, unpack
 from datamodules.human36m.cache_file import VERSION, Contents, write_cache_file
@@ -27,9 +24,10 @@ from datamodules.human36m.findings import Examination, Finding, Report
 from datamodules.human36m.prepared import MANIFEST, PreparedRecording, made_from, read_entry, write_manifest
 from datamodules.human36m.processes import in_processes
 from datamodules.human36m.tree import RawTree
-from pose_oad.errors import UserError
-from pose_oad.files import replacing
+from pose_oad.errors import UnwritableError, UserError
+from pose_oad.files import replacing, writing
 from pose_oad.geometry import Fit, FrameFit
+from pose_oad.locks import holding
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +122,7 @@ def prepare_folder(options: PrepareOptions, report: Report, progress: StepProgre
         UserError: if the disk is too small or cannot be written, or another process works on the folder.
     """
     cameras = _cameras(options)
-    with _alone(options.out):
+    with writing(options.out), holding(options.out):
         for left in options.out.glob("S*/*.partial"):  # of a run that was killed
             left.unlink()
         everything = [_job(options, examination, cameras) for examination in report.usable]
@@ -132,8 +130,6 @@ def prepare_folder(options: PrepareOptions, report: Report, progress: StepProgre
         _check_room(options.out, sum(map(_bytes, jobs)), f"for {len(jobs)} recordings")
         if jobs:
             (options.out / MANIFEST).unlink(missing_ok=True)
-        for job in jobs:
-            job.path.parent.mkdir(parents=True, exist_ok=True)
         outcomes = in_processes(_make, jobs, options.workers, partial(progress, "preparing"))
         report.add([finding for findings, _ in outcomes for finding in findings])
         made = sum(whole for _, whole in outcomes)
@@ -185,10 +181,10 @@ def _make(job: _Job) -> tuple[list[Finding], bool]:
             camera = estimate_camera(poses["2d"], poses["camera"], poses.get("world"))
         contents = Contents(name, clip, poses, camera, job.size, job.compression, job.made_from)
         lost = write_cache_file(job.path, contents)
+    except UnwritableError:
+        raise
     except UserError as error:
         return [Finding("damaged", name.subject, name.key, str(error))], False
-    except (OSError, RuntimeError) as error:
-        raise UserError(f"{job.path}: cannot be written ({' '.join(str(error).split())[:200]})") from error
     odd = f"{lost} of {clip.stop} frames damaged or missing: skipped"
     return [Finding("odd", name.subject, name.key, odd)] if lost else [], True
 
@@ -221,27 +217,6 @@ def _check_room(out: Path, needed: int, purpose: str) -> None:
         )
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep other processes from working on the same folder.
-
-    Raises:
-        UserError: if one does.
-    """
-    lock = FileLock(out / ".lock", timeout=0)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise UserError(f"human36m.out={out}: another process prepares this folder; expected to be alone") from None
-    except OSError as error:
-        raise UserError(f"human36m.out={out}: cannot be written ({error.strerror or error})") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def write_report(path: Path, report: Report) -> None:
     """Write what the doctor found as JSON.
 
@@ -250,11 +225,7 @@ def write_report(path: Path, report: Report) -> None:
         report: what it found
 
     Raises:
-        UserError: if it cannot be written.
+        UnwritableError: if it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as whole:
-            whole.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
-    except OSError as error:
-        raise UserError(f"human36m.report={path}: cannot be written ({error.strerror or error})") from error
+    with replacing(path) as whole:
+        whole.write_text(json.dumps(report.to_dict(), indent=1) + "\n")

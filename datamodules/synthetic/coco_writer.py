@@ -89,7 +89,9 @@ def take_photograph(folder: Path, photograph: Photograph) -> tuple[dict[str, Any
     image, buffers = _render(rng, people, camera, backdrop, moving=rng.random() < 0.2)
     folder.mkdir(parents=True, exist_ok=True)
     quality = int(rng.integers(72, 95))
-    cv2.imwrite(str(folder / photograph.file_name), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    # OpenCV's own writer does not say when the disk is full.
+    _, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    (folder / photograph.file_name).write_bytes(encoded.tobytes())
     entry = {"id": photograph.image_id, "file_name": photograph.file_name, "width": size[0], "height": size[1]}
     owner = _owners(people, buffers.solid)
     annotations = []

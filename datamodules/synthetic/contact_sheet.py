@@ -44,7 +44,7 @@ def write_contact_sheet(root: Path) -> Path:
     for title, tiles in sections:
         bands += [_title(title), *_rows(tiles)]
     path = root / "contact_sheet.png"
-    cv2.imwrite(str(path), np.concatenate(bands)[..., ::-1])
+    path.write_bytes(cv2.imencode(".png", np.concatenate(bands)[..., ::-1])[1].tobytes())
     return path
 
 

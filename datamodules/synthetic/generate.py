@@ -6,14 +6,12 @@ with ``world.json``, which records the parameters. A lock beside the root keeps 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from datamodules.synthetic.contact_sheet import write_contact_sheet
 from datamodules.synthetic.human36m_writer import Sequence, write_sequence
 from datamodules.synthetic.plan import human36m_sequences, photographs
 from pose_oad.errors import UserError, check
+from pose_oad.locks import holding
 from pose_oad.skeleton import get_skeleton
 
 #: Raised whenever the same parameters would give other files.
@@ -100,16 +99,19 @@ def generate(
         UserError: if the root holds something else, or a world of other parameters and ``overwrite`` is false.
     """
     root = root.absolute()
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(root):
+    with holding(root, wait=True):
         if _is_made(world, root, overwrite):
             return False
         partial = root.with_name(root.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        _make(world, partial, workers, progress or (lambda done, total: None))
-        write_contact_sheet(partial)
-        (partial / MARKER).write_text(json.dumps(_record(world), indent=1) + "\n")
+        try:
+            _make(world, partial, workers, progress or (lambda done, total: None))
+            write_contact_sheet(partial)
+            (partial / MARKER).write_text(json.dumps(_record(world), indent=1) + "\n")
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)  # where the disk is full, it is what fills it
+            raise
         old = root.with_name(root.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
         if root.exists():
@@ -139,14 +141,6 @@ def _is_made(world: World, root: Path, overwrite: bool) -> bool:
             "expected the same parameters, another root, or overwrite=true"
         )
     return False
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Wait until no other process makes a world at the same root."""
-    with root.with_name(root.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _make(world: World, root: Path, workers: int, progress: Progress) -> None:

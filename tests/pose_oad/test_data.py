@@ -114,8 +114,8 @@ def test_nothing_usable_is_one_line(tree: Path) -> None:
         ("workers=-1", "workers=-1: expected a whole number"),
         ("human36m.out=null", "human36m.out=None: expected a place to write to"),
         ("human36m.report=null", "human36m.report=None: expected a place to write to"),
-        ("human36m.report=/proc/none/doctor.json", "human36m.report=/proc/none/doctor.json: cannot be written"),
-        ("human36m.out=/proc/none human36m.report={}/doctor.json", "human36m.out=/proc/none: cannot be written"),
+        ("human36m.report=/proc/none/doctor.json", "/proc/none/doctor.json: cannot be written"),
+        ("human36m.out=/proc/none human36m.report={}/doctor.json", "^/proc/none: cannot be written"),
     ],
 )
 def test_bad_values_for_human36m_are_named(tree: Path, override: str, message: str) -> None:

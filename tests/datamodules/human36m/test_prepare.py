@@ -21,6 +21,7 @@ from datamodules.human36m.prepare import PrepareOptions, examine_folder, prepare
 from datamodules.stream import WindowLoader
 from datamodules.windowing import StreamOptions
 from pose_oad.errors import UserError
+from pose_oad.locks import holding
 from pose_oad.window import reveal
 from tests.media import walking_pose, write_full_sequence
 
@@ -218,10 +219,8 @@ def test_frames_lost_in_a_video_are_counted(tmp_path: Path) -> None:
 
 
 def test_two_processes_on_one_folder_are_refused(full_tree: Path, tmp_path: Path) -> None:
-    from filelock import FileLock
-
-    with FileLock(tmp_path / ".lock"), pytest.raises(UserError, match="another process prepares this folder"):
-        prepare(full_tree, tmp_path)
+    with holding(tmp_path / "out"), pytest.raises(UserError, match=rf"out: held by process {os.getpid()} "):
+        prepare(full_tree, tmp_path / "out")
 
 
 def test_a_folder_that_holds_nothing_of_the_kind_is_named(tmp_path: Path) -> None:
