@@ -11,15 +11,18 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from lightning.pytorch.loggers import MLFlowLogger
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from pose_oad.errors import UserError
-from pose_oad.files import replacing
+from pose_oad.errors import UnwritableError
+from pose_oad.files import append_lines, cut_torn_line, replacing, writing
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ class Journal:
 
     @classmethod
     def read(cls, path: Path) -> tuple[Journal, list[Entry]]:
-        """Read a journal; a last line cut off by a crash is left out.
+        """Read a journal; a last line cut off by a kill is left out.
 
         Raises:
             ValueError: if the file is no journal.
@@ -60,26 +63,34 @@ class Journal:
         """Keep one call.
 
         Raises:
-            UserError: if the journal cannot be written, as on a full disk.
+            UnwritableError: if the journal cannot be written, as on a full disk.
         """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lines = [entry] if self.path.exists() else [self.header, entry]
-            with self.path.open("a") as file:
-                file.write("".join(json.dumps(line) + "\n" for line in lines))
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: cannot be written ({error.strerror}), nor can the tracking store; make room, then resume"
-            ) from error
+        with self._alone():
+            cut_torn_line(self.path)
+            begun = self.path.exists() and self.path.stat().st_size
+            append_lines(self.path, _lines([entry] if begun else [self.header, entry]))
 
-    def replace(self, entries: Iterable[Entry]) -> None:
-        """Keep these calls and no others; without any the file goes away."""
-        entries = list(entries)
-        if not entries and self.header["run_id"] is not None:
-            self.path.unlink(missing_ok=True)
-            return
-        with replacing(self.path) as partial:
-            partial.write_text("".join(json.dumps(line) + "\n" for line in [self.header, *entries]))
+    def drop(self, count: int) -> None:
+        """Take out the first calls; without any left the file goes away. What was added meanwhile is kept."""
+        with self._alone():
+            journal, entries = Journal.read(self.path)
+            if len(entries) <= count:
+                self.path.unlink()
+                return
+            with replacing(self.path) as partial:
+                partial.write_text(_lines([journal.header, *entries[count:]]))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from changing journals of the folder."""
+        with writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path.parent / ".lock"):
+                yield
+
+
+def _lines(entries: Iterable[Entry]) -> str:
+    return "".join(json.dumps(entry) + "\n" for entry in entries)
 
 
 class DeliveringClient:
@@ -194,9 +205,10 @@ class RunLogger(MLFlowLogger):
         self._mlflow_client: Any = client  # what Lightning's logger calls
 
     def finalize(self, status: str = "success") -> None:
-        """Close the run as Lightning asks."""
+        """Close the run as Lightning asks; of one that fails, what it fails by is what the user must hear."""
         status = {"success": "FINISHED", "finished": "FINISHED", "failed": "FAILED"}.get(status, status)
-        self.experiment.set_terminated(str(self.run_id), status)
+        with suppress(UnwritableError) if status == "FAILED" else nullcontext():
+            self.experiment.set_terminated(str(self.run_id), status)
 
     def last_step(self, metric: str = "selected_total") -> int:
         """Return the largest step at which a metric has been recorded, delivered or kept; -1 before the first.
@@ -221,6 +233,8 @@ def _metrics(entries: Iterable[Entry], key: str) -> Iterator[list[Any]]:
 def deliver_journal(path: Path, uri: str | None, connect: Callable[[str], MlflowClient]) -> int:
     """Deliver what a journal holds, in order; what has been delivered is taken out, also when a later call fails.
 
+    A kill leaves everything in it: each call can be made twice, and changes nothing the second time.
+
     Args:
         path: the journal
         uri: where to; None: where its run wanted it
@@ -231,24 +245,34 @@ def deliver_journal(path: Path, uri: str | None, connect: Callable[[str], Mlflow
     """
     journal, entries = Journal.read(path)
     client = connect(uri or journal.header["uri"])
-    if journal.header["run_id"] is None:
-        journal.header["run_id"] = _create_run(client, journal.header)
-        journal.replace(entries)
+    run_id = journal.header["run_id"] or _run_of(client, journal.header)
     done = 0
     try:
         for entry in entries:
-            deliver(client, journal.header["run_id"], entry)
+            deliver(client, run_id, entry)
             done += 1
     finally:
-        journal.replace(entries[done:])
+        journal.drop(done)
     return done
 
 
-def _create_run(client: MlflowClient, header: Mapping[str, Any]) -> str:
-    experiment = client.get_experiment_by_name(header["experiment"])
-    identifier = (
-        experiment.experiment_id if experiment else client.create_experiment(header["experiment"], header["artifacts"])
-    )
+def _run_of(client: MlflowClient, header: Mapping[str, Any]) -> str:
+    """Return the run of a journal that was begun without a store: made once, and found again by its tag."""
+    experiment, local_id = ensure_experiment(client, header["experiment"], header["artifacts"]), header["local_id"]
+    for run in client.search_runs([experiment], f"tags.`pose_oad.local_id` = '{local_id}'"):
+        return str(run.info.run_id)
     tags = {key: value for key, value in header["tags"].items() if value is not None}
-    run = client.create_run(identifier, tags=tags | {"pose_oad.local_id": header["local_id"]})
-    return str(run.info.run_id)
+    return str(client.create_run(experiment, tags=tags | {"pose_oad.local_id": local_id}).info.run_id)
+
+
+def ensure_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    """Return the id of an experiment, made if it is new; another process may be making it at the same time."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name, artifacts))
+        except MlflowException:
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    return str(experiment.experiment_id)

@@ -89,7 +89,7 @@ def _faults_of_choice(group: str, given: Mapping[Any, Any]) -> Iterator[str]:
     same = [choice for choice in _choices(group) if choice.get("_target_") == given.get("_target_")]
     lacking = [set(choice) - set(given) for choice in same]
     if lacking and all(lacking):
-        yield f"{group}.{min(min(lacking, key=len))}: missing"
+        yield f"{group}.{min(sorted(lacking, key=len)[0])}: missing"
 
 
 @cache

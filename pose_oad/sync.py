@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -23,24 +24,25 @@ def main(cfg: DictConfig) -> int:
         How many calls were delivered.
 
     Raises:
-        UserError: if a store cannot be reached or refuses a record; what was not delivered is kept.
+        UserError: if another process delivers, or, when every journal has been tried, if a store cannot be reached or
+            refuses a record; what was not delivered is kept.
     """
     from pose_oad.delivery import deliver_journal
+    from pose_oad.locks import holding
     from pose_oad.tracking import connect, quiet_libraries
 
     quiet_libraries()
     journals = sorted(Path(cfg.folder).glob("*.jsonl"))
-    delivered = 0
-    for path in journals:
-        try:
-            delivered += deliver_journal(path, cfg.tracking.uri, connect)
-        except UserError:
-            raise
-        except (ValueError, KeyError) as error:
-            raise UserError(f"{path}: {error}; expected a journal that a run left") from error
-        except Exception as error:  # whatever the store raises, what was not delivered is kept
-            raise UserError(f"{path}: not delivered ({' '.join(str(error).split())[:160]}); it is kept") from error
-    _LOG.info("%d records of %d runs delivered", delivered, len(journals))
+    delivered, failed = 0, list[str]()
+    with holding(Path(cfg.folder)) if journals else nullcontext():
+        for path in journals:
+            try:
+                delivered += deliver_journal(path, cfg.tracking.uri, connect)
+            except Exception as error:  # whatever the store or a damaged journal raises, the others are delivered
+                failed.append(f"{path}: not delivered ({' '.join(str(error).split())[:160]}); it is kept")
+    _LOG.info("%d records of %d runs delivered", delivered, len(journals) - len(failed))
+    if failed:
+        raise UserError("; ".join(failed))
     return delivered
 
 

@@ -27,6 +27,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.errors import UserError, check
+from pose_oad.files import replacing
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import MLFlowLogger
@@ -56,14 +57,15 @@ def make_logger(
     Raises:
         UserError: if the store cannot be opened.
     """
-    from pose_oad.delivery import RunLogger
+    from pose_oad.delivery import RunLogger, ensure_experiment
 
     tracking, where = cfg.tracking, cfg.get("logger", "mlflow")
     check(where in ("mlflow", "local"), "logger", where, "mlflow or local")
     _check_uri(tracking.uri)
+    artifacts = Path(tracking.artifacts).resolve().as_uri() if tracking.artifacts else None
     try:
         if where == "mlflow":
-            connect(str(tracking.uri))
+            ensure_experiment(connect(str(tracking.uri)), tracking.experiment, artifacts)
         logger = RunLogger(
             local=where == "local",
             experiment_name=tracking.experiment,
@@ -71,7 +73,7 @@ def make_logger(
             tracking_uri=tracking.uri,
             tags=dict(tags or {}),
             run_id=run_id,
-            artifact_location=Path(tracking.artifacts).resolve().as_uri() if tracking.artifacts else None,
+            artifact_location=artifacts,
         )
         if run_id is not None and where == "mlflow":
             logger.experiment.update_run(run_id, status="RUNNING")
@@ -99,12 +101,27 @@ def connect(uri: str) -> MlflowClient:
 
     try:
         if uri.startswith("sqlite:///"):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            _make_store(Path(uri.removeprefix("sqlite:///")))
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
         raise UserError(f"tracking.uri={uri}: cannot open the tracking store ({_first_line(error)})") from error
     return client
+
+
+def _make_store(path: Path) -> None:
+    """Make an SQLite store unless it is there: by one process, and whole, for a half-made one cannot be mended."""
+    from filelock import FileLock
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if path.exists() and path.stat().st_size:
+            return
+        with replacing(path) as partial:
+            for left in (partial, Path(f"{partial}-journal")):  # of a kill; SQLite would take them for this store's
+                left.unlink(missing_ok=True)
+            MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
 
 
 def _first_line(error: Exception) -> str:
