@@ -10,6 +10,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -43,7 +44,7 @@ def holding(place: Path, shared: bool = False, wait: bool = False) -> Iterator[N
             alone = True
         if alone:
             file.truncate(0)
-        if not (_locked(file.fileno(), fcntl.LOCK_SH) if shared else alone):
+        if not (_locked(file.fileno(), fcntl.LOCK_SH, patience=1.0) if shared else alone):
             raise UserError(f"{place}: held by {_holders(path)}; expected nobody else to be at work on it")
         with suppress(OSError):  # as on a full disk: the lock holds without a name, too
             os.write(file.fileno(), f"{os.getpid()} {Path(sys.argv[0]).stem}\n".encode())
@@ -63,12 +64,18 @@ def using_checkout() -> Iterator[None]:
         yield
 
 
-def _locked(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _locked(descriptor: int, kind: int, patience: float = 0.0) -> bool:
+    """Take a lock, perhaps with patience (s) for the moment in which one who will share it is alone."""
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if patience <= 0:
+                return False
+            patience -= 0.1
+            time.sleep(0.1)
+        else:
+            return True
 
 
 def _holders(path: Path) -> str:

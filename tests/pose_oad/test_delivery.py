@@ -228,7 +228,7 @@ def test_an_unknown_logger_is_refused(overrides: list[str]) -> None:
 
 def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps({"a": 1}) + "\n")
-    with pytest.raises(UserError, match=r"x.jsonl: no journal of undelivered records; expected a journal"):
+    with pytest.raises(UserError, match=r"x.jsonl: not delivered \(no journal of undelivered records"):
         sync(compose_config("sync", [f"folder={tmp_path}"]))
 
 
