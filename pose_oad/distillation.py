@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
+from pose_oad.divergence import is_sound
 from pose_oad.errors import check
 from pose_oad.maps import MapTargets
 from pose_oad.objectives import map_loss
@@ -18,6 +22,8 @@ from pose_oad.students import PoseStudent
 from pose_oad.teachers.base import Teacher
 from pose_oad.teachers.desk import LabelDesk, WindowLabels
 from pose_oad.window import FrameWindow
+
+_LOG = logging.getLogger(__name__)
 
 # Largest size of rendered maps that are kept while a window is trained on.
 _KEPT_BYTES = 2**28
@@ -113,22 +119,35 @@ class OnlineDistillation(LightningModule):
         labels = window.label(chosen)
         window.counts["frames_without_person"] += int((~(labels.keypoints[..., 2] > 0).any(-1).any(-1)).sum())
         with window.phase("train"):
-            self._fit(window, labels)
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)  # once a window, so that its time is training's
+            adam = self.optimizers(use_pl_optimizer=False)
+            if isinstance(adam, list):
+                raise TypeError("one optimizer is configured")
+            if self.options.optimizer_state == "fresh":
+                adam.state.clear()
+            before = copy.deepcopy((self.student.state_dict(), adam.state_dict()))
+            loss = self._fit(window, labels)
+            self.student.eval()
+            with torch.no_grad():
+                maps = self.student(self.student.normalise(window.frames[window.selected[:1]]))
+            # The wait for the device: once a window, so that its time is training's.
+            if not is_sound(self.student, loss, *maps):
+                self.student.load_state_dict(before[0])
+                adam.load_state_dict(before[1])
+                window.counts["windows_rejected"] += 1
+                _LOG.warning(
+                    "window %d: training diverged (loss or weights are not finite): the weights before it are kept",
+                    window.index,
+                )
 
-    def _fit(self, window: FrameWindow, labels: WindowLabels) -> None:
-        """Run the epochs, or the fixed number of steps, over the chosen frames."""
-        optimizer = self.optimizers(use_pl_optimizer=True)
-        if isinstance(optimizer, list):
-            raise TypeError("one optimizer is configured")
-        if self.options.optimizer_state == "fresh":
-            optimizer.state.clear()
+    def _fit(self, window: FrameWindow, labels: WindowLabels) -> Tensor:
+        """Run the epochs, or the fixed number of steps, over the chosen frames; return the sum of the losses."""
+        optimizer = cast(LightningOptimizer, self.optimizers(use_pl_optimizer=True))
         frames = window.frames[torch.from_numpy(window.selected)]
         targets = _Targets(self.student, labels, window, self._supplied)
         self.student.train()
         if self.options.batch_norm == "frozen":
             freeze_batch_norm(self.student)
+        total = torch.zeros((), device=self.device)
         for rows in self._batches(len(frames), window.index):
             images = self.student.normalise(frames[rows])
             maps, fields = self.student(images)
@@ -145,8 +164,10 @@ class OnlineDistillation(LightningModule):
             optimizer.zero_grad(set_to_none=True)
             self.manual_backward(loss)
             optimizer.step()
+            total += loss.detach()
             self.optimizer_steps += 1
             window.counts["optimizer_steps"] += 1
+        return total
 
     def _batches(self, frames: int, window_index: int) -> Iterator[Tensor]:
         """Yield rows of the chosen frames, shuffled anew in every epoch."""

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from pose_oad.divergence import stop_if_diverged
 from pose_oad.errors import UserError, check, nearest
 from pose_oad.metrics.source_domain import AnnotatedData, LabelledImages, SourceDomainEvaluation
 from pose_oad.objectives import map_loss
@@ -86,8 +87,13 @@ class PretrainModule(LightningModule):
         student = self.student
         self._evaluation = SourceDomainEvaluation(student.skeleton, student.input_size, category, student.config.fit)
 
+    def on_train_epoch_end(self) -> None:
+        """Stop if the training has diverged; called before the epoch's state is kept."""
+        self._stop_if_diverged("train/loss")
+
     def on_validation_epoch_end(self) -> None:
         """Log the figures over everything that was predicted, on whichever device."""
+        self._stop_if_diverged("val/loss")
         self._gather()
         figures = self._evaluation.compute(self._annotated().ground_truth)
         # A set without anybody to be found has no precision; 0 keeps "best checkpoint" defined.
@@ -119,6 +125,10 @@ class PretrainModule(LightningModule):
             batch.pixel_mask,
             foreground=self.hparams["foreground"],
         )
+
+    def _stop_if_diverged(self, loss: str) -> None:
+        rate = self.hparams["learning_rate"]
+        stop_if_diverged(self, self.student, "optimiser.learning_rate", rate, self.trainer.callback_metrics[loss])
 
     def _annotated(self) -> AnnotatedData:
         return self.trainer.datamodule  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from pose_oad.divergence import is_sound
 from pose_oad.errors import UserError
 from pose_oad.students.config import StudentConfig
 from pose_oad.students.network import PoseStudent
@@ -118,6 +119,8 @@ def _filled(config: StudentConfig, weights: Mapping[str, Any], path: Path) -> Po
             f"checkpoint {path}: its {len(weights)} tensors are not those of the {config.backbone} student it says it "
             f"holds; expected a checkpoint written by this project"
         ) from error
+    if not is_sound(student):
+        raise UserError(f"checkpoint {path}: holds weights that are NaN or infinite; expected finite ones")
     return student.eval()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from pose_oad.maps.resample import resample_to_input
 from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
 from pose_oad.window import FrameWindow, Segment, reveal
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,30 @@ class LabelDesk:
         if self.count == "teacher_calls":  # labels made only to measure the stream have no part in its totals
             for name, count in labels.counts.items():
                 window.counts[name] += count
-        return self._keep(labels, segment)
+        return self._keep(self._finite(labels, window), segment)
+
+    def _finite(self, labels: Labels, window: FrameWindow) -> Labels:
+        """Return labels in which frames with a NaN or an infinity are unusable: nothing is known about them."""
+        keypoints, *maps = labels.keypoints, labels.confidence_maps, labels.part_affinity_fields
+        sound = (keypoints.isfinite() | (keypoints[..., 2:] == 0)).flatten(1).all(1)
+        for part in maps:
+            if part is not None:
+                sound &= part.isfinite().flatten(1).all(1).to(sound.device)
+        if sound.all():
+            return labels
+        _LOG.warning("window %d: the teacher's labels of %d frames are not finite", window.index, (~sound).sum())
+        if self.count == "teacher_calls":
+            window.counts["labels_not_finite"] += int((~sound).sum())
+        unusable = ~sound if labels.unusable is None else labels.unusable | ~sound
+        maps = [None if part is None else part.nan_to_num(0.0, 0.0, 0.0) for part in maps]
+        keypoints = keypoints * sound[:, None, None, None]
+        return replace(
+            labels,
+            keypoints=keypoints.nan_to_num(0.0, 0.0, 0.0),
+            confidence_maps=maps[0],
+            part_affinity_fields=maps[1],
+            unusable=unusable,
+        )
 
     def _keep(self, labels: Labels, segment: Segment) -> WindowLabels:
         if self.map_size is None or labels.confidence_maps is None or labels.part_affinity_fields is None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,8 @@ from pose_oad.geometry import FrameFit
 from pose_oad.maps.resample import resample_to_input
 from pose_oad.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig, build_student
-from pose_oad.teachers.desk import WindowLabels
+from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.desk import LabelDesk, WindowLabels
 from pose_oad.teachers.truth import TruthTeacher
 from tests.windows import make_window
 
@@ -158,3 +161,59 @@ def test_a_teacher_without_a_common_joint_is_refused() -> None:
 def test_unusable_options_are_refused(options: dict, key: str) -> None:
     with pytest.raises(UserError, match=key):
         TrainingOptions(**options)
+
+
+class Faulty(TruthTeacher):
+    """The truth, but in every frame one joint is nowhere, or one cell of a map is."""
+
+    def __init__(self, maps: bool) -> None:
+        super().__init__(BODY)
+        self.maps = maps
+
+    def label(self, request: TeacherRequest) -> Labels:
+        labels, frames = super().label(request), len(request.ids)
+        if not self.maps:
+            labels.keypoints[:, :, 3, 0] = float("nan")
+            return labels
+        fields = torch.zeros(frames, len(BODY.limbs), 2, 8, 8)
+        fields[:, 0, 0, 4, 4] = float("inf")
+        return Labels(labels.keypoints, torch.zeros(frames, len(BODY), 8, 8), fields)
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_labels_that_are_not_finite_teach_nothing(maps: bool, caplog: pytest.LogCaptureFixture) -> None:
+    module = trained_by_hand(Faulty(maps), labels="maps" if maps else "keypoints", batch_norm="frozen")
+    weights = {key: value.clone() for key, value in module.student.state_dict().items()}
+    window = make_window(5)
+    window.desk, window.selected = module.desk, np.arange(5)
+    module.training_step(window, 0)
+    assert window.counts["labels_not_finite"] == 5
+    assert window.counts["windows_rejected"] == 0
+    assert all(torch.equal(weights[key], value) for key, value in module.student.state_dict().items())
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def trained_by_hand(teacher: TruthTeacher, **options: Any) -> OnlineDistillation:
+    """A module without a trainer."""
+    module: Any = module_of(epochs=2, **options)
+    optimizer = module.configure_optimizers()
+    module.optimizers = lambda use_pl_optimizer: optimizer
+    module.manual_backward = lambda loss: loss.backward()
+    module.desk = LabelDesk(teacher, (8, 8))
+    return module
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_norm": "frozen", "budget": "steps", "steps": 1}])
+@pytest.mark.parametrize("state", ["fresh", "kept"])
+def test_what_diverges_is_undone(options: dict, state: str, caplog: pytest.LogCaptureFixture) -> None:
+    module = trained_by_hand(TruthTeacher(BODY), optimizer_state=state, learning_rate=1e10, **options)
+    weights = {key: value.clone() for key, value in module.student.state_dict().items()}
+    for index in range(2):
+        window = make_window(5, index=index)
+        window.desk, window.selected = module.desk, np.arange(5)
+        module.training_step(window, index)
+        assert window.counts["windows_rejected"] == 1
+    assert all(torch.equal(weights[key], value) for key, value in module.student.state_dict().items())
+    assert not module.optimizers(use_pl_optimizer=False).state  # type: ignore[union-attr]
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert "window 1: training diverged" in caplog.text

@@ -223,3 +223,12 @@ def test_unusable_plateaus_are_refused(values: dict, message: str) -> None:
 def test_a_teachers_maps_are_refused() -> None:
     with pytest.raises(UserError, match=r"training\.labels=maps"):
         module_of(labels="maps")
+
+
+def test_a_training_that_diverges_keeps_nothing_broken(tmp_path: Path) -> None:
+    student = build_student(StudentConfig("tiny", "mobilenetv4_conv_small_050", input_size=(32, 32)))
+    options = TrainingOptions(learning_rate=1e10, batch_norm="frozen")
+    module = FinetuneModule(student, options, Plateau(), MissingRule())
+    with pytest.raises(UserError, match=r"training\.learning_rate=1e\+10: training diverged in epoch 1 .*smaller"):
+        tune(trainer_for(2), module, frame_set(4), frame_set(2, 1), tmp_path)
+    assert not list(tmp_path.rglob("*.ckpt"))

@@ -227,3 +227,9 @@ def test_weights_of_another_network_are_refused_before_anything_is_read(tmp_path
     with pytest.raises(UserError, match=r"resnet18_baseline_att\.pth: holds backbone=resnet18, .*\(student=small\)"):
         main(_config(tmp_path / "nowhere", tmp_path, f"initial={path}"))
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_training_that_diverges_stops_and_keeps_nothing_broken(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"optimiser\.learning_rate=1e\+20: training diverged in epoch 1 .*smaller"):
+        main(_config(tree, tmp_path, "optimiser.learning_rate=1e20", "optimiser.schedule=constant"))
+    assert not list(tmp_path.rglob("*.ckpt"))

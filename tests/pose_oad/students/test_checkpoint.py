@@ -124,3 +124,13 @@ def test_a_place_that_cannot_be_written_is_named(student: PoseStudent, tmp_path:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r".*file/student\.ckpt: cannot be written"):
         save_student(student, tmp_path / "file" / "student.ckpt")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(student: PoseStudent, tmp_path: Path, value: float) -> None:
+    save_student(student, tmp_path / "good.ckpt")
+    contents = torch.load(tmp_path / "good.ckpt", weights_only=True)
+    contents["state_dict"]["student.head.out.weight"][0, 0] = value
+    torch.save(contents, tmp_path / "bad.ckpt")
+    with pytest.raises(UserError, match=r"bad\.ckpt: holds weights that are NaN or infinite; expected finite"):
+        load_student(tmp_path / "bad.ckpt")
