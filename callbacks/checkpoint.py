@@ -10,17 +10,18 @@ from lightning import Callback, LightningModule, Trainer
 
 from pose_oad.distillation import OnlineDistillation, as_distillation
 from pose_oad.errors import UserError
+from pose_oad.resuming import UNFINISHED
 from pose_oad.torch_file import read_torch_file, write_torch_file
 from pose_oad.window import FrameWindow
 
 # Parts of a state, and what each is.
 _KINDS: dict[str, tuple[type, ...]] = {
     "student": (dict,), "optimizer": (dict, type(None)), "optimizer_steps": (int,), "teacher_calls": (int,),
-    "parts": (dict,),
+    "precision": (dict,), "parts": (dict,),
 }  # fmt: skip
 
-#: Name of the file in a run's folder; it is there as long as the run is not finished.
-STATE_FILE = "state.ckpt"
+#: The file in a run's folder; it is there from the end of the first window until the run is finished.
+STATE_FILE = Path(UNFINISHED) / "state.ckpt"
 
 
 class Stateful(Protocol):
@@ -38,9 +39,8 @@ class Stateful(Protocol):
 class WindowCheckpoint(Callback):
     """Keep the state of a run behind its last finished window; take it on when the run goes on.
 
-    The file is replaced in one step: whenever the process dies, the state of the last finished window is whole. It is
-    removed when everything else of the run has been written. Must come after every callback whose state it keeps, for
-    they begin as in a new run before it is taken on.
+    The file is replaced in one step: whenever the process dies, the state of the last finished window is whole. Must
+    come after every callback whose state it keeps, for they begin as in a new run before it is taken on.
 
     Args:
         folder: the run's folder
@@ -68,6 +68,7 @@ class WindowCheckpoint(Callback):
     def _take_on(self, state: Mapping[str, Any], trainer: Trainer, module: OnlineDistillation) -> None:
         module.student.load_state_dict(state["student"])
         module.optimizer_steps, module.desk.calls = state["optimizer_steps"], state["teacher_calls"]
+        trainer.precision_plugin.load_state_dict(state["precision"])
         if state["optimizer"] is not None:
             trainer.optimizers[0].load_state_dict(state["optimizer"])
         for name, part in self.parts.items():
@@ -95,30 +96,31 @@ class WindowCheckpoint(Callback):
             "optimizer": trainer.optimizers[0].state_dict() if kept else None,
             "optimizer_steps": module.optimizer_steps,
             "teacher_calls": module.desk.calls,
+            "precision": trainer.precision_plugin.state_dict(),
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
         }
 
 
 def how_to_go_on(folder: Path) -> str:
     """Phrase how a run that stops by an error goes on, for the end of the message; empty where it cannot."""
-    return f"; resume={folder.name} goes on behind the last finished window" if (folder / STATE_FILE).exists() else ""
+    return f"; resume={folder.name} goes on behind the last finished window" if (folder / UNFINISHED).is_dir() else ""
 
 
-def read_state(folder: Path) -> dict[str, Any]:
+def read_state(folder: Path) -> dict[str, Any] | None:
     """Read the state of a run that was not finished.
 
     Args:
         folder: the run's folder
 
+    Returns:
+        The state; None where the run was stopped before the end of its first window.
+
     Raises:
-        UserError: if there is none, or it cannot be read.
+        UserError: if it cannot be read.
     """
     path = folder / STATE_FILE
     if not path.is_file():
-        raise UserError(
-            f"resume={folder}: holds no {STATE_FILE}; expected a run that was stopped after its first window and "
-            "before its end"
-        )
+        return None
     state = read_torch_file(path, f"resume={folder.name}: {path}")
     whole = isinstance(state, dict) and all(isinstance(state.get(key), kinds) for key, kinds in _KINDS.items())
     if not whole or not _is_position(state["parts"].get("stream")):

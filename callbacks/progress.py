@@ -36,7 +36,7 @@ class WindowProgress(Callback):
         window: FrameWindow = batch
         error = next((f"{key} {value:.1f}" for key, value in window.metrics.items() if key.endswith("_px")), "")
         status = f"{error}  {window.metrics['frames_per_second']:.0f} frames/s"
-        self._bar.update(self._task, completed=window.index + 1, status=status)
+        self._bar.update(self._task, advance=1, status=status)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the bar."""

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from lightning import Callback, LightningModule, Trainer
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from callbacks.checkpoint import STATE_FILE
 from callbacks.ledger import Ledger, read_ledger
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.sampler import FrameSampler
 from callbacks.timing import PHASES, Timing
 from pose_oad.delivery import RunLogger
 from pose_oad.distillation import OnlineDistillation, as_distillation
-from pose_oad.errors import UnwritableError
-from pose_oad.files import replacing, writing
+from pose_oad.files import writing
 from pose_oad.students.checkpoint import save_student
 
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
@@ -44,6 +41,7 @@ class RunRecord(Callback):
     Args:
         cfg: the resolved configuration
         logger: the run's logger
+        folder: the run's folder, which holds its configuration
         evaluation: the errors
         timing: the times
         sampler: the frames to show
@@ -59,6 +57,7 @@ class RunRecord(Callback):
         self,
         cfg: DictConfig,
         logger: RunLogger,
+        folder: Path,
         evaluation: PrequentialEvaluation,
         timing: Timing,
         sampler: FrameSampler,
@@ -66,16 +65,7 @@ class RunRecord(Callback):
     ) -> None:
         self.logger, self.evaluation, self.timing, self.sampler = logger, evaluation, timing, sampler
         self.observers, self.figures = observers, bool(cfg.output.figures)
-        self.folder = Path(cfg.output.folder) / str(logger.run_id)
-        try:
-            with replacing(self.folder / "config.yaml") as partial:
-                OmegaConf.save(cfg, partial)
-        except UnwritableError:
-            with suppress(OSError):
-                self.folder.rmdir()  # unless the run had been begun before
-            logger.finalize("failed")
-            raise
-        self.ledger = Ledger(self.folder)
+        self.folder, self.ledger = folder, Ledger(folder)
         self.summary: dict[str, float] = {}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -103,7 +93,6 @@ class RunRecord(Callback):
         if self.figures:
             with writing(self.folder):
                 self._draw(module)
-        (self.folder / STATE_FILE).unlink(missing_ok=True)
         self.logger.log_metrics({f"final/{key}": value for key, value in self.summary.items() if value == value})
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 

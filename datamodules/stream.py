@@ -60,14 +60,15 @@ class WindowLoader:
         return sum(clip.sampled_length(self.options.rate) for clip in self.source.clips)
 
     def __len__(self) -> int:
-        """Return the number of windows.
+        """Return the number of windows still to come, but no less than 1: Lightning leaves out the end of no stream.
 
         Raises:
             TypeError: if the source is live: nobody knows, as Lightning takes it.
         """
         if is_live(self.source):
             raise TypeError("a live stream has no length")
-        return -(-self.total_frames // self.options.window_frames)
+        windows = -(-self.total_frames // self.options.window_frames)
+        return max(1, min(windows, self.options.windows or windows) - self._position.window)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position behind the last window handed out, as plain values."""
@@ -84,7 +85,9 @@ class WindowLoader:
             raise ValueError(f"clip {self._position.clip} of {len(self.source.clips)}")
 
     def __iter__(self) -> Iterator[FrameWindow]:
-        windows = _in_background(self._read(self._position))
+        limit = self.options.windows
+        left = None if limit is None else max(0, limit - self._position.window)
+        windows = _in_background(itertools.islice(self._read(self._position), left))
         try:
             for window, position in windows:
                 self._position = position

@@ -35,6 +35,7 @@ class StreamOptions:
         teacher_every: the teacher sees one frame in this many
         decoder_threads: threads of the video decoder
         cache: keeps decoded frames for later runs; None decodes every time
+        windows: the stream ends after this many; None plays all of them
 
     Raises:
         UserError: if the camera rate or the number of threads cannot be, or a window does not fit into memory.
@@ -48,6 +49,7 @@ class StreamOptions:
     teacher_every: int = 1
     decoder_threads: int = 1
     cache: FrameCache | None = None
+    windows: int | None = None
 
     def __post_init__(self) -> None:
         rate, threads = self.rate, self.decoder_threads
@@ -57,6 +59,8 @@ class StreamOptions:
         width, height = self.input_size
         most = psutil.virtual_memory().total // (2 * 3 * width * height)
         check(self.window_frames <= most, "window.frames", self.window_frames, f"at most {most}: half of the memory")
+        some = self.windows is None or (isinstance(self.windows, int) and self.windows >= 1)
+        check(some, "trainer.limit_train_batches", self.windows, "a number of windows, 1 or more, or null")
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ class DeliveringClient:
         self.log_batch(run_id, tags=[RunTag(key, value)])
 
     def log_artifacts(self, run_id: str, local_dir: str) -> None:
-        """Record a folder of files."""
+        """Record the files of a folder, without those of folders in it."""
         self._do({"call": "log_artifacts", "folder": str(Path(local_dir).resolve())}, run_id)
 
     def set_terminated(self, run_id: str, status: str) -> None:
@@ -168,7 +168,9 @@ def deliver(client: MlflowClient, run_id: str, entry: Entry) -> None:
         params = [Param(*pair) for pair in entry["params"]]
         client.log_batch(run_id, metrics=metrics, params=params, tags=[RunTag(*pair) for pair in entry["tags"]])
     elif entry["call"] == "log_artifacts":
-        client.log_artifacts(run_id, entry["folder"])
+        for path in sorted(Path(entry["folder"]).iterdir()):
+            if path.is_file():  # a folder in a run's folder is what it goes on from
+                client.log_artifact(run_id, str(path))
     elif entry["call"] == "set_terminated":
         client.set_terminated(run_id, entry["status"], entry["end_time"])
     else:

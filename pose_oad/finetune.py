@@ -23,7 +23,7 @@ from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import UserError, check
 from pose_oad.preparation import load_run_student, make_teacher, make_trainer, stream_options, take_threads
 from pose_oad.progress import watched
-from pose_oad.resuming import resumable_run
+from pose_oad.resuming import close_run, open_run, resumable_run
 from pose_oad.run_config import read_config
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
         cfg: ``conf/finetune.yaml`` with overrides
 
     Returns:
-        Test errors, counts and seconds by logged name, without ``final/``.
+        Test errors, counts and seconds by logged name, without ``final/``; empty where ``resume`` names a finished run.
 
     Raises:
         UserError: if the configuration or the data cannot be used; nothing has been recorded then.
@@ -75,26 +75,29 @@ def main(cfg: DictConfig) -> dict[str, float]:
     from lightning import seed_everything
 
     from pose_oad.finetune_record import FinetuneRecord
-    from pose_oad.tracking import log_provenance, make_logger, quiet_libraries
+    from pose_oad.tracking import log_provenance, quiet_libraries
 
-    stopped = _stopped_run(cfg) if cfg.resume else None
+    stopped = resumable_run(cfg, "finetune") if cfg.resume else None
+    if cfg.resume and stopped is None:
+        return {}
     cfg = read_config(stopped / "config.yaml", "finetune") if stopped else cfg
     quiet_libraries()
     cfg.threads = take_threads(cfg.threads)
     seed_everything(cfg.seed.model, workers=True, verbose=False)
     study = prepare(cfg)
     name = f"finetune-{study.strategy.name}-{cfg.rate:g}-seed{cfg.seed.base}"
-    logger = make_logger(cfg, name, run_id=stopped.name if stopped else None)
+    logger, folder = open_run(cfg, name, stopped=stopped)
     try:
-        if stopped is None:
+        record = FinetuneRecord(cfg, logger, study.strategy, folder)
+        if not record.journal.rows:
             log_provenance(logger, cfg)
-        record = FinetuneRecord(cfg, logger, study.strategy, stopped)
         summary = run(study, record, cfg)
         record.finish(summary)
     except BaseException:  # an interrupt too: the store must not show this run as one that is still going on
         logger.finalize("failed")
         raise
     logger.finalize("success")
+    close_run(folder)
     record.report()
     return summary
 
@@ -210,16 +213,6 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
         trainer,
         **loaders,
     )
-
-
-def _stopped_run(cfg: DictConfig) -> Path:
-    """Find the folder of the run to go on with."""
-    from pose_oad.finetune_record import UNFINISHED
-
-    folder = resumable_run(cfg, "finetune")
-    if not (folder / UNFINISHED).is_dir():
-        raise UserError(f"resume={cfg.resume}: {folder} holds no {UNFINISHED}; expected a run stopped before its end")
-    return folder
 
 
 def _check_subjects_and_ranges(cfg: DictConfig) -> None:

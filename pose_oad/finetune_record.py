@@ -10,18 +10,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from pose_oad.collection import Chooser
 from pose_oad.delivery import RunLogger
-from pose_oad.files import replacing, writing
+from pose_oad.files import replacing
 from pose_oad.finetune_journal import SelectionJournal
-
-#: Name of the folder in a run's folder that is there as long as the run is not finished.
-UNFINISHED = "unfinished"
+from pose_oad.resuming import UNFINISHED
 
 
 class FinetuneRecord:
@@ -35,7 +33,7 @@ class FinetuneRecord:
         cfg: the resolved configuration
         logger: the run's logger
         strategy: whose study it is
-        resume: folder of the run that goes on; None begins a new one
+        folder: the run's folder, which holds its configuration
 
     Attributes:
         folder: the run's folder
@@ -46,9 +44,8 @@ class FinetuneRecord:
         seconds: wall-clock time of each phase so far, s
     """
 
-    def __init__(self, cfg: DictConfig, logger: RunLogger, strategy: Chooser, resume: Path | None = None) -> None:
-        self.logger = logger
-        self.folder = resume or Path(cfg.output.folder) / str(logger.run_id)
+    def __init__(self, cfg: DictConfig, logger: RunLogger, strategy: Chooser, folder: Path) -> None:
+        self.logger, self.folder = logger, folder
         self.unfinished = self.folder / UNFINISHED
         self.checkpoint = self.folder / "student.ckpt"
         self.seconds: dict[str, float] = {}
@@ -58,11 +55,6 @@ class FinetuneRecord:
         role = "reference" if strategy.reference else "strategy"
         for tag, value in {"kind": "finetune", "role": role, "label": strategy.name}.items():
             logger.experiment.set_tag(logger.run_id, f"pose_oad.{tag}", value)
-        if resume is None:
-            with writing(self.folder):
-                self.unfinished.mkdir(parents=True)
-            with replacing(self.folder / "config.yaml") as partial:
-                OmegaConf.save(cfg, partial)
         self.journal = SelectionJournal(self.unfinished / "selection.jsonl")
 
     @contextmanager
@@ -90,7 +82,6 @@ class FinetuneRecord:
             with replacing(self._copy) as partial:
                 shutil.copyfile(self.checkpoint, partial)
         self.logger.log_metrics({f"final/{name}": value for name, value in finite.items()})
-        shutil.rmtree(self.unfinished)
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 
     def report(self) -> None:

@@ -82,7 +82,7 @@ class FinetuneModule(LightningModule):
         )
         self.student, self.options, self.plateau, self.rule = student.train(), options, plateau, rule
         self._validation = GroupedErrors(student.skeleton, rule)
-        self._confidence = torch.zeros(())  # the largest in validation
+        self._maps: tuple[Tensor, ...] = ()  # of one validation frame
         self.save_hyperparameters({"student": student.config.to_dict()})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -119,19 +119,18 @@ class FinetuneModule(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the errors of the epoch before."""
         self._validation = GroupedErrors(self.student.skeleton, self.rule)
-        self._confidence = torch.zeros(())
 
     def validation_step(self, batch: FrameBatch, batch_idx: int) -> None:
         """Take the errors of one batch."""
         predicted = predict_keypoints(self.student, batch.frames, len(batch.frames))
-        self._confidence = torch.maximum(self._confidence, predicted[..., 2].abs().max())
+        if batch_idx == 0:
+            self._maps = self.student(self.student.normalise(batch.frames[:1]))
         scale = torch.nn.functional.pad(batch.metric_scale, (0, 1), value=1.0)[:, None].cpu()
         self._validation.update(predicted * scale, batch.keypoints[:, 0].cpu() * scale)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation error, or stop if the training has diverged; called before weights are kept."""
-        rate, largest = self.options.learning_rate, self._confidence.to(self.device)
-        stop_if_diverged(self, self.student, "training.learning_rate", rate, largest)
+        stop_if_diverged(self, self.student, "training.learning_rate", self.options.learning_rate, *self._maps)
         self.log(VALIDATION_ERROR, self._validation.values()["mpjpe_px"], logger=False)
 
 

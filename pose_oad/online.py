@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
         cfg: ``conf/online.yaml`` with overrides
 
     Returns:
-        The run's summary: mean errors, counts and seconds, by logged name.
+        The run's summary: mean errors, counts and seconds, by logged name; empty where ``resume`` names a finished run.
 
     Raises:
         UserError: if the configuration or the data cannot be used; nothing has been recorded then.
@@ -40,6 +40,8 @@ def main(cfg: DictConfig) -> dict[str, float]:
         from pose_oad.run_config import read_config
 
         folder = resumable_run(cfg, "online")
+        if folder is None:
+            return {}
         record = play(read_config(folder / "config.yaml", "online"), watchers=[WindowProgress()], resume=folder)
     else:
         record = play(cfg, watchers=[WindowProgress()])
@@ -74,7 +76,8 @@ def play(
     from callbacks.sampler import FrameSampler
     from callbacks.window_logger import WindowLogger
     from pose_oad.preparation import make_trainer, observers, prepare, take_threads
-    from pose_oad.tracking import log_provenance, make_logger, quiet_libraries
+    from pose_oad.resuming import close_run, open_run
+    from pose_oad.tracking import log_provenance, quiet_libraries
 
     quiet_libraries()
     cfg.threads = take_threads(cfg.threads)
@@ -87,11 +90,11 @@ def play(
     )  # fmt: skip
     state = read_state(resume) if resume else None
     name = f"{run.strategy.name}-{cfg.rate:g}-seed{cfg.seed.base}"
-    logger = make_logger(cfg, name, _tags(cfg, run) | dict(tags or {}), resume.name if resume else None)
-    if resume is None:
+    logger, folder = open_run(cfg, name, _tags(cfg, run) | dict(tags or {}), resume)
+    if state is None:
         log_provenance(logger, cfg)
     sampler = FrameSampler(run.data.loader.source.skeleton, cfg.output.samples)
-    record = RunRecord(cfg, logger, run.evaluation, run.timing, sampler, watching)
+    record = RunRecord(cfg, logger, folder, run.evaluation, run.timing, sampler, watching)
     parts: dict[str, Any] = {
         "stream": run.data.loader,
         "evaluation": run.evaluation,
@@ -100,14 +103,13 @@ def play(
     }
     parts |= {type(observer).__name__: observer for observer in watching if hasattr(observer, "load_state_dict")}
     keeper = [WindowCheckpoint(record.folder, parts, state)] if cfg.output.resumable else []
-    limits = dict(cfg.trainer)
+    if resume is not None:
+        position = state["parts"]["stream"] if state else {"window": 0, "frame": 0}
+        record.ledger.cut(position["window"], position["frame"])
     if state is not None:
-        done = state["parts"]["stream"]["window"]
-        record.ledger.cut(done, state["parts"]["stream"]["frame"])
-        if isinstance(cfg.trainer.limit_train_batches, int):
-            limits["limit_train_batches"] = cfg.trainer.limit_train_batches - done
+        run.data.loader.load_state_dict(state["parts"]["stream"])  # Lightning asks how much is left before it starts
     trainer = make_trainer(
-        limits,
+        {key: value for key, value in cfg.trainer.items() if key != "limit_train_batches"},
         max_epochs=1,
         logger=logger,
         # In this order: times around everything, errors before training, selection, what looks at both, records.
@@ -116,6 +118,7 @@ def play(
             WindowLogger(logger.last_step() if resume else -1), *watchers, *keeper, record,
         ],
         enable_checkpointing=False,
+        enable_model_summary=False,
         enable_progress_bar=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
@@ -126,14 +129,18 @@ def play(
         raise UserError(f"{error}{how_to_go_on(record.folder)}") from error
     if cfg.output.register:
         _register(cfg, run, record)
+    close_run(folder)
     return record
 
 
 def _register(cfg: DictConfig, run: OnlineRun, record: RunRecord) -> None:
     """Log the adapted student as a model; a store that does not take it is no reason to lose the run."""
     from pose_oad.registered_model import log_student
+    from pose_oad.tracking import connect
 
     try:
+        if connect(cfg.tracking.uri).search_model_versions(f"run_id = '{record.logger.run_id}'"):
+            return  # before the run was stopped
         uri = log_student(run.module.student, str(record.logger.run_id), cfg.tracking.uri, cfg.output.register)
         _LOG.info("registered as %s: %s", cfg.output.register, uri)
     except Exception as error:  # whatever the store raises, the student is in the run's folder

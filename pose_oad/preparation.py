@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +85,10 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     evaluation = PrequentialEvaluation(
         rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor
     )
+    options = stream_options(cfg, source, student, teacher)
     return OnlineRun(
         OnlineDistillation(student, teacher, training),
-        StreamDataModule(source, stream_options(cfg, source, student, teacher)),
+        StreamDataModule(source, replace(options, windows=cfg.trainer.limit_train_batches)),
         strategy,
         evaluation,
         Timing(),

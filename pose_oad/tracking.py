@@ -39,7 +39,11 @@ _VERSIONED = ("torch", "torchvision", "timm", "lightning", "mlflow", "albumentat
 
 
 def make_logger(
-    cfg: DictConfig, run_name: str, tags: Mapping[str, str] | None = None, run_id: str | None = None
+    cfg: DictConfig,
+    run_name: str,
+    tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
+    token: str | None = None,
 ) -> RunLogger:
     """Open a run in the tracking store.
 
@@ -49,6 +53,7 @@ def make_logger(
         run_name: name of the run in the MLflow UI
         tags: tags of the run
         run_id: a run to go on with; None creates one
+        token: name that the run carries as a tag, by which it is found if it has been created already
 
     Returns:
         A logger whose run has been created, so that an unusable store is found before any work is done. From then on
@@ -65,14 +70,17 @@ def make_logger(
     artifacts = Path(tracking.artifacts).resolve().as_uri() if tracking.artifacts else None
     try:
         if where == "mlflow":
-            ensure_experiment(connect(str(tracking.uri)), tracking.experiment, artifacts)
+            client = connect(str(tracking.uri))
+            experiment = ensure_experiment(client, tracking.experiment, artifacts)
+            if token is not None:
+                run_id = _begun(client, experiment, token)
         logger = RunLogger(
             local=where == "local",
             experiment_name=tracking.experiment,
             run_name=run_name,
             tracking_uri=tracking.uri,
-            tags=dict(tags or {}),
-            run_id=run_id,
+            tags=dict(tags or {}) | ({"pose_oad.begun": token} if token else {}),
+            run_id=token if token and where == "local" else run_id,
             artifact_location=artifacts,
         )
         if run_id is not None and where == "mlflow":
@@ -82,6 +90,12 @@ def make_logger(
     except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
         raise UserError(f"tracking.uri={tracking.uri}: {_first_line(error)}; logger=local does without it") from error
     return logger
+
+
+def _begun(client: MlflowClient, experiment: str, token: str) -> str | None:
+    """Return the id of the run that carries a token; None where it was not created."""
+    runs = client.search_runs([experiment], f"tags.`pose_oad.begun` = '{token}'")
+    return str(runs[0].info.run_id) if runs else None
 
 
 def connect(uri: str) -> MlflowClient:

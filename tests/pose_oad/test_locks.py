@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +62,10 @@ def test_sharers_hold_a_place_together_and_nobody_alone(place: Path) -> None:
     try:
         with holding(place, shared=True), pytest.raises(UserError) as refused, holding(place):
             pass
-        assert set(re.findall(r"process (\d+)", str(refused.value))) == {*(str(p.pid) for p in processes), str(os.getpid())}
+        assert set(re.findall(r"process (\d+)", str(refused.value))) == {
+            *(str(p.pid) for p in processes),
+            str(os.getpid()),
+        }
     finally:
         for process in processes:
             process.kill()
