@@ -255,7 +255,7 @@ def _first_images(batches: Iterable[PoseBatch], images: int) -> Iterator[Any]:
     for batch in batches:
         if images <= 0:
             return
-        yield batch._replace(**{name: part[:images] for name, part in batch._asdict().items()})
+        yield batch._replace(**{name: part[:images] for name, part in batch._asdict().items() if part is not None})
         images -= len(batch.images)
 
 

@@ -149,7 +149,8 @@ class EpochLogger(Callback):
         """Log one epoch, numbered from 1; the rate is the one the epoch was trained with."""
         if trainer.current_epoch < self.logged:
             return
-        known = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        known = {name: float(v) for name, v in trainer.callback_metrics.items() if validated or name[:4] != "val/"}
         values = known | {"lr": trainer.optimizers[0].param_groups[0]["lr"]}
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         self.logger.log_metrics(finite, step=trainer.current_epoch + 1)

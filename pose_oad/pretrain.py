@@ -1,7 +1,8 @@
 """Pre-train a student on annotated images, and leave its best and last weights in a folder.
 
 ``best.ckpt`` appears (or is replaced) only when training is complete, so a file of that name is always a finished
-student; ``last.ckpt`` is written after every epoch, for ``resume=true``.
+student; ``last.ckpt`` is written after every epoch, for ``resume=true``. A training that is resumed, whenever it was
+stopped, ends as an uninterrupted one, in the same run of the tracking store.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +20,15 @@ from omegaconf import DictConfig
 
 from pose_oad.cli import plain, run_command
 from pose_oad.errors import UserError
+from pose_oad.files import replacing
 from pose_oad.locks import holding
 from pose_oad.preparation import make_trainer
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
-    from lightning.pytorch.loggers import Logger
 
     from datamodules.coco import CocoDataModule
+    from pose_oad.delivery import RunLogger
     from pose_oad.pretraining import PretrainModule
 
 _LOG = logging.getLogger(__name__)
@@ -39,17 +42,19 @@ class CheckpointFiles:
         best: weights of the best validation, of a finished training
         last: the whole state after the last epoch
         candidate: best weights so far of a training that is not finished
+        run: name that its run in the tracking store carries as a tag; there as long as it is not finished
     """
 
     best: Path
     last: Path
     candidate: Path
+    run: Path
 
     @classmethod
     def within(cls, folder: str | Path) -> CheckpointFiles:
         """Name the files of a folder."""
         folder = Path(folder)
-        return cls(folder / "best.ckpt", folder / "last.ckpt", folder / "unfinished.ckpt")
+        return cls(folder / "best.ckpt", folder / "last.ckpt", folder / "unfinished.ckpt", folder / "unfinished.run")
 
     def publish(self) -> None:
         """Give the best weights so far their final name, in one step."""
@@ -93,36 +98,54 @@ def _pretrain(cfg: DictConfig, files: CheckpointFiles) -> PretrainResult:
     import lightning
 
     from pose_oad.checkpoint_io import AtomicCheckpointIO
+    from pose_oad.finetuning import EpochLogger
 
-    if cfg.resume and not files.last.is_file():
+    if cfg.resume and not (files.last.is_file() or files.run.is_file()):
         raise UserError(f"resume=true: no {files.last} to continue from; expected one of an earlier pre-training")
+    if cfg.resume and not files.run.is_file() and (finished := _finished(cfg, files)):
+        return finished
     lightning.seed_everything(cfg.seed.model, verbose=False)
     _leave_cores_to_loaders(cfg.data.workers)
     module, data = _build(cfg)
-    if cfg.initial is not None and not cfg.resume:
+    last = files.last if cfg.resume and files.last.is_file() else None
+    if cfg.initial is not None and last is None:
         _start_from(cfg.initial, module)
     data.setup()
-    if cfg.resume:
-        _check_same_student(files.last, module)
+    if last is not None:
+        _check_same_student(last, module)
     bar = sys.stderr.isatty()
     trainer = make_trainer(plain(cfg.trainer), logger=False, callbacks=_callbacks(files), enable_progress_bar=bar)
     trainer.strategy.checkpoint_io = AtomicCheckpointIO()
-    trainer.logger = _logger(cfg)
-    if not cfg.resume:
-        # Left-overs of an earlier, interrupted training must not be taken for this one's.
-        files.last.unlink(missing_ok=True)
-        files.candidate.unlink(missing_ok=True)
+    logger = _logger(cfg, files)
+    trainer.callbacks.append(EpochLogger(logger, logger.last_step("lr")))  # type: ignore[attr-defined]
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=files.last if cfg.resume else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     except UserError as error:
+        logger.finalize("failed")
         raise UserError(_said_in_worker(error)) from error
+    except BaseException:  # an interrupt too: the store must not show this run as one that is still going on
+        logger.finalize("failed")
+        raise
     if not (files.candidate.exists() or files.best.exists()):
         # Stopped by max_time before the first validation.
         trainer.save_checkpoint(files.candidate, weights_only=True)
     files.publish()
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    logger.finalize("success")
+    files.run.unlink()
+    metrics = module.figures()
     _LOG.info("%s: %s", files.best, ", ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items())))
     return PretrainResult(files.best, metrics)
+
+
+def _finished(cfg: DictConfig, files: CheckpointFiles) -> PretrainResult | None:
+    """Return what a finished training left; None where it has more epochs to do than it had."""
+    from pose_oad.torch_file import read_torch_file
+
+    state, epochs = read_torch_file(files.last), cfg.trainer.max_epochs
+    if epochs is None or not 0 <= epochs <= state["epoch"] + 1 or not files.best.is_file():
+        return None
+    _LOG.info("resume=true: the training is finished, see %s", files.best)
+    return PretrainResult(files.best, state["figures"])
 
 
 def _leave_cores_to_loaders(workers: int) -> None:
@@ -186,11 +209,23 @@ def _callbacks(files: CheckpointFiles) -> list[Callback]:
     return [best, last, *([RichProgressBar()] if sys.stderr.isatty() else [])]
 
 
-def _logger(cfg: DictConfig) -> Logger:
-    from pose_oad.tracking import log_provenance, make_logger
+def _logger(cfg: DictConfig, files: CheckpointFiles) -> RunLogger:
+    """Open the run in the tracking store: that of the training to go on with, where it is not finished."""
+    from pose_oad.tracking import connect, log_provenance, make_logger
 
-    logger = make_logger(cfg, f"pretrain {cfg.student.name}")
-    log_provenance(logger, cfg)
+    if not (cfg.resume and files.run.is_file()):
+        if cfg.logger == "mlflow":
+            connect(str(cfg.tracking.uri))  # an unusable store costs nothing
+        if not cfg.resume:
+            # Left-overs of an earlier, interrupted training must not be taken for this one's.
+            files.last.unlink(missing_ok=True)
+            files.candidate.unlink(missing_ok=True)
+        files.run.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(files.run) as partial:
+            partial.write_text(uuid.uuid4().hex)
+    logger = make_logger(cfg, f"pretrain {cfg.student.name}", token=files.run.read_text())
+    if not files.last.is_file():
+        log_provenance(logger, OmegaConf.merge(cfg, {"resume": False}))  # type: ignore[arg-type]
     return logger
 
 

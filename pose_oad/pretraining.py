@@ -64,6 +64,19 @@ class PretrainModule(LightningModule):
         student, milestones = dict(student), list(milestones)
         self.save_hyperparameters()
         self.student = build_student(StudentConfig.from_dict(student))
+        self._figures: dict[str, float] = {}
+
+    def figures(self) -> dict[str, float]:
+        """Return the newest figures by logged name, those of before the training was stopped too."""
+        return self._figures | {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the figures."""
+        checkpoint["figures"] = self.figures()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the figures on."""
+        self._figures = checkpoint["figures"]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Predict maps of normalised images; see :meth:`PoseStudent.forward`."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import albumentations as A
 import cv2
@@ -96,6 +98,26 @@ class Augmentation:
         self._geometry.set_random_seed(int(geometry))
         self._colour.set_random_seed(int(colour))
         self._flip = np.random.default_rng(int(flip))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the random choices are, as plain values."""
+        sources = [(part.random_generator.bit_generator.state, part.py_random.getstate()) for part in self._parts()]
+        return {"flip": self._flip.bit_generator.state, "sources": sources}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of an augmentation with the same transforms."""
+        self._flip.bit_generator.state = state["flip"]
+        for part, (numpys, pythons) in zip(self._parts(), state["sources"], strict=True):
+            part.random_generator.bit_generator.state = numpys
+            part.py_random.setstate(pythons)
+
+    def _parts(self) -> Iterator[Any]:
+        """Iterate over the transforms, those inside others too: each draws from generators of its own."""
+        parts: list[Any] = [self._geometry, self._colour]
+        while parts:
+            part = parts.pop()
+            yield part
+            parts += getattr(part, "transforms", [])
 
     def __call__(
         self, image: np.ndarray, keypoints: np.ndarray, ignored: np.ndarray | None = None

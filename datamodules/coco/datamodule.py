@@ -11,9 +11,11 @@ lie whole in it, so that :class:`~pose_oad.geometry.FrameFit` brings predictions
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,7 +23,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from pycocotools.coco import COCO
 from torch import Tensor
-from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import DataLoader, RandomSampler, get_worker_info
 
 from datamodules.coco.augmentation import AugmentationConfig
 from datamodules.coco.index import CocoIndex
@@ -44,6 +46,7 @@ class PoseBatch(NamedTuple):
         pixel_mask: map cells outside crowds and unlabelled people, bool, shape (batch, rows, columns)
         image_ids: COCO's ids, int64, shape (batch,)
         frame_sizes: width and height of the original images, px, int64, shape (batch, 2)
+        random: number of the loader process that made it, and where its random choices are now; None once that is noted
     """
 
     images: Tensor
@@ -52,6 +55,7 @@ class PoseBatch(NamedTuple):
     pixel_mask: Tensor
     image_ids: Tensor
     frame_sizes: Tensor
+    random: tuple[int, dict[str, Any]] | None = None
 
 
 class CocoDataModule(LightningDataModule):
@@ -113,6 +117,9 @@ class CocoDataModule(LightningDataModule):
         self.augmentation, self.splits = augmentation, {"train": train, "val": val}
         self.batch_size, self.workers, self.cache_mib, self.seed = batch_size, workers, cache_mib, seed
         self.fit: Fit = fit
+        self._order = torch.Generator().manual_seed(seed)
+        self._drawn: dict[int, dict[str, Any]] = {}  # where each loader process is
+        self._resumed = False
 
     def setup(self, stage: str | None = None) -> None:
         """Read the annotations and decode as many images as memory is granted, validation first.
@@ -146,19 +153,45 @@ class CocoDataModule(LightningDataModule):
         return self.validation.index.category_id
 
     def train_dataloader(self) -> DataLoader:
-        """Return shuffled batches of random views."""
+        """Return shuffled batches of random views, or go on with them where a stopped training was."""
+        # Loader processes that live on have drawn their seeds once, at the start of the training.
+        seeds = torch.Generator().manual_seed(self.seed) if self._resumed and self.workers else self._order
+        if self._resumed and not self.workers:
+            self.training.augmentation.load_state_dict(self._drawn[0])
         return DataLoader(
             self.training,
             batch_size=self.batch_size,
-            shuffle=True,
+            sampler=RandomSampler(self.training, generator=self._order),
             # A last batch of one image would unsettle the batch statistics.
             drop_last=len(self.training) >= self.batch_size,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            worker_init_fn=_start_worker,
+            worker_init_fn=partial(_start_worker, dict(self._drawn)),
             collate_fn=_collate,
-            generator=torch.Generator().manual_seed(self.seed),
+            generator=seeds,
         )
+
+    def on_before_batch_transfer(self, batch: PoseBatch, dataloader_idx: int) -> PoseBatch:
+        """Note where the loader process is that made a batch."""
+        if batch.random is not None:
+            self._drawn[batch.random[0]] = batch.random[1]
+        return batch._replace(random=None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the order of the images and the random views are; Lightning asks at the end of an epoch."""
+        views = self._drawn if self.workers else {0: self.training.augmentation.state_dict()}
+        return {"order": self._order.get_state(), "views": views, "workers": self.workers}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state.
+
+        Raises:
+            UserError: if it is of another number of loader processes.
+        """
+        before = state_dict["workers"]
+        check(before == self.workers, "data.workers", self.workers, f"{before}, as before the training was stopped")
+        self._order.set_state(state_dict["order"])
+        self._drawn, self._resumed = state_dict["views"], True
 
     def val_dataloader(self) -> DataLoader:
         """Return the validation images in order."""
@@ -192,12 +225,14 @@ class CocoDataModule(LightningDataModule):
             _LOG.warning("%s: has no %s; the student is not trained on them", index.annotations, ", ".join(joints))
 
 
-def _start_worker(worker: int) -> None:
+def _start_worker(views: Mapping[int, dict[str, Any]], worker: int) -> None:
     """Give a loader process its own random views, reproducible for a given number of processes."""
     info = get_worker_info()
     if info is not None and isinstance(info.dataset, TrainingPoses):
         cv2.setNumThreads(0)
         info.dataset.augmentation.reseed(info.seed % 2**32)
+        if worker in views:
+            info.dataset.augmentation.load_state_dict(views[worker])
 
 
 def _collate(samples: list[Sample]) -> PoseBatch:
@@ -206,6 +241,7 @@ def _collate(samples: list[Sample]) -> PoseBatch:
     keypoints = np.zeros((len(samples), people, *samples[0].keypoints.shape[1:]), np.float32)
     for row, sample in zip(keypoints, samples, strict=True):
         row[: len(sample.keypoints)] = sample.keypoints
+    info: Any = get_worker_info()
     return PoseBatch(
         images=torch.from_numpy(np.stack([sample.image for sample in samples])),
         keypoints=torch.from_numpy(keypoints),
@@ -213,4 +249,5 @@ def _collate(samples: list[Sample]) -> PoseBatch:
         pixel_mask=torch.from_numpy(np.stack([sample.pixel_mask for sample in samples])),
         image_ids=torch.tensor([sample.image_id for sample in samples]),
         frame_sizes=torch.tensor([sample.frame_size for sample in samples]),
+        random=(info.id, info.dataset.augmentation.state_dict()) if info is not None else None,
     )

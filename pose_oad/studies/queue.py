@@ -134,18 +134,27 @@ class TrialQueue:
         worker = trial.user_attrs.get("worker")
         if worker is None:
             started = trial.datetime_start
-            return self.url is None and (started is None or datetime.now() - started > _UNSIGNED)
+            old = started is None or datetime.now() - started > _UNSIGNED
+            return self.url is None and (old or not self._anybody_works())
         machine, _, path = worker.partition(":")
         if machine != socket.gethostname():
             return False
         if not Path(path).exists():
             # Behind a database, another container may have this machine's name; its heartbeat will tell.
             return self.url is None
-        try:
-            with FileLock(path, timeout=0):
-                return True
-        except Timeout:
-            return False
+        return _is_free(Path(path))
+
+    def _anybody_works(self) -> bool:
+        return not all(_is_free(path) for path in (self.folder / "workers").glob("*.lock"))
+
+
+def _is_free(lock: Path) -> bool:
+    """Return whether nobody holds a lock."""
+    try:
+        with FileLock(lock, timeout=0):
+            return True
+    except Timeout:
+        return False
 
 
 class _JournalLock:
@@ -196,8 +205,8 @@ def recover(study: optuna.Study, queue: TrialQueue, salvage: Salvage) -> int:
         if values is not None:
             study.tell(trial.number, list(values))
         else:
+            requeue(study, trial)  # first: killed in between, it stands in the queue twice, not never
             study.tell(trial.number, state=TrialState.FAIL)
-            requeue(study, trial)
             again += 1
     return again
 

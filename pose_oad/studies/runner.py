@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -116,7 +117,9 @@ def _parent_run(cfg: DictConfig, study: Study, opened: optuna.Study) -> str:
             ) from error
         return str(known)
     tags = {"pose_oad.kind": "study", "pose_oad.study": study.name, "mlflow.note.content": study.question}
-    logger = make_logger(cfg, study.name, tags)
+    token = opened.user_attrs.get("token", uuid.uuid4().hex)
+    opened.set_user_attr("token", token)  # first: killed in between, the run is found by it
+    logger = make_logger(cfg, study.name, tags, token=token)
     opened.set_user_attr("run", logger.run_id)
     return str(logger.run_id)
 

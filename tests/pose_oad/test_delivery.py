@@ -42,8 +42,8 @@ class Store:
     def log_batch(self, run_id: str, metrics: list[Metric], params: list[Any], tags: list[RunTag]) -> None:
         self._take("log_batch", [(m.key, m.value, m.timestamp, m.step) for m in metrics] + [t.key for t in tags])
 
-    def log_artifacts(self, run_id: str, folder: str) -> None:
-        self._take("log_artifacts", folder)
+    def log_artifact(self, run_id: str, path: str) -> None:
+        self._take("log_artifact", path)
 
     def set_terminated(self, run_id: str, status: str, end_time: int) -> None:
         self._take("set_terminated", status)
@@ -70,17 +70,20 @@ def test_what_fails_is_kept_said_once_and_delivered_in_order(
     client: DeliveringClient, store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.down = True
+    (tmp_path / "run" / "unfinished").mkdir(parents=True)
+    for name in ("student.ckpt", "unfinished/state.ckpt"):
+        (tmp_path / "run" / name).touch()
     with caplog.at_level("WARNING"):
         client.log_batch("r", metrics=[Metric("a", 1.0, 10, 1)])
         client.log_batch("r", metrics=[Metric("a", 2.0, 20, 2)])
-        client.log_artifacts("r", str(tmp_path))
+        client.log_artifacts("r", str(tmp_path / "run"))
         client.set_terminated("r", "FINISHED")
     assert caplog.text.count("refused; the run goes on") == 1
     store.down = False
     assert deliver_journal(client.journal.path, None, lambda uri: store) == 4  # type: ignore[arg-type,return-value]
     assert store.taken == [
-        ("log_batch", [("a", 1.0, 10, 1)]), ("log_batch", [("a", 2.0, 20, 2)]), ("log_artifacts", str(tmp_path)),
-        ("set_terminated", "FINISHED"),
+        ("log_batch", [("a", 1.0, 10, 1)]), ("log_batch", [("a", 2.0, 20, 2)]),
+        ("log_artifact", str(tmp_path / "run" / "student.ckpt")), ("set_terminated", "FINISHED"),
     ]  # fmt: skip
     assert not client.journal.path.exists()
 
