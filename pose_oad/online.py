@@ -118,7 +118,6 @@ def play(
             WindowLogger(logger.last_step() if resume else -1), *watchers, *keeper, record,
         ],
         enable_checkpointing=False,
-        enable_model_summary=False,
         enable_progress_bar=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,

@@ -69,7 +69,8 @@ class Assignment:
         """Return the values of a dead worker's trial if its runs had finished; else close the runs."""
         runs = self.runs_of(trial)
         finished = [run for run in runs if run.info.status == "FINISHED"]
-        if len(finished) == len(trial.user_attrs["seeds"]):
+        # Without its curve, which is kept at the end, a reference would be no measure for pruning.
+        if "seconds" in trial.user_attrs and len(finished) == len(trial.user_attrs["seeds"]):
             return [_mean([run.data.metrics[f"final/{name}"] for run in finished]) for name in self.study.objectives]
         self.close(runs)
         return None

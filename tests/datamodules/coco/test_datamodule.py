@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -255,3 +257,27 @@ def test_validation_images_are_squashed_for_a_network_that_wants_them_so(tree: P
     red, green, blue = batch.images[0, int(y), int(x)].tolist()
     assert red > 100 > max(green, blue)
     assert batch.images[0, 0].amin() > 0  # no bar above
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_training_draws_what_would_have_come(tree: Path, workers: int) -> None:
+    def opened() -> CocoDataModule:
+        return open_set(tree, batch_size=1, workers=workers, augmentation=AugmentationConfig(colour="strong"))
+
+    def epoch(data: CocoDataModule, loader: Any) -> list[torch.Tensor]:
+        return [data.on_before_batch_transfer(batch, 0).images for batch in loader]
+
+    straight = opened()
+    loader = straight.train_dataloader()
+    epoch(straight, loader), epoch(straight, loader)
+    state = copy.deepcopy(straight.state_dict())
+    expected = [epoch(straight, loader), epoch(straight, loader)]
+    resumed = opened()
+    resumed.load_state_dict(state)
+    loader = resumed.train_dataloader()
+    found = [epoch(resumed, loader), epoch(resumed, loader)]
+    assert all(torch.equal(*images) for pair in zip(expected, found, strict=True) for images in zip(*pair, strict=True))
+    assert not torch.equal(expected[0][0], expected[1][0])
+    if workers:
+        with pytest.raises(UserError, match=r"data\.workers=0: expected 2, as before"):
+            open_set(tree, workers=0).load_state_dict(state)
