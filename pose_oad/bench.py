@@ -90,7 +90,6 @@ def choose(only: ListConfig | str | None) -> dict[str, Callable[[DictConfig], li
 
 def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
     """Return what can be measured: a function from configuration to figures for each section."""
-    from pose_oad.benchmarks.figures import Figure
     from pose_oad.benchmarks.human36m import bench_human36m
     from pose_oad.benchmarks.maps import bench_maps
     from pose_oad.benchmarks.memory import bench_memory
@@ -100,14 +99,8 @@ def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
     from pose_oad.benchmarks.stream import bench_stream
     from pose_oad.benchmarks.study import bench_study
 
-    def maps(cfg: DictConfig) -> list[Figure]:
-        return [
-            Figure(str(row["name"]), float(row["value"]), str(row["unit"]), str(row["how"]), float(row["limit"]))
-            for row in bench_maps(3 * cfg.repeats)
-        ]
-
     return {
-        "maps": maps,
+        "maps": bench_maps,
         "stream": bench_stream,
         "online_loop": bench_online_loop,
         "predict": bench_predict,

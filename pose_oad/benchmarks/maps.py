@@ -1,16 +1,25 @@
-"""What keypoints to maps and back cost: one thread, batches of 64 images of the size the paper trains at."""
+"""What keypoints to maps and back cost with one thread, in batches and image by image."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
+from datamodules.video.images import decode_image, list_images
+from pose_oad.benchmarks.figures import Figure
+from pose_oad.benchmarks.grouping import group_one
+from pose_oad.errors import UserError, check
 from pose_oad.maps import decode_people, decode_single, encode
-from pose_oad.skeleton import get_skeleton
+from pose_oad.preparation import make_teacher
+from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.teachers.base import Teacher, TeacherRequest
 
 _BATCH = 64
 _INPUT_SIZE = (256, 256)  # px
@@ -26,14 +35,14 @@ _BODY = {
 }  # fmt: skip
 
 
-def bench_maps(repeats: int = 15) -> list[dict[str, str | float]]:
-    """Time encoding and both decoders.
+def bench_maps(cfg: DictConfig) -> list[Figure]:
+    """Time encoding and both decoders, in batches, and grouping one image at a time.
 
     Args:
-        repeats: runs of each, of which the median is reported
+        cfg: ``conf/bench.yaml``
 
-    Returns:
-        A row for each figure: ``name``, ``value``, ``unit``, ``limit`` it should stay under, and ``how`` it was taken.
+    Raises:
+        UserError: if the photographs or their teacher cannot be used.
     """
     one, several = _crowd(torch.ones(_BATCH, dtype=torch.long)), _crowd(torch.arange(_BATCH) % 3 + 1)
     maps_of_one = _render(one)[0]
@@ -47,22 +56,66 @@ def bench_maps(repeats: int = 15) -> list[dict[str, str | float]]:
         ("decode_single", lambda: decode_single(maps_of_one), 0.1, "one person an image"),
         ("decode_people", lambda: decode_people(maps, fields, _SKELETON), 1.0, "one to three people an image"),
     ]
-    size = f"{len(_SKELETON)} joints, {len(_SKELETON.limbs)} limbs, {_MAP_SIZE[0]}x{_MAP_SIZE[1]} cells"
+    images = [(maps[number : number + 1], fields[number : number + 1]) for number in range(_BATCH)]
+    rounds = 3 * cfg.repeats
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return [
-            {
-                "name": f"maps.{name}",
-                "value": _milliseconds(call, repeats) / _BATCH,
-                "unit": "ms/image",
-                "limit": limit,
-                "how": f"median of {repeats} batches of {_BATCH}, one thread, {size}, {people}",
-            }
-            for name, call, limit, people in cases
+        figures = [
+            _figure(
+                name, [_milliseconds(call) / _BATCH for _ in range(rounds + 1)][1:], limit, f"{_BATCH} at once, {who}"
+            )
+            for name, call, limit, who in cases
         ]
+        figures += _one_by_one("decode_one", images, _SKELETON, rounds)
+        if cfg.photographs is not None:
+            teacher = make_teacher(cfg.teacher, None)
+            figures += _one_by_one("photographs", _maps_of(cfg.photographs, teacher), teacher.skeleton, rounds)
+        return figures
     finally:
         torch.set_num_threads(threads)
+
+
+def _one_by_one(name: str, images: list[tuple[Tensor, Tensor]], skeleton: Skeleton, rounds: int) -> list[Figure]:
+    """Time grouping of one image at a time, and trt_pose's way of it: the median over the images in each round."""
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(rounds + 1):
+        pairs = [
+            (
+                _milliseconds(decode_people, maps, fields, skeleton),
+                _milliseconds(group_one, maps[0].numpy(), fields[0].numpy(), skeleton.limbs),
+            )
+            for maps, fields in images
+        ]
+        for series, values in zip((ours, theirs), zip(*pairs, strict=True), strict=True):
+            series.append(statistics.median(values))
+    what = f"{len(images)} images one at a time, {len(skeleton)} joints, {len(skeleton.limbs)} limbs"
+    return [
+        _figure(name, ours[1:], 0.6, what),
+        _figure(f"{name}_trt_pose", theirs[1:], None, f"{what}: trt_pose's way in NumPy and SciPy"),
+    ]
+
+
+def _maps_of(folder: str, teacher: Teacher) -> list[tuple[Tensor, Tensor]]:
+    """Let a teacher's network see each image of a folder, and keep its maps."""
+    check(Path(folder).is_dir(), "photographs", folder, "a folder of images, or null")
+    found = []
+    for path in list_images(Path(folder), "photographs"):
+        image = decode_image(path).to_ndarray(format="rgb24")
+        request = TeacherRequest(np.zeros(1, dtype=np.int64), image[None], (image.shape[1], image.shape[0]))
+        labels = teacher.label(request.seen_by(teacher))
+        maps, fields = labels.confidence_maps, labels.part_affinity_fields
+        if maps is None or fields is None:
+            raise UserError(f"teacher={teacher.name}: photographs needs a network of maps and fields")
+        found.append((maps, fields))
+    return found
+
+
+def _figure(name: str, samples: list[float], limit: float | None, how: str) -> Figure:
+    return Figure(
+        f"maps.{name}", statistics.median(samples), "ms/image", f"{how}; one thread", limit, samples=tuple(samples)
+    )
 
 
 def _render(people: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,12 +146,8 @@ def _crowd(counts: Tensor) -> Tensor:
     return torch.stack([x * _INPUT_SIZE[0], y * _INPUT_SIZE[1], torch.ones_like(x)], -1) * present.unsqueeze(-1)
 
 
-def _milliseconds(call: Callable[[], object], repeats: int) -> float:
-    """Median wall time of a call after one that warms up."""
-    call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(times)
+def _milliseconds(call: Callable[..., object], *given: object) -> float:
+    """Return the wall time of a call."""
+    start = time.perf_counter()
+    call(*given)
+    return 1e3 * (time.perf_counter() - start)

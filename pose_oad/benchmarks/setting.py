@@ -20,7 +20,7 @@ from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking import git_tags
 
 #: Keys of ``conf/bench.yaml`` that are not the online command's.
-_OWN = ("only", "repeats", "share", "video", "strict")
+_OWN = ("only", "repeats", "share", "video", "photographs", "strict")
 _PACKAGES = ("torch", "timm", "lightning", "mlflow", "av", "numpy")
 
 

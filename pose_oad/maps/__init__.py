@@ -5,7 +5,8 @@
 - :mod:`~pose_oad.maps.people`: both kinds of maps to several people, by way of
   :mod:`~pose_oad.maps.peaks` (where joints may be), :mod:`~pose_oad.maps.links` (which of them a limb connects) and
   :mod:`~pose_oad.maps.assembly` (which belong to one person).
-- :mod:`~pose_oad.maps.refine`: where between the cells a peak lies, shared by both decoders.
+- :mod:`~pose_oad.maps.refine`: where between the cells a peak lies, shared by both decoders, and
+  :mod:`~pose_oad.maps.sparse`: how they read maps.
 
 Decoders speak continuous cell coordinates, in which a cell's centre lies at +0.5;
 :class:`~pose_oad.geometry.FrameFit` converts between px of the network input and px of the frame.

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
 
 from pose_oad.maps.peaks import Peaks
+from pose_oad.maps.sparse import Maps, read_cells
 from pose_oad.skeleton import Skeleton
 
 # Points along a limb at which its field is read, ends included, as in OpenPose's released code.
 _SAMPLES = 10
+_STEPS = np.linspace(0, 1, _SAMPLES, dtype=np.float32)[:, None]
+# The eight values around a point: component of the field, row and column, from the one at the top left.
+_COMPONENT, _DOWN, _RIGHT = np.ogrid[:2, :2, :2]
 
 
 class Links(NamedTuple):
@@ -31,21 +33,21 @@ class Links(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """Pairs of peaks that a limb might connect, all of shape (pairs,).
+    """Pairs of peaks that a limb might connect, all of shape (pairs,), sorted by group.
 
     ``group`` is ``image * limbs + limb``; ``first`` and ``second`` are numbers of peaks, ``row`` and ``column`` their
     ranks among the candidates of their joints.
     """
 
-    group: Tensor
-    first: Tensor
-    second: Tensor
-    row: Tensor
-    column: Tensor
+    group: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
 
 
 def find_links(
-    peaks: Peaks, part_affinity_fields: Tensor, skeleton: Skeleton, *, threshold: float, share: float
+    peaks: Peaks, part_affinity_fields: Maps, skeleton: Skeleton, *, threshold: float, share: float
 ) -> Links:
     """Choose the limbs of every image: at most one at a peak for each limb of the skeleton, the best in sum.
 
@@ -64,56 +66,53 @@ def find_links(
     """
     pairs = _candidates(peaks, part_affinity_fields.shape[0], skeleton)
     values = _read_along(peaks, pairs, part_affinity_fields)
-    score = values.mean(-1)
+    score = values.sum(0) / _SAMPLES
     # A NaN in the field fails both comparisons, so it supports no limb.
-    accepted = ((values > threshold).float().mean(-1) >= share) & (score > 0)
-    group, first, second, row, column, scores = (part[accepted].cpu().numpy() for part in (*pairs, score))
-    chosen = _assign(group, row, column, scores)
-    return Links(first[chosen], second[chosen], scores[chosen])
+    accepted = ((values > threshold).sum(0) >= share * _SAMPLES) & (score > 0)
+    group, first, second, row, column = (part[accepted] for part in pairs)
+    score = score[accepted]
+    chosen = _assign(group, row, column, score)
+    return Links(first[chosen], second[chosen], score[chosen])
 
 
 def _candidates(peaks: Peaks, batch: int, skeleton: Skeleton) -> _Pairs:
     """List every pair of peaks of one image whose joints a limb connects."""
-    device = peaks.map.device
-    deepest = int(peaks.rank.max()) + 1 if len(peaks.rank) else 0
-    table = torch.full((batch * len(skeleton), deepest), -1, device=device)
-    table[peaks.map, peaks.rank] = torch.arange(len(peaks.map), device=device)
-    table = table.view(batch, len(skeleton), deepest)
-    ends = torch.tensor(skeleton.limbs, dtype=torch.long, device=device).view(-1, 2)
-    starts, stops = table[:, ends[:, 0]].flatten(0, 1), table[:, ends[:, 1]].flatten(0, 1)
-    group, row, column = ((starts >= 0).unsqueeze(2) & (stops >= 0).unsqueeze(1)).nonzero(as_tuple=True)
+    deepest = int(peaks.rank.max(initial=0)) + 1
+    table = np.full((batch * len(skeleton), deepest), -1)
+    table[peaks.map, peaks.rank] = np.arange(len(peaks.map))
+    ends = np.array(skeleton.limbs, dtype=np.int64).reshape(-1, 2).T
+    starts, stops = table.reshape(batch, len(skeleton), deepest)[:, ends].swapaxes(0, 1).reshape(2, -1, deepest)
+    group, row, column = ((starts >= 0)[:, :, None] & (stops >= 0)[:, None]).nonzero()
     return _Pairs(group, starts[group, row], stops[group, column], row, column)
 
 
-def _read_along(peaks: Peaks, pairs: _Pairs, part_affinity_fields: Tensor) -> Tensor:
-    """Read the field's component along each pair, shape (pairs, samples), between the cells by bilinear weights."""
+def _read_along(peaks: Peaks, pairs: _Pairs, part_affinity_fields: Maps) -> np.ndarray:
+    """Read the field's component along each pair, shape (samples, pairs), between the cells by bilinear weights."""
     rows, columns = part_affinity_fields.shape[-2:]
-    start = torch.stack([peaks.x[pairs.first], peaks.y[pairs.first]], -1)
-    span = torch.stack([peaks.x[pairs.second], peaks.y[pairs.second]], -1) - start
-    unit = span / torch.linalg.vector_norm(span, dim=-1, keepdim=True).clamp(min=1e-6)
-    steps = torch.linspace(0, 1, _SAMPLES, device=start.device)
+    place = np.array([peaks.x, peaks.y])
+    start = place[:, pairs.first]
+    span = place[:, pairs.second] - start
+    unit = span / np.maximum(np.hypot(*span), 1e-6)
     # From continuous coordinates to those in which cell i has its centre at i.
-    x = (start[:, :1] + span[:, :1] * steps - 0.5).clamp_(0, columns - 1)
-    y = (start[:, 1:] + span[:, 1:] * steps - 0.5).clamp_(0, rows - 1)
-    left, top = x.floor().clamp_(max=columns - 2), y.floor().clamp_(max=rows - 2)
-    x, y = x.sub_(left), y.sub_(top)
-    corner = (pairs.group * (2 * rows * columns)).unsqueeze(-1) + top.long() * columns + left.long()
-    flat = part_affinity_fields.flatten()
-    values = torch.zeros_like(x)
-    for axis, component in enumerate(unit.unbind(-1)):
-        for dy, weight_y in ((0, 1 - y), (1, y)):
-            for dx, weight_x in ((0, 1 - x), (1, x)):
-                cell = corner + ((axis * rows + dy) * columns + dx)
-                field = flat.index_select(0, cell.flatten()).view_as(x)
-                values.addcmul_(field, weight_x * weight_y * component.unsqueeze(-1))
-    return values
+    sample = start[:, None] + span[:, None] * _STEPS - 0.5
+    last = np.array([[[columns - 1]], [[rows - 1]]], dtype=np.float32)
+    sample = np.minimum(np.maximum(sample, 0), last)
+    corner = np.minimum(np.floor(sample), last - 1)
+    after = sample - corner
+    left, top = corner.astype(np.int64)
+    cell = pairs.group * (2 * rows * columns) + top * columns + left
+    around = (_COMPONENT * rows + _DOWN) * columns + _RIGHT
+    values = read_cells(part_affinity_fields, around[..., None, None] + cell)
+    weight = np.array([1 - after, after])
+    values *= weight[:, None, 1] * weight[:, 0]
+    return (values.sum((1, 2)) * unit[:, None]).sum(0)
 
 
 def _assign(group: np.ndarray, row: np.ndarray, column: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Choose pairs of the largest total score so that no two of a group share a row or a column.
 
     Args:
-        group: the problem a pair belongs to, shape (pairs,), not negative
+        group: the problem a pair belongs to, shape (pairs,), ascending
         row: shape (pairs,)
         column: shape (pairs,)
         score: shape (pairs,), positive
@@ -121,21 +120,17 @@ def _assign(group: np.ndarray, row: np.ndarray, column: np.ndarray, score: np.nd
     Returns:
         numbers of the chosen pairs.
     """
-    if not len(group):
-        return np.zeros(0, dtype=np.int64)
-    problems, problem = np.unique(group, return_inverse=True)
-    shape = (len(problems), row.max() + 1, column.max() + 1)
-    benefit = np.zeros(shape, dtype=np.float32)
-    benefit[problem, row, column] = score
-    pair = np.full(shape, -1)
-    pair[problem, row, column] = np.arange(len(group))
-
-    # Where the best columns of all rows differ, no assignment can do better: most limbs of most images.
-    best = benefit.argmax(2)
-    wins = (best[:, :, None] == np.arange(shape[2])) & (benefit.max(2) > 0)[:, :, None]
-    contested = (wins.sum(1) > 1).any(1)
-    chosen = [pair[wins & ~contested[:, None, None]]]
-    for number in contested.nonzero()[0]:
-        candidates = pair[number][linear_sum_assignment(benefit[number], maximize=True)]
-        chosen.append(candidates[candidates >= 0])
+    width = max(row.max(initial=0), column.max(initial=0)) + 1
+    start, stop = group * width + row, group * width + column
+    # A pair that shares neither end with another is in every best choice: most limbs of most images.
+    shared = (np.bincount(start)[start] > 1) | (np.bincount(stop)[stop] > 1)
+    chosen = [(~shared).nonzero()[0]]
+    rest = shared.nonzero()[0]
+    for problem in set(group[rest].tolist()):
+        pairs = rest[group[rest] == problem]
+        benefit = np.zeros((width, width), dtype=np.float32)
+        benefit[row[pairs], column[pairs]] = score[pairs]
+        # As many rows as columns: every row is given a column, of which only pairs count.
+        partner = linear_sum_assignment(benefit, maximize=True)[1]
+        chosen.append(pairs[partner[row[pairs]] == column[pairs]])
     return np.concatenate(chosen)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from pose_oad.maps.refine import refine_peaks
+from pose_oad.maps.sparse import Maps, cells_above, read_cells
 
 # A peak is the largest of the 5 x 5 cells around it. Its four direct neighbours are asked first: they rule out nearly
-# all cells, so that the other twenty are looked up for few.
-_SQUARE = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3)]
-_DIRECT = [(dy, dx) for dy, dx in _SQUARE if abs(dy) + abs(dx) == 1]
+# all cells, so that the other twenty are looked up for few. Row and column offsets, shape (2, neighbours, 1).
+_SQUARE = np.mgrid[-2:3, -2:3].reshape(2, 25, 1)
+_DIRECT = _SQUARE[:, np.abs(_SQUARE).sum((0, 2)) == 1]
 
 
 class Peaks(NamedTuple):
@@ -21,71 +21,50 @@ class Peaks(NamedTuple):
     Attributes:
         map: number of the map, ``image * joints + joint``, int64
         rank: place among the peaks of its map, 0 for the strongest, int64
-        x: continuous cell coordinate (a cell's centre is at +0.5)
+        x: continuous cell coordinate (a cell's centre is at +0.5), float32
         y: likewise
-        score: value of the map at the peak's cell
+        score: value of the map at the peak's cell, float32
     """
 
-    map: Tensor
-    rank: Tensor
-    x: Tensor
-    y: Tensor
-    score: Tensor
+    map: np.ndarray
+    rank: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    score: np.ndarray
 
 
-def find_peaks(confidence_maps: Tensor, threshold: float, most: int) -> Peaks:
+def find_peaks(confidence_maps: Maps, threshold: float, most: int) -> Peaks:
     """Find the local maxima of every map.
 
-    Of several equal cells next to each other the first in reading order is the peak. A row of cells
-    with a NaN in it holds no peak.
+    Of several equal cells next to each other the first in reading order is the peak. A NaN is no peak, and does not
+    keep its neighbours from being one.
 
     Args:
-        confidence_maps: shape (batch, joints, rows, columns), at least 3 rows and columns
+        confidence_maps: float32, shape (batch, joints, rows, columns), at least 3 rows and columns
         threshold: smallest value of a peak, exclusive
         most: number of peaks kept in a map, the strongest ones
 
     Returns:
         the peaks, refined between the cells.
     """
-    maps = confidence_maps.flatten(0, 1).contiguous()
-    columns = maps.shape[2]
-    # Most rows hold nothing: a maximum per row is several times faster than a search through all cells.
-    row = (maps.amax(-1) > threshold).flatten().nonzero().squeeze(1)
-    strip, column = (maps.view(-1, columns)[row] > threshold).nonzero(as_tuple=True)
-    cell = row[strip] * columns + column
+    rows, columns = confidence_maps.shape[-2:]
+    cell = cells_above(confidence_maps, threshold)
+    line, column = np.divmod(cell, columns)
+    channel, row = np.divmod(line, rows)
+    score = read_cells(confidence_maps, cell)
     for neighbours in (_DIRECT, _SQUARE):
-        cell = cell[_is_largest(maps, cell, neighbours)]
-    channel, row, column = _place(maps, cell)
-    score = maps.flatten()[cell]
+        # Beyond the edge the nearest cell inside is asked instead; it is a neighbour too, or the cell itself.
+        near_row = np.minimum(np.maximum(row + neighbours[0], 0), rows - 1)
+        near_column = np.minimum(np.maximum(column + neighbours[1], 0), columns - 1)
+        near = (channel * rows + near_row) * columns + near_column
+        other = read_cells(confidence_maps, near)
+        beaten = (other > score) | ((other == score) & (near < cell))
+        largest = (~beaten.any(0)).nonzero()[0]
+        cell, channel, row, column, score = (part[largest] for part in (cell, channel, row, column, score))
 
-    order = score.argsort(descending=True, stable=True)
-    order = order[channel[order].argsort(stable=True)]
-    channel, row, column, score = channel[order], row[order], column[order], score[order]
-    first = torch.searchsorted(channel, channel)
-    rank = torch.arange(len(channel), device=channel.device) - first
-    kept = rank < most
-    channel, rank, row, column, score = (part[kept] for part in (channel, rank, row, column, score))
-    x, y = refine_peaks(maps, channel, row, column)
-    return Peaks(channel, rank, x, y, score)
-
-
-def _is_largest(maps: Tensor, cell: Tensor, neighbours: list[tuple[int, int]]) -> Tensor:
-    """Tell which cells are not beaten by a neighbour, given as row and column offsets, shape (cells,)."""
-    rows, columns = maps.shape[1:]
-    channel, row, column = _place(maps, cell)
-    dy, dx = torch.tensor(neighbours, device=maps.device).unbind(-1)
-    # Beyond the edge the nearest cell inside is asked instead; it is a neighbour too, or the cell itself.
-    near_row = (row.unsqueeze(-1) + dy).clamp_(0, rows - 1)
-    near_column = (column.unsqueeze(-1) + dx).clamp_(0, columns - 1)
-    near = (channel * rows).unsqueeze(-1).add(near_row).mul_(columns).add_(near_column)
-    flat = maps.flatten()
-    value, cell = flat[cell].unsqueeze(-1), cell.unsqueeze(-1)
-    other = flat.index_select(0, near.flatten()).view_as(near)
-    return ~((other > value) | ((other == value) & (near < cell))).any(-1)
-
-
-def _place(maps: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Split places in a flat batch of maps into channel, row and column."""
-    rows, columns = maps.shape[1:]
-    inside = cell % (rows * columns)
-    return cell // (rows * columns), inside // columns, inside % columns
+    order = np.lexsort((-score, channel))  # by map already: only the peaks of one map change places
+    rank = np.arange(len(order)) - np.searchsorted(channel, channel)
+    order, rank = order[rank < most], rank[rank < most]
+    channel, row, column = channel[order], row[order], column[order]
+    x, y = refine_peaks(confidence_maps, channel, row, column)
+    return Peaks(channel, rank, x, y, score[order])

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pose_oad.maps.assembly import group_joints
 from pose_oad.maps.links import find_links
-from pose_oad.maps.peaks import Peaks, find_peaks
+from pose_oad.maps.peaks import find_peaks
+from pose_oad.maps.sparse import readable
 from pose_oad.skeleton import Skeleton
 
 # Peaks kept in a map: more people than that in one image are beyond maps of this kind.
@@ -31,7 +32,6 @@ class People(NamedTuple):
     scores: Tensor
 
 
-@torch.no_grad()
 def decode_people(
     confidence_maps: Tensor,
     part_affinity_fields: Tensor,
@@ -69,40 +69,35 @@ def decode_people(
     """
     _check(confidence_maps, part_affinity_fields, skeleton)
     batch, joints = confidence_maps.shape[:2]
-    peaks = find_peaks(confidence_maps.float(), peak_threshold, _MOST_PEAKS if skeleton.limbs else 1)
-    links = find_links(peaks, part_affinity_fields.float(), skeleton, threshold=link_threshold, share=link_share)
+    maps, fields = readable(confidence_maps), readable(part_affinity_fields)
+    peaks = find_peaks(maps, peak_threshold, _MOST_PEAKS if skeleton.limbs else 1)
+    links = find_links(peaks, fields, skeleton, threshold=link_threshold, share=link_share)
 
-    peaks = Peaks(*(part.cpu() for part in peaks))
-    image, joint = np.divmod(peaks.map.numpy(), joints)
+    image, joint = np.divmod(peaks.map, joints)
     person, holds = group_joints(joint, links) if skeleton.limbs else (image, np.ones(0, dtype=bool))
     number = int(person.max(initial=-1)) + 1
     parts = np.bincount(person, minlength=number)
-    evidence = np.bincount(person, weights=peaks.score.numpy(), minlength=number)
+    evidence = np.bincount(person, weights=peaks.score, minlength=number)
     evidence += np.bincount(person[links.first[holds]], weights=links.score[holds], minlength=number)
     home = np.zeros(number, dtype=np.int64)
     home[person] = image
 
-    place = _places(home, evidence, (parts >= max(min_parts, 1)) & (evidence >= min_score * parts), max_people)
-    slots = int(place.max(initial=-1)) + 1
+    kept = ((parts >= max(min_parts, 1)) & (evidence >= min_score * parts)).nonzero()[0]
+    kept = kept[np.lexsort((-evidence[kept], home[kept]))]
+    rank = np.arange(len(kept)) - np.searchsorted(home[kept], home[kept])
+    kept, rank = kept[rank < max_people], rank[rank < max_people]
+    place = np.full(number, -1)
+    place[kept] = rank
+    place = place[person]
+    shown = place >= 0
+    slots = int(rank.max(initial=-1)) + 1
     keypoints = np.zeros((batch, slots, joints, 3), dtype=np.float32)
-    shown = place[person] >= 0
-    keypoints[image[shown], place[person[shown]], joint[shown]] = torch.stack(
-        [peaks.x, peaks.y, peaks.score.clamp(max=1)], -1
-    ).numpy()[shown]
+    found = np.array([peaks.x, peaks.y, np.minimum(peaks.score, 1)])
+    keypoints[image[shown], place[shown], joint[shown]] = found.T[shown]
     scores = np.zeros((batch, slots), dtype=np.float32)
-    scores[home[place >= 0], place[place >= 0]] = evidence[place >= 0] / (joints + len(skeleton.limbs))
+    scores[home[kept], rank] = evidence[kept] / (joints + len(skeleton.limbs))
     device = confidence_maps.device
     return People(torch.from_numpy(keypoints).to(device), torch.from_numpy(scores).to(device))
-
-
-def _places(home: np.ndarray, evidence: np.ndarray, kept: np.ndarray, most: int) -> np.ndarray:
-    """Rank the people of each image by falling evidence, shape (people,); -1 for those left out."""
-    place = np.full(len(home), -1)
-    order = kept.nonzero()[0]
-    order = order[np.lexsort((-evidence[order], home[order]))]
-    rank = np.arange(len(order)) - np.searchsorted(home[order], home[order])
-    place[order[rank < most]] = rank[rank < most]
-    return place
 
 
 def _check(confidence_maps: Tensor, part_affinity_fields: Tensor, skeleton: Skeleton) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pose_oad.maps.refine import refine_peaks
+from pose_oad.maps.sparse import readable
 
 
 def decode_single(confidence_maps: Tensor) -> Tensor:
@@ -30,9 +32,8 @@ def decode_single(confidence_maps: Tensor) -> Tensor:
     maps = confidence_maps.float().reshape(batch * joints, rows, columns)
     # Row maxima first: a plain maximum is several times faster than one that also reports where.
     peak, row = maps.amax(-1).max(-1)
-    channel = torch.arange(len(maps), device=maps.device)
-    column = maps[channel, row].argmax(-1)
-    x, y = refine_peaks(maps, channel, row, column)
-    keypoints = torch.stack([x, y, peak.clamp(0, 1)], -1)
+    column = maps[torch.arange(len(maps), device=maps.device), row].argmax(-1)
+    location = refine_peaks(readable(maps), np.arange(len(maps)), row.cpu().numpy(), column.cpu().numpy())
+    keypoints = torch.cat([torch.from_numpy(location).to(peak.device), peak.clamp(0, 1).unsqueeze(0)]).T
     keypoints = torch.where(peak.isnan().unsqueeze(-1), 0.0, keypoints)
     return keypoints.view(batch, joints, 3)

@@ -71,11 +71,3 @@ def test_bad_values_are_named_before_anything_is_measured(tmp_path: Path, overri
         bench.main(compose_config("bench", [f"output.file={file}", override]))
     assert str(error.value) == message
     assert not file.exists()
-
-
-def test_the_maps_come_with_their_limits(tmp_path: Path) -> None:
-    cfg = compose_config("bench", ["only=maps", "repeats=1", "output.file=null"])
-    figures = bench.main(cfg)
-    assert {figure.name: figure.limit for figure in figures} == {
-        "maps.encode": 1.0, "maps.decode_single": 0.1, "maps.decode_people": 1.0
-    }  # fmt: skip

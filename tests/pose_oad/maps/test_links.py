@@ -19,8 +19,8 @@ def links_of(people: list, threshold: float = 0.05, share: float = 0.8, **change
     maps, fields = encode(keypoints, PAIR, input_size=(40, 40), map_size=(40, 40))
     peaks = find_peaks(maps, 0.1, 10)
     links = find_links(peaks, fields * change.get("factor", 1.0), PAIR, threshold=threshold, share=share)
-    places = torch.stack([peaks.x, peaks.y], -1)
-    ends = torch.cat([places[links.first], places[links.second]], -1)
+    places = np.stack([peaks.x, peaks.y], -1)
+    ends = np.concatenate([places[links.first], places[links.second]], -1)
     return sorted(ends.tolist()), links.score
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch.nn.functional import max_pool2d
 
@@ -14,8 +15,8 @@ def test_peaks_of_a_hand_made_map() -> None:
     peaks = find_peaks(maps, threshold=0.1, most=5)
     assert peaks.map.tolist() == [0, 0]
     assert peaks.rank.tolist() == [0, 1]
-    torch.testing.assert_close(peaks.score, torch.tensor([0.9, 0.7]))
-    assert (peaks.y.floor().tolist(), peaks.x.floor().tolist()) == ([2, 8], [4, 0])
+    np.testing.assert_allclose(peaks.score, [0.9, 0.7], rtol=1e-6)
+    assert (np.floor(peaks.y).tolist(), np.floor(peaks.x).tolist()) == ([2, 8], [4, 0])
 
 
 def test_agrees_with_max_pooling() -> None:
@@ -23,8 +24,8 @@ def test_agrees_with_max_pooling() -> None:
     expected = (maps == max_pool2d(maps, 5, 1, 2)) & (maps > 0.5)
     peaks = find_peaks(maps, threshold=0.5, most=1000)
     assert len(peaks.map) == expected.sum()
-    assert torch.equal(peaks.map.bincount(minlength=12), expected.sum((2, 3)).flatten())
-    torch.testing.assert_close(peaks.score.sort().values, maps[expected].sort().values)
+    assert np.bincount(peaks.map, minlength=12).tolist() == expected.sum((2, 3)).flatten().tolist()
+    assert sorted(peaks.score.tolist()) == sorted(maps[expected].tolist())
 
 
 def test_plateau_is_one_peak() -> None:
@@ -40,7 +41,7 @@ def test_keeps_the_strongest_of_each_map() -> None:
     maps[1, 0, 4, 5] = 0.2
     peaks = find_peaks(maps, threshold=0.1, most=2)
     assert peaks.map.tolist() == [0, 0, 1]
-    torch.testing.assert_close(peaks.score, torch.tensor([0.9, 0.7, 0.2]))
+    np.testing.assert_allclose(peaks.score, [0.9, 0.7, 0.2], rtol=1e-6)
     assert peaks.rank.tolist() == [0, 1, 0]
 
 
@@ -50,5 +51,4 @@ def test_nan_is_no_peak() -> None:
     maps[0, 1, 4, 4], maps[0, 1, 5, 4] = 0.8, float("nan")
     peaks = find_peaks(maps, threshold=0.1, most=5)
     assert peaks.map.tolist() == [1]
-    assert peaks.x.isfinite().all()
-    assert peaks.y.isfinite().all()
+    assert np.isfinite([peaks.x, peaks.y]).all()
