@@ -142,7 +142,7 @@ class PrequentialEvaluation(Callback):
         else:
             positions, labelled = self._teacher_labels(window, skeleton)
         errors = self._compare(window, positions, labelled)
-        return window.ids[positions], errors, torso_length(labelled, skeleton, window.metric_scale)
+        return window.ids[positions], errors, torso_length(labelled, skeleton, window.metric_scale[positions])
 
     def _to_teacher(self, window: FrameWindow, skeleton: Skeleton) -> JointErrors:
         return self._compare(window, *self._teacher_labels(window, skeleton))
@@ -154,7 +154,7 @@ class PrequentialEvaluation(Callback):
 
     def _compare(self, window: FrameWindow, positions: np.ndarray, labelled: Tensor) -> JointErrors:
         predicted = window.predicted()[torch.from_numpy(positions)]
-        return joint_errors(predicted, labelled, self.rule, window.metric_scale)
+        return joint_errors(predicted, labelled, self.rule, window.metric_scale[positions])
 
     def _measure(self, errors: JointErrors, torso: Tensor, skeleton: Skeleton) -> dict[str, float]:
         """Update the stream's totals and return this window's own values, by logged name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import psutil
@@ -16,8 +16,6 @@ from pose_oad.geometry import Fit, FrameFit
 from pose_oad.origin import Origin
 from pose_oad.skeleton import Skeleton
 from pose_oad.window import FrameWindow, Segment
-
-_RATE = "frames/s, a number more than 0, or null"
 
 ImageSize = Callable[[tuple[int, int]], tuple[int, int] | None]
 
@@ -52,8 +50,8 @@ class StreamOptions:
     windows: int | None = None
 
     def __post_init__(self) -> None:
-        rate, threads = self.rate, self.decoder_threads
-        check(rate is None or (is_number(rate) and rate > 0), "window.camera_rate", rate, _RATE)
+        check_rate(self.rate)
+        threads = self.decoder_threads
         whole = isinstance(threads, int) and not isinstance(threads, bool) and threads >= 0
         check(whole, "window.decoder_threads", threads, "a whole number, 0 (FFmpeg decides) or more")
         width, height = self.input_size
@@ -80,6 +78,16 @@ class StreamPosition:
     source_frame: int | None = None
 
 
+def check_rate(rate: object) -> None:
+    """Refuse a ``window.camera_rate`` that is neither None nor a number of frames/s.
+
+    Raises:
+        UserError: naming the key.
+    """
+    accepted = "frames/s, a number more than 0, or null"
+    check(rate is None or (is_number(rate) and rate > 0), "window.camera_rate", rate, accepted)  # type: ignore[operator]
+
+
 def window_length(seconds: float | None, frames: int | None, rate: float) -> int:
     """Resolve a window length given in seconds or in frames.
 
@@ -100,7 +108,6 @@ def window_length(seconds: float | None, frames: int | None, rate: float) -> int
         seconds,
         "either window.seconds or window.frames, the other null",
     )
-    check(is_number(rate), "window.camera_rate", rate, _RATE)
     key, value = ("window.frames", frames) if seconds is None else ("window.seconds", seconds)
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 2**53:
         raise UserError(f"{key}={value}: expected a number")
@@ -176,14 +183,15 @@ class WindowBuilder:
             truth_skeleton: joint set of the ground truth; None where there is none
         """
         ids = np.arange(self._position.frame, self._position.frame + self.filled)
-        first_width = self._segments[0].fit.frame_size[0]
         window = FrameWindow(
             index=self._position.window,
             frames=self._frames[: self.filled],
             ids=ids,
             candidates=np.flatnonzero(ids % self._options.teacher_every == 0),
-            segments=tuple(self._segments),
-            metric_scale=metric_width / first_width if metric_width else 1.0,
+            segments=tuple(
+                replace(segment, metric_scale=metric_width / segment.fit.frame_size[0] if metric_width else 1.0)
+                for segment in self._segments
+            ),
             truth_skeleton=truth_skeleton,
             _sealed_truth=torch.from_numpy(np.concatenate(self._truth)) if self._truth else None,
         )

@@ -138,7 +138,7 @@ def measure_located(
             for segment in window.segments:
                 inside = (rows >= segment.start) & (rows < segment.stop)
                 found = segment.fit.to_frame(predicted[inside])
-                errors[name].update(found, truth[rows[inside]], window.metric_scale, segment.labels)
+                errors[name].update(found, truth[rows[inside]], segment.metric_scale, segment.labels)
     return errors
 
 

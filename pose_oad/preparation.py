@@ -128,7 +128,7 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
     from datamodules.video.clips import is_live
 
     loader = run.data.loader
-    rate = cfg.window.camera_rate or loader.source.clips[0].rate
+    rate = loader.source.clips[0].played_rate(cfg.window.camera_rate)
     watching: list[Any] = [SelectionDiagnostics(run.evaluation, rate)]
     if cfg.retention.root:
         from callbacks.retention import Retention
@@ -168,9 +168,10 @@ def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, t
     """Read how a stream is cut into windows from a configuration's ``window`` and ``teacher`` nodes."""
     from datamodules.video.clips import is_live
     from datamodules.video.frames import FrameCache
-    from datamodules.windowing import StreamOptions, window_length
+    from datamodules.windowing import StreamOptions, check_rate, window_length
 
-    rate = (cfg.window.camera_rate or source.clips[0].rate) * source.together
+    check_rate(cfg.window.camera_rate)
+    rate = source.clips[0].played_rate(cfg.window.camera_rate) * source.together
     check(
         not (cfg.window.cache and is_live(source)), "window.cache", cfg.window.cache, "null: a live stream plays once"
     )

@@ -98,7 +98,7 @@ def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher) -> di
         truth = true_person(window, teacher.skeleton)[window.candidates]
         for segment in window.segments:
             inside = (window.candidates >= segment.start) & (window.candidates < segment.stop)
-            errors.update(found[inside], truth[inside], window.metric_scale, segment.labels)
+            errors.update(found[inside], truth[inside], segment.metric_scale, segment.labels)
     return errors.values() | {"frames": errors.frames, "seconds_per_frame": seconds / max(1, errors.frames)}
 
 

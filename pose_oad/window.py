@@ -44,6 +44,7 @@ class Segment:
         labels: what evaluation groups errors by, as ``{"subject": "S1", "action": "Walking", "camera": "55011271"}``
         origin: where its frames come from; None where nobody needs to know
         recording: what the clip shows; clips of cameras that film side by side share it. Empty: the clip alone
+        metric_scale: px of the reported metric per px of the original frame (1 unless the source says otherwise)
     """
 
     clip: str
@@ -54,6 +55,7 @@ class Segment:
     labels: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
     recording: str = ""
+    metric_scale: float = 1.0
 
 
 @dataclass(eq=False)
@@ -66,7 +68,6 @@ class FrameWindow:
         ids: frame numbers in the stream, int64, shape (frames,)
         candidates: positions in the window of the frames the teacher has seen, the only ones that may be selected
         segments: the clips the frames come from, in order
-        metric_scale: px of the reported metric per px of the original frame (1 unless the source says otherwise)
         truth_skeleton: joint set of the ground truth; None where there is none
         selected: positions the query strategy chose, ascending; empty until it has chosen
         scores: how much the strategy thought each frame worth labelling, shape (frames,), larger is more, of meaning
@@ -84,7 +85,6 @@ class FrameWindow:
     ids: np.ndarray
     candidates: np.ndarray
     segments: tuple[Segment, ...]
-    metric_scale: float = 1.0
     truth_skeleton: Skeleton | None = None
     selected: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     scores: np.ndarray | None = None
@@ -107,6 +107,11 @@ class FrameWindow:
             GroundTruthAccessError: always.
         """
         raise GroundTruthAccessError("the ground truth of a window is for evaluation only")
+
+    @property
+    def metric_scale(self) -> Tensor:
+        """Px of the reported metric per px of each frame's original, shape (frames,)."""
+        return torch.cat([torch.full((s.stop - s.start,), s.metric_scale) for s in self.segments])
 
     def predicted(self) -> Tensor:
         """Return :attr:`predictions`.
@@ -160,6 +165,7 @@ class FrameWindow:
 
         Raises:
             RuntimeError: if no teacher has been attached to the window.
+            ValueError: if one of them is no candidate.
         """
         if self.desk is None:
             raise RuntimeError(f"window {self.index} has no teacher attached")

@@ -17,6 +17,7 @@ def make_window(
     size: int = 32,
     sizes: tuple[tuple[int, int], ...] = ((64, 64),),
     every: int = 1,
+    metric_scale: float = 1.0,
     truth: torch.Tensor | None = None,
     predictions: torch.Tensor | None = None,
 ) -> FrameWindow:
@@ -28,6 +29,7 @@ def make_window(
         size: side of the student's square input, px
         sizes: width and height of the original frames of each segment, px
         every: one frame in this many is a candidate
+        metric_scale: px of the metric per px of the original frames of every segment
         truth: shape (frames, people, 12, 3), original px; random where None
         predictions: shape (frames, 12, 3), original px
     """
@@ -40,7 +42,7 @@ def make_window(
         ids=ids,
         candidates=np.flatnonzero(ids % every == 0),
         segments=tuple(
-            Segment(f"clip {n}", int(a), int(b), FrameFit.of(s, (size, size), "letterbox"))
+            Segment(f"clip {n}", int(a), int(b), FrameFit.of(s, (size, size), "letterbox"), metric_scale=metric_scale)
             for n, (s, a, b) in enumerate(zip(sizes, bounds[:-1], bounds[1:], strict=True))
         ),
         predictions=predictions,

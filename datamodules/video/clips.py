@@ -111,6 +111,10 @@ class Clip:
     url: str = ""
     live: LiveFrames | None = None
 
+    def played_rate(self, rate: float | None) -> float:
+        """Return the frames/s it yields at a camera rate (frames/s; None: as filmed): no more than were filmed."""
+        return self.rate if rate is None else min(rate, self.rate)
+
     def sampled_length(self, rate: float | None) -> int:
         """Number of frames the stretch yields at a camera rate (frames/s; None: every frame).
 

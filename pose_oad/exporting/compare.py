@@ -105,5 +105,5 @@ def compare_errors(
             for segment in window.segments:
                 inside = (rows >= segment.start) & (rows < segment.stop)
                 found = segment.fit.to_frame(predicted[inside])
-                errors[name].update(found, truth[rows[inside]], window.metric_scale, segment.labels)
+                errors[name].update(found, truth[rows[inside]], segment.metric_scale, segment.labels)
     return {name: found.values() for name, found in errors.items()}

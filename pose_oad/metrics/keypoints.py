@@ -75,18 +75,19 @@ class MissingRule(NamedTuple):
         return self
 
 
-def joint_errors(predicted: Tensor, labelled: Tensor, rule: MissingRule, scale: float = 1.0) -> JointErrors:
+def joint_errors(predicted: Tensor, labelled: Tensor, rule: MissingRule, scale: float | Tensor = 1.0) -> JointErrors:
     """Measure predicted keypoints against labels.
 
     Args:
         predicted: shape (frames, joints, 3), px of the original frame
         labelled: shape (frames, joints, 3), likewise; confidence 0 = no label
         rule: what becomes of joints that are not found
-        scale: px of the reported image per px of the original frame
+        scale: px of the reported image per px of the original frame, of all frames or of each, shape (frames,)
     """
     has_label = labelled[..., 2] > 0
     found = has_label & (predicted[..., 2] >= rule.threshold)
-    distance = torch.linalg.vector_norm(predicted[..., :2] - labelled[..., :2], dim=-1) * scale
+    distance = torch.linalg.vector_norm(predicted[..., :2] - labelled[..., :2], dim=-1)
+    distance = distance * torch.as_tensor(scale).view(-1, 1)
     located, counted = found, has_label
     if rule.policy == "argmax":
         located = has_label
@@ -100,7 +101,7 @@ def joint_errors(predicted: Tensor, labelled: Tensor, rule: MissingRule, scale: 
     return JointErrors(distance * has_label, counted, has_label, found, located)
 
 
-def torso_length(labelled: Tensor, skeleton: Skeleton, scale: float = 1.0) -> Tensor:
+def torso_length(labelled: Tensor, skeleton: Skeleton, scale: float | Tensor = 1.0) -> Tensor:
     """Return the distance from left shoulder to right hip, the usual reference length of PCK.
 
     Args:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ import torch
 
 from datamodules.human36m import Human36mSource
 from datamodules.stream import WindowLoader
+from datamodules.video import VideoFileSource
 from datamodules.windowing import StreamOptions, window_length
+from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
+from pose_oad.overrides import override
+from pose_oad.preparation import stream_options
 from pose_oad.window import FrameWindow, reveal
 from tests.media import walking_pose, write_sequence
 from tests.videos import damage, write_counting
@@ -110,7 +115,14 @@ def test_an_error_while_decoding_reaches_the_loop(human36m_tree: Path, tmp_path:
 
 
 def test_px_are_reported_at_the_sources_width(human36m_tree: Path) -> None:
-    assert next(iter(loader_of(human36m_tree))).metric_scale == pytest.approx(1000 / 64)
+    assert next(iter(loader_of(human36m_tree))).metric_scale.unique().tolist() == pytest.approx([1000 / 64])
+
+
+def test_each_clip_of_a_window_is_reported_at_its_own_scale(tmp_path: Path) -> None:
+    paths = [write_counting(tmp_path / f"{size}.mp4", 3, size=size, rate=50) for size in (64, 128)]
+    source = VideoFileSource([str(path) for path in paths], metric_width=1000)
+    window = next(iter(WindowLoader(source, StreamOptions(6, (32, 32)))))
+    assert window.metric_scale.tolist() == [1000 / 64] * 3 + [1000 / 128] * 3
 
 
 @pytest.mark.parametrize(("seconds", "frames", "length"), [(6, None, 300), (0.02, None, 1), (None, 7, 7)])
@@ -187,6 +199,18 @@ def test_options_that_cannot_be_are_refused(options: dict, message: str) -> None
         StreamOptions(25, (32, 32), **options)
 
 
-def test_a_window_in_seconds_needs_a_rate_that_is_a_number() -> None:
+@pytest.mark.parametrize(("rate", "frames"), [(None, 250), (10, 50), (100, 250)])
+def test_a_window_in_seconds_follows_the_rate_at_which_frames_come(
+    human36m_tree: Path, rate: float | None, frames: int
+) -> None:
+    cfg = compose_config("online", [override("window.camera_rate", rate), "window.seconds=5"])
+    student = SimpleNamespace(input_size=(32, 32))
+    teacher = SimpleNamespace(image_size=lambda size: None)
+    source = Human36mSource(str(human36m_tree))
+    assert stream_options(cfg, source, student, teacher).window_frames == frames  # type: ignore[arg-type]
+
+
+def test_a_camera_rate_that_is_no_number_is_refused_before_the_window_is_cut(human36m_tree: Path) -> None:
+    cfg = compose_config("online", ["window.camera_rate=slow"])
     with pytest.raises(UserError, match=r"window.camera_rate=slow"):
-        window_length(5.0, None, "slow")  # type: ignore[arg-type]
+        stream_options(cfg, Human36mSource(str(human36m_tree)), None, None)  # type: ignore[arg-type]

@@ -82,8 +82,8 @@ def test_only_a_live_scorer_that_needs_predictions_gets_them(
 
 
 def test_measured_frames_are_the_candidates_with_their_truth(student: PoseStudent, tmp_path: Path) -> None:
-    window = make_window(6, sizes=((64, 64), (128, 64)), every=3)
-    window.truth_skeleton, window.metric_scale = BODY, 5.0
+    window = make_window(6, sizes=((64, 64), (128, 64)), every=3, metric_scale=5.0)
+    window.truth_skeleton = BODY
     content = collect_measured([window], student, FrameStore(1, tmp_path)).content
     assert torch.equal(content.frames, window.frames[[0, 3]])
     # in px of the metric, the distance of two joints is that in the frame times the metric's scale
@@ -94,8 +94,7 @@ def test_measured_frames_are_the_candidates_with_their_truth(student: PoseStuden
 
 
 def test_the_metric_scale_follows_the_segment() -> None:
-    window = make_window(6, sizes=((64, 64), (128, 64)))
-    window.metric_scale = 3.0
+    window = make_window(6, sizes=((64, 64), (128, 64)), metric_scale=3.0)
     assert metric_scale(window, np.array([0, 2, 3])).tolist() == [[6.0, 6.0], [6.0, 6.0], [12.0, 12.0]]
     assert metric_scale(window, np.array([4])).tolist() == [[12.0, 12.0]]
 

@@ -68,8 +68,8 @@ def test_students_are_measured_on_the_candidates_of_every_segment() -> None:
         name: build_student(StudentConfig("s", "mobilenetv4_conv_small_050", input_size=(32, 32), head_channels=16))
         for name in ("a", "b")
     }
-    window = make_window(8, sizes=((64, 64), (96, 48)), every=3)  # candidates 0, 3 and 6
-    window.truth_skeleton, window.metric_scale = BODY, 2.0
+    window = make_window(8, sizes=((64, 64), (96, 48)), every=3, metric_scale=2.0)  # candidates 0, 3 and 6
+    window.truth_skeleton = BODY
     window.segments[0].labels.update({"subject": "S9"})
     window.segments[1].labels.update({"subject": "S11"})
     errors = measure([window], students, MissingRule(), batch_size=2)

@@ -92,3 +92,13 @@ def test_torso_goes_from_left_shoulder_to_right_hip() -> None:
 def test_unusable_rules_are_refused(rule: MissingRule, key: str) -> None:
     with pytest.raises(UserError, match=key):
         rule.validate()
+
+
+def test_each_frame_may_be_reported_at_a_scale_of_its_own() -> None:
+    skeleton = get_skeleton("body-12")
+    labelled = torch.ones(2, 12, 3)
+    labelled[:, skeleton.index("right_hip"), 0] = 5.0  # 4 px from the left shoulder
+    predicted = labelled + torch.tensor([3.0, 0, 0])
+    scale = torch.tensor([1.0, 2.0])
+    assert joint_errors(predicted, labelled, MissingRule(), scale).per_frame().tolist() == [3, 6]
+    assert torso_length(labelled, skeleton, scale).tolist() == [4, 8]
