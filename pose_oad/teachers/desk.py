@@ -81,7 +81,15 @@ class LabelDesk:
         Args:
             window: the window
             positions: ascending positions in it; candidates only
+
+        Raises:
+            ValueError: if the teacher has not seen one of the frames.
         """
+        unseen = np.setdiff1d(positions, window.candidates)
+        if len(unseen):
+            raise ValueError(
+                f"window {window.index}: positions {unseen.tolist()} are no candidates, which alone have labels"
+            )
         rows, known = self._known.get(window, (np.full(len(window), -1), self._nothing()))
         new = positions[rows[positions] < 0]
         if len(new):

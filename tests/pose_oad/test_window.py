@@ -57,6 +57,14 @@ def test_a_strategys_view_has_no_way_to_the_truth() -> None:
         assert not isinstance(value, FrameWindow), name
 
 
+def test_a_frame_that_the_teacher_has_not_seen_has_no_label() -> None:
+    window = make_window(10, every=3)
+    teacher = with_teacher(window)
+    with pytest.raises(ValueError, match=r"\[4, 5\]"):
+        window.label(np.array([3, 4, 5]))
+    assert teacher.asked == []
+
+
 def test_every_frame_is_labelled_once_and_counted() -> None:
     window = make_window(10)
     teacher = with_teacher(window)
