@@ -6,17 +6,14 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.types import Quote, QuotedString
-
 from pose_oad.cli import CONF, compose_config, trust
-from pose_oad.errors import UserError
+from pose_oad.overrides import override
 from pose_oad.students import PoseStudent, load_student
 from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking import file_hash
@@ -143,7 +140,7 @@ def adapt(
     }
     if not isinstance(student, PoseStudent):
         overrides["checkpoint"] = student
-    cfg = compose_config("online", [f"{key}={render(value)}" for key, value in overrides.items()])
+    cfg = compose_config("online", [override(key, value) for key, value in overrides.items()])
     trust(cfg.modules)
     if isinstance(student, PoseStudent):
         cfg.checkpoint = str(_keep(student, Path(cfg.output.folder)))
@@ -173,25 +170,3 @@ def _keep(student: PoseStudent, folder: Path) -> Path:
     part = folder / "given.ckpt"
     save_student(student, part)
     return part.replace(folder / f"given-{file_hash(part)[:12]}.ckpt")
-
-
-def render(value: object) -> str:
-    """Write a value as Hydra reads it on a command line.
-
-    Args:
-        value: None, a truth value, a number, text, a path, or lists and dictionaries of these
-
-    Raises:
-        UserError: if it is something else.
-    """
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, str | os.PathLike):
-        return QuotedString(os.fspath(value), Quote.single).with_quotes()
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(render, value))}]"
-    if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{render(item)}' for key, item in value.items())}}}"
-    raise UserError(f"options: a {type(value).__name__} ({value}); expected numbers, text, null, lists or dictionaries")

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from pose_oad.cli import compose_config, plain
 from pose_oad.errors import UserError, check, nearest
+from pose_oad.overrides import override
 
 Overrides = Mapping[str, Any]
 
@@ -194,30 +195,12 @@ def overrides(values: Overrides) -> list[str]:
     return [override(key, value) for key, value in _dotted(values)]
 
 
-def override(key: str, value: Any) -> str:
-    """Write one value as an override of a command line, in Hydra's syntax."""
-    return f"{key}={_text(value)}"
-
-
 def _dotted(values: Overrides, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _dotted(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(_text, value))}]"
-    text = str(value)
-    if isinstance(value, str) and not re.fullmatch(r"[\w./:+@%-]+", text):
-        text = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return text
 
 
 def _references(study: Study) -> Iterator[Slot]:

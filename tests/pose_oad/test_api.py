@@ -9,10 +9,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib.figure import Figure
 
 from pose_oad import api
-from pose_oad.api import Adaptation, adapt, load_student, render
+from pose_oad.api import Adaptation, adapt, load_student
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from pose_oad.online import main
+from pose_oad.overrides import render
 from tests.media import counting_frames, write_video
 
 TINY = {

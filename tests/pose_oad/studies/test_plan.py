@@ -8,7 +8,8 @@ import pytest
 
 from pose_oad.cli import CONF, compose_config
 from pose_oad.errors import UserError
-from pose_oad.studies.plan import Reference, Study, Variant, check_slots, override, overrides, slots
+from pose_oad.overrides import override
+from pose_oad.studies.plan import Reference, Study, Variant, check_slots, overrides, slots
 
 ALL = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
 
@@ -64,7 +65,9 @@ def test_a_search_has_as_many_slots_as_trials() -> None:
         ("stream.subjects", ["S1", "S5"], ["S1", "S5"]),
         ("output.folder", "runs/a b, (c)=d's", "runs/a b, (c)=d's"),
         ("training.learning_rate", 1e-5, 1e-5),
-        ("stream.cameras", ["55011271"], [55011271]),
+        ("stream.cameras", ["55011271", "null"], ["55011271", "null"]),
+        ("output.folder", "1e3", "1e3"),
+        ("output.folder", "True", "True"),
     ],
 )
 def test_overrides_are_read_back_as_they_were(key: str, value: object, read: object) -> None:
