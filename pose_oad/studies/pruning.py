@@ -19,6 +19,9 @@ PATIENCE = 1 / 3
 #: A trial is given up when its error exceeds the never adapted student's by this factor.
 MARGIN = 1.05
 
+# What decides about the errors of a student that never learns; another checkpoint, or the teacher, is no reference.
+_MEASURED = ("student", "checkpoint", "predictor", "stream", "metric.", "window.fit", "window.camera_rate")
+
 
 class ErrorCurve:
     """The mean error of a run from its beginning to each of its windows.
@@ -47,8 +50,13 @@ class ErrorCurve:
         return {"frames": self.frames, "errors": self.errors}
 
 
-def never_adapted(study: optuna.Study, seeds: Sequence[int]) -> dict[str, list[Any]] | None:
-    """Find the finished reference that never learnt on the same seeds.
+def never_adapted(study: optuna.Study, seeds: Sequence[int], point: Sequence[str]) -> dict[str, list[Any]] | None:
+    """Find the finished reference of a trial's own student that never learnt: same seeds, stream and way of measuring.
+
+    Args:
+        study: the study
+        seeds: of the trial
+        point: overrides of the trial
 
     Returns:
         Its curve; None while there is none.
@@ -56,10 +64,19 @@ def never_adapted(study: optuna.Study, seeds: Sequence[int]) -> dict[str, list[A
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         attributes = trial.user_attrs
         # A trial whose worker died after its last window counts as complete, but its curve died with the worker.
-        known = "curves" in attributes and "strategy=none" in attributes["overrides"]
+        known = (
+            "curves" in attributes
+            and "strategy=none" in attributes["overrides"]
+            and _measured(attributes["overrides"]) == _measured(point)
+        )
         if known and list(attributes["seeds"]) == list(seeds):
             return attributes["curves"][0]
     return None
+
+
+def _measured(overrides: Sequence[str]) -> set[str]:
+    """Pick the overrides that say who is measured, and on what."""
+    return {override for override in overrides if override.startswith(_MEASURED)}
 
 
 def is_hopeless(curve: ErrorCurve, reference: dict[str, list[Any]]) -> bool:

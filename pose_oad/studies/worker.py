@@ -17,8 +17,9 @@ from optuna.trial import FrozenTrial
 from callbacks.window_watcher import WindowWatcher
 from pose_oad.cli import compose_config
 from pose_oad.online import play
+from pose_oad.overrides import override
 from pose_oad.studies import pruning
-from pose_oad.studies.plan import Slot, Study, override, overrides
+from pose_oad.studies.plan import Slot, Study, overrides
 from pose_oad.studies.queue import TrialQueue, as_slot, is_duplicate, requeue, waiting
 from pose_oad.tracking import quiet_libraries
 from pose_oad.window import FrameWindow
@@ -129,7 +130,7 @@ def _objective(
     results, curves = [], []
     for seed in slot.seeds:
         cfg = compose_config("online", [*assignment.settings, *point, override("seed.base", seed)])
-        watch = _Watch(assignment, study, trial, slot, seed, parent_pid)
+        watch = _Watch(assignment, study, trial, slot, point, seed, parent_pid)
         try:
             record = play(cfg, _tags(assignment, slot, point, trial), [WindowWatcher(watch.look)])
         except optuna.TrialPruned:
@@ -157,13 +158,20 @@ class _Watch:
     """Looks at a run window by window: keeps its curve, reports it, and gives the run up when it is hopeless."""
 
     def __init__(
-        self, assignment: Assignment, study: optuna.Study, trial: optuna.Trial, slot: Slot, seed: int, parent_pid: int
+        self,
+        assignment: Assignment,
+        study: optuna.Study,
+        trial: optuna.Trial,
+        slot: Slot,
+        point: Sequence[str],
+        seed: int,
+        parent_pid: int,
     ) -> None:
         self.curve = pruning.ErrorCurve()
         self._trial, self._parent_pid = trial, parent_pid
         self._reports = len(assignment.study.objectives) == 1 and seed == slot.seeds[0]
         prunes = assignment.study.prune and slot.role == "strategy" and seed == slot.seeds[0]
-        self._reference = pruning.never_adapted(study, slot.seeds) if prunes else None
+        self._reference = pruning.never_adapted(study, slot.seeds, point) if prunes else None
 
     def look(self, window: FrameWindow) -> None:
         if self._parent_pid and os.getppid() != self._parent_pid:

@@ -9,6 +9,8 @@ import pytest
 
 from pose_oad.studies.pruning import ErrorCurve, is_hopeless, never_adapted
 
+POINT = ("strategy=random", "rate=0.1")
+
 
 def curve(*windows: tuple[int, float]) -> ErrorCurve:
     made = ErrorCurve()
@@ -52,9 +54,19 @@ def test_the_reference_is_the_one_of_the_same_seeds() -> None:
     for strategy, seed in (("random", 0), ("none", 1), ("none", 0)):
         attributes = {"overrides": [f"strategy={strategy}"], "seeds": [seed], "curves": [{"seed": seed}]}
         study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs=attributes))
-    assert never_adapted(study, (0,)) == {"seed": 0}
-    assert never_adapted(study, (1,)) == {"seed": 1}
-    assert never_adapted(study, (2,)) is None
+    assert never_adapted(study, (0,), POINT) == {"seed": 0}
+    assert never_adapted(study, (1,), POINT) == {"seed": 1}
+    assert never_adapted(study, (2,), POINT) is None
     salvaged = {"overrides": ["strategy=none"], "seeds": [3]}  # of a worker that died before it could tell the curve
     study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs=salvaged))
-    assert never_adapted(study, (3,)) is None
+    assert never_adapted(study, (3,), POINT) is None
+
+
+@pytest.mark.parametrize("other", ["predictor=teacher", "checkpoint=finetuned.ckpt", "student=resnet18"])
+def test_the_reference_is_the_trials_own_student_and_nobody_else(other: str) -> None:
+    study = optuna.create_study()
+    for overrides, name in ((["strategy=none", other], "other"), (["strategy=none"], "frozen")):
+        attributes = {"overrides": overrides, "seeds": [0], "curves": [{"who": name}]}
+        study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs=attributes))
+    assert never_adapted(study, (0,), POINT) == {"who": "frozen"}
+    assert never_adapted(study, (0,), (*POINT, other)) == {"who": "other"}
