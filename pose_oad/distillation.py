@@ -17,6 +17,7 @@ from pose_oad.divergence import is_sound
 from pose_oad.errors import check
 from pose_oad.maps import MapTargets
 from pose_oad.objectives import map_loss
+from pose_oad.shuffling import order_seed
 from pose_oad.skeleton import Skeleton, joint_map, map_keypoints
 from pose_oad.students import PoseStudent
 from pose_oad.teachers.base import Teacher
@@ -171,7 +172,7 @@ class OnlineDistillation(LightningModule):
 
     def _batches(self, frames: int, window_index: int) -> Iterator[Tensor]:
         """Yield rows of the chosen frames, shuffled anew in every epoch."""
-        generator = torch.Generator().manual_seed(hash((self.options.seed, window_index)) & 0x7FFF_FFFF)
+        generator = torch.Generator().manual_seed(order_seed(self.options.seed, window_index))
         per_epoch = -(-frames // self.options.batch_size)
         steps = self.options.steps if self.options.budget == "steps" else self.options.epochs * per_epoch
         while steps > 0:

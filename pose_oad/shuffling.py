@@ -8,6 +8,11 @@ import numpy as np
 from torch.utils.data.distributed import DistributedSampler
 
 
+def order_seed(*numbers: int) -> int:
+    """Mix whole numbers into the seed of an order; the same numbers give the same seed wherever Python runs."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
 class EpochShuffle(DistributedSampler[int]):
     """Visit every item once per epoch, in an order of its own for every seed and epoch.
 
@@ -22,5 +27,4 @@ class EpochShuffle(DistributedSampler[int]):
 
     def __init__(self, data: Sized, seed: int, replicas: int = 1, rank: int = 0) -> None:
         # torch adds the epoch to its seed: seeds that follow one another would run through the same orders.
-        spread = int(np.random.SeedSequence(seed).generate_state(1)[0])
-        super().__init__(data, replicas, rank, shuffle=True, seed=spread)  # type: ignore[arg-type]
+        super().__init__(data, replicas, rank, shuffle=True, seed=order_seed(seed))  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from pose_oad.errors import UserError
 from pose_oad.geometry import FrameFit
 from pose_oad.maps import MapTargets, decode_single
 from pose_oad.objectives import map_loss
+from pose_oad.shuffling import order_seed
 from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
 
@@ -169,7 +170,7 @@ def _train(student: PoseStudent, frames: Tensor, keypoints: Tensor, training: Tr
                 layer.eval()
     optimizer = torch.optim.Adam(student.parameters(), lr=training.learning_rate, fused=True)
     # The order of the other loop, so that both end with the same weights.
-    generator = torch.Generator().manual_seed(hash((training.seed, window)) & 0x7FFF_FFFF)
+    generator = torch.Generator().manual_seed(order_seed(training.seed, window))
     for _ in range(training.epochs):
         for rows in torch.randperm(len(frames), generator=generator).split(training.batch_size):
             maps, fields = student(student.normalise(frames[rows]))

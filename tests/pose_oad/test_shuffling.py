@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pose_oad.shuffling import EpochShuffle
+from pose_oad.shuffling import EpochShuffle, order_seed
 
 
 def order(seed: int, epoch: int) -> tuple[int, ...]:
@@ -14,6 +14,10 @@ def test_every_seed_and_epoch_has_an_order_of_its_own() -> None:
     assert len(orders) == 9  # seed 0's second epoch is not seed 1's first
     assert all(sorted(found) == list(range(20)) for found in orders)
     assert order(2, 1) == order(2, 1)
+
+
+def test_the_seed_of_an_order_is_the_same_wherever_python_runs() -> None:
+    assert [order_seed(0), order_seed(0, 1), order_seed(1, 0)] == [2968811710, 3964924996, 1835504127]
 
 
 def test_processes_share_the_items() -> None:
