@@ -101,7 +101,7 @@ class Timing(Callback):
             "optimizer_steps_total": module.optimizer_steps,
             "wall_clock_s": now - self._started - self.totals["retention"],
             "frames_per_second": len(window) / (now - self._ended - self._last.get("retention", 0.0)),
-            "peak_memory_mb": peak_memory(),
+            "peak_memory_mb": peak_memory(module.device),
         }
         self._ended, self._last = now, window.seconds
 
@@ -116,10 +116,10 @@ class Timing(Callback):
         return {phase: self._last.get(phase, 0.0) for phase in _AFTER}
 
 
-def peak_memory() -> float:
-    """Return the largest memory this process has held, MB: on the GPU if there is one, else resident."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
+def peak_memory(device: torch.device) -> float:
+    """Return the largest memory this process has held, MB: on the GPU if it trains on one, else resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
     return peak_resident()
 
 
