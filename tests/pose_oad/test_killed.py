@@ -1,8 +1,8 @@
 """A command that is killed at any instant, given again to go on, ends as if nobody had killed it.
 
-``POSE_OAD_KILLS`` says how often each command is killed (2 by default): half of the kills come before a step that leaves a
-trace (a file moved or removed, a call to the tracking store), the other half at random times. What is drawn depends on
-``POSE_OAD_KILLS_SEED``.
+``POSE_OAD_KILLS`` says how often each command is killed (2 by default): half of the kills come before a step that
+leaves a trace (a file moved or removed, a call to the tracking store), the other half at random times. What is drawn
+depends on ``POSE_OAD_KILLS_SEED``.
 """
 
 from __future__ import annotations
