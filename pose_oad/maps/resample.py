@@ -1,4 +1,4 @@
-"""Bring a teacher's maps onto a student's map grid."""
+"""Bring maps from one picture's shape to another's: a teacher's onto a student's grid."""
 
 from __future__ import annotations
 
@@ -31,3 +31,15 @@ def resample_to_input(maps: Tensor, fit: FrameFit, map_size: tuple[int, int]) ->
     )
     inside = ((y >= 0) & (y <= 1)).unsqueeze(-1) & ((x >= 0) & (x <= 1))
     return sampled * inside
+
+
+def turn_fields(fields: Tensor, scale: tuple[float, float]) -> Tensor:
+    """Turn a field's vectors as they turn when the picture is scaled; their lengths, which say how sure they are, stay.
+
+    Args:
+        fields: shape (..., 2, rows, columns), x then y component
+        scale: new px per old px, along x and y
+    """
+    turned = fields * fields.new_tensor(scale).view(2, 1, 1)
+    length, longer = (torch.linalg.vector_norm(part, dim=-3, keepdim=True) for part in (fields, turned))
+    return turned * (length / longer.clamp(min=torch.finfo(fields.dtype).tiny))

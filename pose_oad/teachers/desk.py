@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.maps.resample import resample_to_input
+from pose_oad.maps.resample import resample_to_input, turn_fields
 from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
 from pose_oad.window import FrameWindow, Segment, reveal
@@ -151,7 +151,7 @@ class LabelDesk:
             return WindowLabels(self.teacher.skeleton, labels.keypoints, unusable=labels.unusable)
         maps = resample_to_input(labels.confidence_maps, segment.fit, self.map_size)
         fields = resample_to_input(labels.part_affinity_fields.flatten(1, 2), segment.fit, self.map_size)
-        fields = fields.unflatten(1, labels.part_affinity_fields.shape[1:3])
+        fields = turn_fields(fields.unflatten(1, labels.part_affinity_fields.shape[1:3]), segment.fit.scale)
         return WindowLabels(self.teacher.skeleton, labels.keypoints, maps, fields, labels.unusable)
 
 

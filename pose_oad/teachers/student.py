@@ -10,6 +10,7 @@ from torch import Tensor
 from pose_oad.errors import check
 from pose_oad.geometry import FrameFit
 from pose_oad.maps import decode_people
+from pose_oad.maps.resample import turn_fields
 from pose_oad.skeleton import Skeleton
 from pose_oad.students import load_student
 from pose_oad.teachers.base import Labels, TeacherRequest
@@ -96,7 +97,9 @@ def label_frames(
     keypoints = decode_people(maps, fields, skeleton).keypoints
     stride = keypoints.new_tensor([i / c for i, c in zip(fit.input_size, map_size, strict=True)] + [1.0])
     rows, columns = slice(*_cells(top, height, stride[1])), slice(*_cells(left, width, stride[0]))
-    return Labels(fit.to_frame(keypoints * stride), maps[..., rows, columns], fields[..., rows, columns])
+    to_frame = (1 / fit.scale[0], 1 / fit.scale[1])
+    fields = turn_fields(fields[..., rows, columns], to_frame)
+    return Labels(fit.to_frame(keypoints * stride), maps[..., rows, columns], fields)
 
 
 def _cells(start: int, length: int, stride: Tensor) -> tuple[int, int]:
