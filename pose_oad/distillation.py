@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pose_oad.divergence import is_sound
 from pose_oad.errors import check
-from pose_oad.maps import MapTargets
+from pose_oad.maps import KnownCells, MapTargets, known_cells
 from pose_oad.objectives import map_loss
 from pose_oad.shuffling import order_seed
 from pose_oad.skeleton import Skeleton, joint_map, map_keypoints
@@ -152,7 +152,7 @@ class OnlineDistillation(LightningModule):
         for rows in self._batches(len(frames), window.index):
             images = self.student.normalise(frames[rows])
             maps, fields = self.student(images)
-            target, joints = targets.of(rows)
+            target, joints, cells = targets.of(rows)
             loss = map_loss(
                 maps,
                 fields,
@@ -160,6 +160,7 @@ class OnlineDistillation(LightningModule):
                 self.student.skeleton,
                 joints,
                 limb_mask=targets.known_limbs,
+                cells=cells,
                 foreground=self.options.foreground,
             )
             optimizer.zero_grad(set_to_none=True)
@@ -205,12 +206,16 @@ class _Targets:
         elif len(self._keypoints) * _map_bytes(student) <= _KEPT_BYTES:
             self._maps = self._render(self._keypoints)
 
-    def of(self, rows: Tensor) -> tuple[MapTargets, Tensor]:
-        """Return targets and known joints, shape (rows, joints), of some rows, on the student's device."""
-        known = self._known[rows].to(self._device)
-        if self._maps is not None:
-            return MapTargets(*(part[rows].to(self._device) for part in self._maps)), known
-        return self._render(self._keypoints[rows]), known
+    def of(self, rows: Tensor) -> tuple[MapTargets, Tensor, KnownCells | None]:
+        """Return targets, known joints, shape (rows, joints), and known cells of some rows, on the student's device."""
+        known, keypoints = self._known[rows].to(self._device), self._keypoints[rows].to(self._device)
+        if self._maps is None:
+            target = self._render(keypoints)
+        else:
+            target = MapTargets(*(part[rows].to(self._device) for part in self._maps))
+        if self.known_limbs is not None:  # the teacher's own maps: what it misses is in them
+            return target, known, None
+        return target, known, known_cells(keypoints, target, self._student.skeleton, self._student.input_size)
 
     def _render(self, keypoints: Tensor) -> MapTargets:
         return self._student.targets(keypoints.to(self._device))
@@ -221,9 +226,8 @@ def labelled_people(
 ) -> tuple[Tensor, Tensor]:
     """Turn a teacher's people into what a student is to learn.
 
-    A joint that is missing in one person of a frame is unknown there, not absent: its maps do not count. A frame
-    without a person is background, where every joint is known to be absent, unless its labels are unusable: then
-    nothing is known.
+    A frame without a person is background, where every joint is known to be absent, unless its labels are unusable:
+    then nothing is known. What is known around a person that lacks a joint, :func:`known_cells` says.
 
     Args:
         labels: labels of the window's chosen frames
@@ -232,11 +236,11 @@ def labelled_people(
         supplied: which of its joints the teacher's joint set has, bool, shape (joints,)
 
     Returns:
-        the people, input px, shape (frames, people, joints, 3); which joints are known, bool, shape (frames, joints).
+        the people, input px, shape (frames, people, joints, 3); of which joints anything is known, bool, shape
+        (frames, joints).
     """
     keypoints = map_keypoints(labels.keypoints, labels.skeleton, skeleton)
-    person = (keypoints[..., 2] > 0).any(-1, keepdim=True)
-    known = ~(person & (keypoints[..., 2] == 0)).any(1) & supplied
+    known = supplied.repeat(len(keypoints), 1)
     if labels.unusable is not None:
         known &= ~labels.unusable.unsqueeze(1)
     return window.to_input(keypoints, window.selected), known

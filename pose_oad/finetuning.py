@@ -21,6 +21,7 @@ from pose_oad.divergence import stop_if_diverged
 from pose_oad.errors import check
 from pose_oad.frame_store import FrameBatch, FrameSet
 from pose_oad.grouped import GroupedErrors
+from pose_oad.maps import known_cells
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.objectives import map_loss
 from pose_oad.prediction import predict_keypoints
@@ -112,7 +113,10 @@ class FinetuneModule(LightningModule):
         student = self.student
         maps, fields = student(student.normalise(batch.frames))
         target = student.targets(batch.keypoints)
-        loss = map_loss(maps, fields, target, student.skeleton, batch.known, foreground=self.options.foreground)
+        cells = known_cells(batch.keypoints, target, student.skeleton, student.input_size)
+        loss = map_loss(
+            maps, fields, target, student.skeleton, batch.known, cells=cells, foreground=self.options.foreground
+        )
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.frames), logger=False)
         return loss
 

@@ -22,7 +22,7 @@ class FrameBatch(NamedTuple):
     Attributes:
         frames: RGB uint8, shape (frames, height, width, 3), at the student's input size
         keypoints: people of each frame, input px, shape (frames, people, joints, 3); confidence 0 = not labelled
-        known: which joints' maps are to be learnt, bool, shape (frames, joints)
+        known: of which joints anything is known, bool, shape (frames, joints)
         metric_scale: px of the reported metric per px of the input, along x and y, shape (frames, 2)
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pose_oad.maps.encode import MapTargets
+from pose_oad.maps import KnownCells, MapTargets
 from pose_oad.skeleton import Skeleton
 
 
@@ -18,6 +18,7 @@ def map_loss(
     pixel_mask: Tensor | None = None,
     limb_mask: Tensor | None = None,
     *,
+    cells: KnownCells | None = None,
     foreground: float = 0.0,
 ) -> Tensor:
     """Compare predicted maps with their targets: the paper's loss, with masks for what the labels do not say.
@@ -37,6 +38,7 @@ def map_loss(
         joint_mask: true where a joint's map is to be learnt, bool, shape (batch, joints); all where None
         pixel_mask: true where the maps are to be learnt, bool, shape (batch, rows, columns); everywhere where None
         limb_mask: true where the target has a field for a limb at all, bool, shape (limbs,); all where None
+        cells: true where each map is to be learnt, see :func:`known_cells`; everywhere where None
         foreground: additional weight of a map element whose target is 1; 0 is the paper's
 
     Returns:
@@ -47,8 +49,11 @@ def map_loss(
         known = limb_mask.expand(len(prediction_pafs), -1) if known is None else known & limb_mask
     fields = prediction_pafs.flatten(1, 2), target.part_affinity_fields.flatten(1, 2)
     field_mask = None if known is None else known.repeat_interleave(2, dim=1)
-    confidence = masked_mse(prediction_cmaps, target.confidence_maps, joint_mask, pixel_mask, foreground)
-    return confidence + masked_mse(*fields, field_mask, pixel_mask, foreground)
+    joint_cells, limb_cells = (None, None) if cells is None else (cells.joints, cells.limbs.repeat_interleave(2, dim=1))
+    confidence = masked_mse(
+        prediction_cmaps, target.confidence_maps, joint_mask, pixel_mask, foreground, cell_mask=joint_cells
+    )
+    return confidence + masked_mse(*fields, field_mask, pixel_mask, foreground, cell_mask=limb_cells)
 
 
 def masked_mse(
@@ -57,6 +62,7 @@ def masked_mse(
     channel_mask: Tensor | None = None,
     pixel_mask: Tensor | None = None,
     foreground: float = 0.0,
+    cell_mask: Tensor | None = None,
 ) -> Tensor:
     """Average the squared error over the elements that no mask excludes.
 
@@ -68,18 +74,21 @@ def masked_mse(
         channel_mask: true where a channel counts, bool, shape (batch, channels); all where None
         pixel_mask: true where a cell counts, bool, shape (batch, rows, columns); all where None
         foreground: additional weight of an element whose target is 1
+        cell_mask: true where a cell of a channel counts, bool, the shape of the prediction; all where None
 
     Returns:
         a scalar; zero where nothing counts.
     """
     error = (prediction - target).square()
-    if channel_mask is None and pixel_mask is None and foreground == 0:
+    if channel_mask is None and pixel_mask is None and cell_mask is None and foreground == 0:
         return error.mean()
     weight = target.abs().mul_(foreground).add_(1) if foreground else torch.ones_like(target)
     if channel_mask is not None:
         weight = weight * channel_mask[:, :, None, None]
     if pixel_mask is not None:
         weight = weight * pixel_mask[:, None]
+    if cell_mask is not None:
+        weight = weight * cell_mask
     return (error * weight).sum() / weight.sum().clamp(min=1)
 
 

@@ -1,6 +1,7 @@
 """Keypoints to maps and back.
 
 - :mod:`~pose_oad.maps.encode`: keypoints to confidence maps and part affinity fields, what a student is trained on.
+- :mod:`~pose_oad.maps.known`: where in these maps nothing is known, because a joint of somebody is missing.
 - :mod:`~pose_oad.maps.single`: confidence maps to one person's keypoints, a maximum per joint.
 - :mod:`~pose_oad.maps.people`: both kinds of maps to several people, by way of
   :mod:`~pose_oad.maps.peaks` (where joints may be), :mod:`~pose_oad.maps.links` (which of them a limb connects) and
@@ -15,7 +16,8 @@ Decoders speak continuous cell coordinates, in which a cell's centre lies at +0.
 from __future__ import annotations
 
 from pose_oad.maps.encode import MapTargets, encode
+from pose_oad.maps.known import KnownCells, known_cells
 from pose_oad.maps.people import People, decode_people
 from pose_oad.maps.single import decode_single
 
-__all__ = ["MapTargets", "People", "decode_people", "decode_single", "encode"]
+__all__ = ["KnownCells", "MapTargets", "People", "decode_people", "decode_single", "encode", "known_cells"]

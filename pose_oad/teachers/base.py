@@ -69,8 +69,8 @@ class Labels:
             people are all zero, and may be zero in number
         confidence_maps: the teacher's own maps where it has them, shape (frames, joints, rows, columns); they cover
             exactly the original frame (padding removed)
-        part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns), x then y component, in the directions of
-            the original frame
+        part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns), x then y component, pointing
+            as in the original frame
         counts: what happened to these frames, by the name under which a run adds it up and logs it, as
             ``{"labels_from_cache": 3}``
         unusable: frames about which the keypoints say too little to learn from, not even that nobody is there: no label

@@ -9,6 +9,7 @@ import torch
 from pose_oad.collection import Collector, collect_measured, metric_scale
 from pose_oad.errors import UserError
 from pose_oad.frame_store import FrameStore
+from pose_oad.maps import known_cells
 from pose_oad.skeleton import Skeleton, get_skeleton
 from pose_oad.students import PoseStudent, StudentConfig, build_student
 from pose_oad.teachers.truth import TruthTeacher
@@ -61,14 +62,18 @@ def test_chosen_frames_are_kept_with_their_labels(student: PoseStudent, tmp_path
     assert content.known.all()
 
 
-def test_a_joint_the_teacher_misses_is_unknown(student: PoseStudent, tmp_path: Path) -> None:
+def test_a_joint_the_teacher_misses_is_unknown_about_that_person(student: PoseStudent, tmp_path: Path) -> None:
     [window] = windows(1)
     window._sealed_truth[1, 0, 3] = 0.0
     window._sealed_truth[2] = 0.0
     collector = Collector(Listed([[0, 1, 2]]), student, TruthTeacher(BODY))
     content = collector.collect([window], FrameStore(1, tmp_path), lambda *_: None).content
-    everything = [True] * 12
-    assert content.known.tolist() == [everything, [joint != 3 for joint in range(12)], everything]
+    assert content.known.all()
+    target = student.targets(content.keypoints)
+    cells = known_cells(content.keypoints, target, BODY, student.input_size)
+    assert cells is not None
+    whole = [True] * 12
+    assert cells.joints.flatten(2).all(2).tolist() == [whole, [joint != 3 for joint in range(12)], whole]
 
 
 @pytest.mark.parametrize(("scorer", "needed"), [("live", True), ("frozen", True), ("live", False)])

@@ -50,14 +50,18 @@ def test_targets_are_the_same_whether_rendered_at_once_or_batch_by_batch(monkeyp
     keypoints[3, 0, 2] = 0.0
     labels = WindowLabels(BODY, keypoints)
     supplied = torch.ones(len(BODY), dtype=torch.bool)
-    whole, known = distillation._Targets(student, labels, window, supplied).of(rows)
+    whole, known, cells = distillation._Targets(student, labels, window, supplied).of(rows)
     monkeypatch.setattr(distillation, "_KEPT_BYTES", 0)
-    part, known_of_part = distillation._Targets(student, labels, window, supplied).of(rows)
+    part, known_of_part, cells_of_part = distillation._Targets(student, labels, window, supplied).of(rows)
     assert whole.confidence_maps.any()
     assert torch.equal(whole.confidence_maps, part.confidence_maps)
     assert torch.equal(whole.part_affinity_fields, part.part_affinity_fields)
     assert torch.equal(known, known_of_part)
-    assert known.tolist() == [[joint != 2 for joint in range(len(BODY))], [True] * len(BODY)]
+    assert known.all()
+    assert cells is not None
+    assert cells_of_part is not None
+    assert torch.equal(cells.joints, cells_of_part.joints)
+    assert cells.joints.flatten(2).all(2).tolist() == [[joint != 2 for joint in range(len(BODY))], [True] * len(BODY)]
 
 
 def test_joints_the_teacher_has_not_are_unknown() -> None:
