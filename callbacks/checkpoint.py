@@ -68,6 +68,8 @@ class WindowCheckpoint(Callback):
     def _take_on(self, state: Mapping[str, Any], trainer: Trainer, module: OnlineDistillation) -> None:
         module.student.load_state_dict(state["student"])
         module.optimizer_steps, module.desk.calls = state["optimizer_steps"], state["teacher_calls"]
+        if module.optimizer_steps:
+            module.student.trained_with(module.options.foreground)
         trainer.precision_plugin.load_state_dict(state["precision"])
         if state["optimizer"] is not None:
             trainer.optimizers[0].load_state_dict(state["optimizer"])

@@ -145,6 +145,7 @@ class OnlineDistillation(LightningModule):
         optimizer = cast(LightningOptimizer, self.optimizers(use_pl_optimizer=True))
         frames = window.frames[torch.from_numpy(window.selected)]
         targets = _Targets(self.student, labels, window, self._supplied)
+        self.student.trained_with(self.options.foreground)
         self.student.train()
         if self.options.batch_norm == "frozen":
             freeze_batch_norm(self.student)

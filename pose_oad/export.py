@@ -191,6 +191,7 @@ def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int]
         student.input_size,
         config.fit,
         config.sigma,
+        config.foreground,
         cfg.precision,
         cfg.quantise or "none",
         file_hash(cfg.checkpoint),

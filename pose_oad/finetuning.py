@@ -102,6 +102,11 @@ class FinetuneModule(LightningModule):
         schedule = cast(torch.optim.lr_scheduler.ReduceLROnPlateau, self.lr_schedulers())
         schedule.step(float(self.trainer.callback_metrics[VALIDATION_ERROR]))
 
+    def on_train_start(self) -> None:
+        """Let the student's description, also that in checkpoints, say what it is trained with."""
+        self.student.trained_with(self.options.foreground)
+        self.hparams["student"] = self.student.config.to_dict()
+
     def on_train_epoch_start(self) -> None:
         """Put the student into training mode, its batch norm as the options say."""
         self.student.train()

@@ -21,13 +21,14 @@ def predict_keypoints(student: PoseStudent, frames: Tensor, batch_size: int = 64
         batch_size: frames per forward pass
 
     Returns:
-        Input px on the CPU, shape (frames, joints, 3): where each confidence map is largest, and how large it is there.
-        A location always exists; whether it counts as found is the reader's decision.
+        Input px on the CPU, shape (frames, joints, 3): where each confidence map is largest, and the confidence
+        there. A location always exists; whether it counts as found is the reader's decision.
     """
     training = student.training
     student.eval()
     try:
-        parts = [decode_single(student(student.normalise(batch))[0]) for batch in frames.split(batch_size)]
+        foreground = student.config.foreground
+        parts = [decode_single(student(student.normalise(batch))[0], foreground) for batch in frames.split(batch_size)]
     finally:
         student.train(training)
     keypoints = torch.cat(parts).float()

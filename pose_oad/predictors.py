@@ -26,6 +26,7 @@ class Predictor(Protocol):
         input_size: width and height of the frames it takes, px
         map_size: width and height of its maps, cells
         fit: how the original frames lay in the input it was trained on
+        foreground: additional weight of a joint's cells in its training, by which its confidences are read
     """
 
     name: str
@@ -33,6 +34,7 @@ class Predictor(Protocol):
     input_size: tuple[int, int]
     map_size: tuple[int, int]
     fit: Fit
+    foreground: float
 
     def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Predict the maps of some frames, in evaluation mode and without gradients.
@@ -69,6 +71,7 @@ class StudentPredictor:
         self.name = f"{path.parent.name}/{path.stem}" if path.parent.name else path.stem
         self.skeleton = student.skeleton
         self.input_size, self.map_size, self.fit = student.input_size, student.map_size, student.config.fit
+        self.foreground = student.config.foreground
 
     @torch.inference_mode()
     def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:

@@ -61,7 +61,7 @@ class PretrainModule(LightningModule):
         check(foreground >= 0, "objective.foreground", foreground, "0 or more")
         if schedule not in SCHEDULES:
             raise UserError(f"optimiser.schedule={schedule}: unknown schedule{nearest(schedule, SCHEDULES)}")
-        student, milestones = dict(student), list(milestones)
+        student, milestones = dict(student) | {"foreground": float(foreground)}, list(milestones)
         self.save_hyperparameters()
         self.student = build_student(StudentConfig.from_dict(student))
         self._figures: dict[str, float] = {}
@@ -98,7 +98,9 @@ class PretrainModule(LightningModule):
         """Forget who was found before."""
         category = self._annotated().category_id
         student = self.student
-        self._evaluation = SourceDomainEvaluation(student.skeleton, student.input_size, category, student.config.fit)
+        self._evaluation = SourceDomainEvaluation(
+            student.skeleton, student.input_size, category, student.config.fit, student.config.foreground
+        )
 
     def on_train_epoch_end(self) -> None:
         """Stop if the training has diverged; called before the epoch's state is kept."""

@@ -17,7 +17,7 @@ def random_student(size: tuple[int, int] = (64, 64), **values: str) -> PoseStude
     """A small student with random weights, whose statistics have seen something so that its maps are not all alike."""
     torch.manual_seed(0)
     config = {"name": "small", "backbone": "mobilenetv4_conv_small_050"} | values
-    return build_student(StudentConfig(**config, input_size=size, sigma=0.05)).eval()  # type: ignore[arg-type]
+    return build_student(StudentConfig(**config, input_size=size, sigma=0.05, foreground=5.0)).eval()  # type: ignore[arg-type]
 
 
 def write_export(
@@ -32,8 +32,8 @@ def write_export(
     add_metadata(
         model,
         ExportMetadata(
-            config.name, config.backbone, student.skeleton, student.input_size, fit, config.sigma, precision, quantised,
-            "0" * 64, "0.1.0",
+            config.name, config.backbone, student.skeleton, student.input_size, fit, config.sigma, config.foreground,
+            precision, quantised, "0" * 64, "0.1.0",
         ),
     )  # fmt: skip
     path.write_bytes(model.SerializeToString())

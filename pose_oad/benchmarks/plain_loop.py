@@ -154,7 +154,8 @@ def one_ahead(windows: Iterator[Window]) -> Iterator[Window]:
 def _predict(student: PoseStudent, frames: Tensor, batch_size: int) -> Tensor:
     """Return keypoints in input px, shape (frames, joints, 3)."""
     student.eval()
-    parts = [decode_single(student(student.normalise(batch))[0]) for batch in frames.split(batch_size)]
+    foreground = student.config.foreground
+    parts = [decode_single(student(student.normalise(batch))[0], foreground) for batch in frames.split(batch_size)]
     cell = [side / cells for side, cells in zip(student.input_size, student.map_size, strict=True)]
     return torch.cat(parts) * torch.tensor([*cell, 1.0])
 
@@ -163,6 +164,7 @@ def _train(student: PoseStudent, frames: Tensor, keypoints: Tensor, training: Tr
     """Train on labelled frames; keypoints in input px, shape (frames, joints, 3)."""
     targets = student.targets(keypoints[:, None])
     known = keypoints[..., 2] > 0
+    student.trained_with(training.foreground)
     student.train()
     if training.batch_norm == "frozen":
         for layer in student.modules():

@@ -100,7 +100,10 @@ def compare_errors(
             continue
         truth = true_person(window, student.skeleton)
         for name, maps in networks.items():
-            decoded = [decode_single(maps(batch)[0]).cpu() for batch in window.frames[rows].split(batch_size)]
+            decoded = [
+                decode_single(maps(batch)[0], student.config.foreground).cpu()
+                for batch in window.frames[rows].split(batch_size)
+            ]
             predicted = torch.cat(decoded) * stride
             for segment in window.segments:
                 inside = (rows >= segment.start) & (rows < segment.stop)

@@ -33,6 +33,8 @@ class ExportMetadata:
         input_size: width and height of the frames it takes, px
         fit: how an original frame was laid into that size in training, ``letterbox`` or ``squash``
         sigma: spread of a joint in the maps it was trained on, fraction of the map's width
+        foreground: additional weight of a joint's cells in its training; a confidence is ``m / (1 + foreground -
+            foreground * m)`` where a map's maximum is ``m``
         precision: of the weights, ``fp32`` or ``fp16``
         quantised: ``int8`` where weights have been quantised, else ``none``
         checkpoint_sha256: SHA-256 of the checkpoint it was made from, hexadecimal
@@ -46,6 +48,7 @@ class ExportMetadata:
     input_size: tuple[int, int]
     fit: Fit
     sigma: float
+    foreground: float
     precision: str
     quantised: str
     checkpoint_sha256: str
@@ -65,6 +68,7 @@ class ExportMetadata:
             "fit": self.fit,
             "channels": self.channels,
             "sigma": json.dumps(self.sigma),
+            "foreground": json.dumps(self.foreground),
             "precision": self.precision,
             "quantised": self.quantised,
             "checkpoint_sha256": self.checkpoint_sha256,
@@ -95,6 +99,7 @@ class ExportMetadata:
                 "skeleton": Skeleton(values["skeleton"], joints, limbs),
                 "input_size": (int(width), int(height)),
                 "sigma": float(values["sigma"]),
+                "foreground": float(values["foreground"]),
             }
             for key in (
                 "name",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pose_oad.maps.assembly import group_joints
+from pose_oad.maps.calibration import calibrated, weighed
 from pose_oad.maps.links import find_links
 from pose_oad.maps.peaks import find_peaks
 from pose_oad.maps.sparse import readable
@@ -43,6 +44,7 @@ def decode_people(
     min_parts: int = 4,
     min_score: float = 0.4,
     max_people: int = 20,
+    foreground: float = 0.0,
 ) -> People:
     """Find people: peaks, the limbs between them, and the connected parts of both.
 
@@ -53,13 +55,14 @@ def decode_people(
         confidence_maps: shape (batch, joints, rows, columns), at least 3 rows and columns
         part_affinity_fields: shape (batch, limbs, 2, rows, columns), x then y component
         skeleton: joint set and limbs of the maps
-        peak_threshold: value that a map must exceed at a joint, not negative
+        peak_threshold: confidence that a joint must exceed, not negative
         link_threshold: what the field must exceed at a point of a limb to support it
         link_share: fraction of a limb's points that must be supported
         min_parts: joints a person must have
         min_score: smallest score of a person per joint found, where the score is the sum of the confidences of its
             joints and the mean fields of its limbs
         max_people: people returned for an image; COCO evaluates 20
+        foreground: weight of a joint's cells in the network's training, see :mod:`~pose_oad.maps.calibration`
 
     Returns:
         people in cell coordinates, on the device of the maps.
@@ -70,7 +73,8 @@ def decode_people(
     _check(confidence_maps, part_affinity_fields, skeleton)
     batch, joints = confidence_maps.shape[:2]
     maps, fields = readable(confidence_maps), readable(part_affinity_fields)
-    peaks = find_peaks(maps, peak_threshold, _MOST_PEAKS if skeleton.limbs else 1)
+    peaks = find_peaks(maps, weighed(peak_threshold, foreground), _MOST_PEAKS if skeleton.limbs else 1)
+    peaks = peaks._replace(score=calibrated(torch.from_numpy(peaks.score), foreground).numpy())
     links = find_links(peaks, fields, skeleton, threshold=link_threshold, share=link_share)
 
     image, joint = np.divmod(peaks.map, joints)

@@ -68,13 +68,19 @@ class SourceDomainEvaluation:
         input_size: width and height of the network input, px
         category_id: the category's id in the ground truth
         fit: how the images lie in the input
+        foreground: additional weight of a joint's cells in the network's training
     """
 
     def __init__(
-        self, skeleton: Skeleton, input_size: tuple[int, int], category_id: int, fit: Fit = "letterbox"
+        self,
+        skeleton: Skeleton,
+        input_size: tuple[int, int],
+        category_id: int,
+        fit: Fit = "letterbox",
+        foreground: float = 0.0,
     ) -> None:
         self._skeleton, self._input_size, self._category = skeleton, input_size, category_id
-        self._fit = fit
+        self._fit, self._foreground = fit, foreground
         self._results: list[dict[str, Any]] = []
         self._images: list[int] = []
         self._distances: list[Tensor] = []
@@ -91,7 +97,8 @@ class SourceDomainEvaluation:
             batch: the images and their people
         """
         cmaps, pafs = (part.float() for part in maps)
-        people, single = decode_people(cmaps, pafs, self._skeleton), decode_single(cmaps).cpu()
+        people = decode_people(cmaps, pafs, self._skeleton, foreground=self._foreground)
+        single = decode_single(cmaps).cpu()
         found, scores, truth = people.keypoints.cpu(), people.scores.cpu(), batch.keypoints.cpu()
         alone = ((truth[..., 2] > 0).any(-1).sum(1) == 1) & batch.pixel_mask.flatten(1).all(1).cpu()
         sizes, numbers = batch.frame_sizes.tolist(), batch.image_ids.tolist()
@@ -136,7 +143,10 @@ def evaluate_on_source(student: PoseStudent, data: ValidationData, images: int |
     Returns:
         ``AP``, ``AP50`` (fractions) and ``mpjpe_px``, see :class:`SourceDomainEvaluation`.
     """
-    evaluation = SourceDomainEvaluation(student.skeleton, student.input_size, data.category_id, student.config.fit)
+    config = student.config
+    evaluation = SourceDomainEvaluation(
+        student.skeleton, student.input_size, data.category_id, config.fit, config.foreground
+    )
     with _evaluating(student):
         for batch in data.val_dataloader():
             wanted = None if images is None else images - len(evaluation)

@@ -79,7 +79,7 @@ def measure_coco(
         The figures of :meth:`CocoEvaluation.compute` for each predictor, by its name.
     """
     evaluations = {
-        name: CocoEvaluation(predictor.skeleton, predictor.input_size, category_id, fit)
+        name: CocoEvaluation(predictor.skeleton, predictor.input_size, category_id, fit, predictor.foreground)
         for name, predictor in predictors.items()
     }
     for batch in batches:
@@ -98,5 +98,5 @@ def alike(predictors: Mapping[str, Predictor], *attributes: str) -> list[dict[st
 
 def _locate(predictor: Predictor, frames: Tensor, batch_size: int) -> Tensor:
     """Find one person in every frame: input px on the CPU, shape (frames, joints, 3)."""
-    parts = [to_input(decode_single(predictor.maps(batch)[0]), predictor).cpu() for batch in frames.split(batch_size)]
-    return torch.cat(parts)
+    maps = (predictor.maps(batch)[0] for batch in frames.split(batch_size))
+    return torch.cat([to_input(decode_single(part, predictor.foreground), predictor).cpu() for part in maps])

@@ -85,13 +85,13 @@ class StudentReader:
         """Find people in the network's maps."""
         maps, fields = self._predictor.maps(torch.from_numpy(np.stack(images)))
         if self._people == "single":
-            located = to_input(decode_single(maps), self._predictor).cpu()[:, None]
+            located = to_input(decode_single(maps, self._predictor.foreground), self._predictor).cpu()[:, None]
             # A location counts however small its confidence, so none is cleared.
             return [
                 FramePoses(self.fit(size).to_frame(person), person[..., 2].mean(-1))
                 for size, person in zip(sizes, located, strict=True)
             ]
-        people = decode_people(maps, fields, self.skeleton)
+        people = decode_people(maps, fields, self.skeleton, foreground=self._predictor.foreground)
         keypoints, scores = to_input(people.keypoints, self._predictor).cpu(), people.scores.cpu()
         return [
             FramePoses(_on_frame(self.fit(size), person[score > 0]), score[score > 0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -31,6 +32,8 @@ class StudentConfig:
         sigma: spread of a joint in its target maps, fraction of the map's width
         pretrained: start from timm's published backbone weights (downloads them)
         fit: how an original frame lies in the input it was trained on, ``letterbox`` or ``squash``
+        foreground: additional weight of a joint's cells in the training that its weights come from last, by which its
+            confidences are read (see :mod:`pose_oad.maps.calibration`); training writes it
     """
 
     name: str
@@ -42,6 +45,7 @@ class StudentConfig:
     sigma: float = 0.025
     pretrained: bool = False
     fit: Fit = "letterbox"
+    foreground: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values that no network can have.
@@ -60,6 +64,13 @@ class StudentConfig:
         check(isinstance(self.sigma, float) and 0 < self.sigma < 1, "student.sigma", self.sigma, "a fraction in (0, 1)")
         check(isinstance(self.pretrained, bool), "student.pretrained", self.pretrained, "true or false")
         check(self.fit in FITS, "student.fit", self.fit, "letterbox or squash")
+        weight = self.foreground
+        check(
+            isinstance(weight, int | float) and 0 <= weight < math.inf,
+            "student.foreground",
+            weight,
+            "a number, 0 or more",
+        )
         object.__setattr__(self, "skeleton", _joint_set(self.skeleton))
         object.__setattr__(self, "input_size", tuple(size))
 
@@ -95,9 +106,9 @@ class StudentConfig:
         """Name the fields in which two networks differ so that weights of one do not serve the other.
 
         The input size is none of them: a network of convolutions takes any. Neither is the fit, which is a matter of
-        the frames.
+        the frames, nor how the weights were trained.
         """
-        ignored = ("name", "pretrained", "input_size", "fit")
+        ignored = ("name", "pretrained", "input_size", "fit", "foreground")
         names = [field.name for field in fields(self) if field.name not in ignored]
         different = [name for name in names if getattr(self, name) != getattr(other, name)]
         if "skeleton" in different and _same_maps(self.skeleton, other.skeleton):

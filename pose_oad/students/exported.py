@@ -29,6 +29,7 @@ class ExportedStudent:
         input_size: width and height of the frames it takes, px
         map_size: width and height of its maps, cells
         fit: how an original frame lies in the input, ``letterbox`` or ``squash``
+        foreground: additional weight of a joint's cells in its training
 
     Raises:
         UserError: if the file is missing, is no ONNX network, or not one of ours.
@@ -46,7 +47,7 @@ class ExportedStudent:
         self.metadata = ExportMetadata.from_strings(strings, self._what)
         self.name = f"{self.metadata.name} ({path.name})"
         self.skeleton, self.fit = self.metadata.skeleton, self.metadata.fit
-        self.input_size = self.metadata.input_size
+        self.input_size, self.foreground = self.metadata.input_size, self.metadata.foreground
         self.map_size = (self.input_size[0] // STRIDE, self.input_size[1] // STRIDE)
         self._check_graph()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import timm
@@ -62,6 +63,10 @@ class PoseStudent(nn.Module):
     def map_size(self) -> tuple[int, int]:
         """Width and height of the predicted maps, cells."""
         return self.config.map_size
+
+    def trained_with(self, foreground: float) -> None:
+        """Note in the description with which weight of a joint's cells the weights are trained from now on."""
+        self.config = replace(self.config, foreground=foreground)
 
     def targets(self, keypoints: Tensor) -> MapTargets:
         """Render people to the maps this network is trained to predict.

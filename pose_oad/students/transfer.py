@@ -63,7 +63,7 @@ def with_joint_set(student: PoseStudent, wanted: StudentConfig) -> tuple[PoseStu
     Returns:
         The new network in evaluation mode, on the CPU, and what it shares with the old one.
     """
-    new = PoseStudent(replace(wanted, pretrained=False)).eval()
+    new = PoseStudent(replace(wanted, pretrained=False, foreground=student.config.foreground)).eval()
     shared = SharedChannels.of(student.skeleton, new.skeleton)
     weights = {name: value.detach().cpu() for name, value in student.state_dict().items()}
     new.load_state_dict(weights | _output_layers(weights, student, new, shared))

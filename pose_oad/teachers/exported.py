@@ -36,7 +36,9 @@ class ExportedTeacher:
     def label(self, request: TeacherRequest) -> Labels:
         """Label frames with the network's people and maps."""
         student, fit = self._student, self._fit(request.frame_size)
-        return label_frames(student.maps, self.skeleton, student.map_size, fit, request, self._batch_size)
+        return label_frames(
+            student.maps, self.skeleton, student.map_size, fit, request, self._batch_size, student.foreground
+        )
 
     def _fit(self, frame_size: tuple[int, int]) -> FrameFit:
         return FrameFit.of(frame_size, self._student.input_size, self._student.fit)

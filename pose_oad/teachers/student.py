@@ -55,7 +55,7 @@ class CheckpointTeacher:
         network, fit = self._network, self._fit(request.frame_size)
         return label_frames(
             lambda frames: network(network.normalise(frames)), network.skeleton, network.map_size, fit, request,
-            self._batch_size,
+            self._batch_size, network.config.foreground,
         )  # fmt: skip
 
     def _fit(self, frame_size: tuple[int, int]) -> FrameFit:
@@ -69,6 +69,7 @@ def label_frames(
     fit: FrameFit,
     request: TeacherRequest,
     batch_size: int,
+    foreground: float = 0.0,
 ) -> Labels:
     """Label frames with a student's maps and the people in them.
 
@@ -80,6 +81,7 @@ def label_frames(
         fit: how the original frames lie in the input
         request: what is to be labelled; its images have the size of the fit's content
         batch_size: frames per call
+        foreground: additional weight of a joint's cells in the student's training
 
     Returns:
         People in px of the original frames; the maps without the cells of the padding.
@@ -94,7 +96,7 @@ def label_frames(
     frames[:, top : top + height, left : left + width] = torch.from_numpy(request.images)
     outputs = [predict(batch) for batch in frames.split(batch_size)]
     maps, fields = (torch.cat(parts).float().cpu() for parts in zip(*outputs, strict=True))
-    keypoints = decode_people(maps, fields, skeleton).keypoints
+    keypoints = decode_people(maps, fields, skeleton, foreground=foreground).keypoints
     stride = keypoints.new_tensor([i / c for i, c in zip(fit.input_size, map_size, strict=True)] + [1.0])
     rows, columns = slice(*_cells(top, height, stride[1])), slice(*_cells(left, width, stride[0]))
     to_frame = (1 / fit.scale[0], 1 / fit.scale[1])

@@ -130,6 +130,19 @@ def test_frozen_batch_norm_stays_in_evaluation_mode() -> None:
     assert student.training
 
 
+def test_the_students_description_follows_what_it_was_trained_with() -> None:
+    module = module_of(epochs=1, foreground=5.0)
+    module.student.trained_with(10.0)
+    optimizer = module.configure_optimizers()
+    module.optimizers = lambda use_pl_optimizer=True: optimizer  # type: ignore[assignment, misc]
+    module.manual_backward = lambda loss: loss.backward()  # type: ignore[assignment, method-assign]
+    for chosen, foreground in ((np.empty(0, dtype=np.int64), 10.0), (np.array([1, 3]), 5.0)):
+        window = make_window(5)
+        window.desk, window.selected = module.desk, chosen
+        module.training_step(window, 0)
+        assert module.student.config.foreground == foreground
+
+
 def test_a_window_without_a_choice_trains_nothing() -> None:
     module = module_of()
     before = {key: value.clone() for key, value in module.student.state_dict().items()}

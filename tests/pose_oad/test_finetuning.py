@@ -126,6 +126,15 @@ def test_without_frames_the_weights_stay(tmp_path: Path) -> None:
     assert trainer.global_step == 0
 
 
+def test_the_checkpoint_says_what_it_was_trained_with(tmp_path: Path) -> None:
+    for frames, foreground in ((0, 10.0), (4, 3.0)):
+        module = module_of(foreground=3.0)
+        module.student.trained_with(10.0)
+        module.save_hyperparameters({"student": module.student.config.to_dict()})
+        tune(trainer_for(1), module, frame_set(frames), frame_set(2, 1), tmp_path)
+        assert load_student(tmp_path / "student.ckpt").config.foreground == foreground
+
+
 class Stop(Callback):
     """Stops when so many epochs have been finished, and half of one more."""
 

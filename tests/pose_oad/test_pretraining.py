@@ -33,10 +33,15 @@ def test_the_papers_schedule_divides_by_ten_at_its_milestones() -> None:
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
 
 
+def test_the_students_description_says_what_it_is_trained_with() -> None:
+    module = PretrainModule(STUDENT, foreground=10)
+    assert module.student.config.foreground == module.hparams["student"]["foreground"] == 10.0
+
+
 def test_hyper_parameters_are_plain_values() -> None:
     module = PretrainModule(STUDENT, milestones=(1, 2))
     assert dict(module.hparams) == {
-        "student": STUDENT,
+        "student": STUDENT | {"foreground": 0.0},
         "learning_rate": 1e-3,
         "schedule": "one_cycle",
         "milestones": [1, 2],

@@ -17,6 +17,7 @@ from callbacks.checkpoint import STATE_FILE, read_state
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from pose_oad.online import main
+from pose_oad.students import load_student
 
 # Where the process is killed: while window 2 is trained on, when window 1 has been logged and its state not yet kept,
 # and when the state of window 3 has just been kept.
@@ -99,6 +100,7 @@ def test_a_killed_stream_ends_as_an_uninterrupted_one(
         assert [without_times(row) for row in rows] == [without_times(row) for row in expected]
         assert _weights(folder) == _weights(reference)
         assert not (folder / "unfinished").exists()
+        assert load_student(folder / "student.ckpt").config.foreground == 5.0
         client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
         history = client.get_metric_history(folder.name, "mpjpe_px")
         assert [point.step for point in history] == [24, 49, 74, 99, 107]

@@ -9,7 +9,7 @@ from pose_oad.exporting.metadata import ExportMetadata, is_exported, read_string
 from pose_oad.skeleton import Skeleton, get_skeleton
 
 METADATA = ExportMetadata(
-    "small", "resnet18", get_skeleton("body-12"), (128, 96), "squash", 0.05, "fp16", "none", "ab" * 32, "0.1.0"
+    "small", "resnet18", get_skeleton("body-12"), (128, 96), "squash", 0.05, 5.0, "fp16", "none", "ab" * 32, "0.1.0"
 )
 
 
@@ -21,7 +21,7 @@ def test_what_is_written_is_read_back() -> None:
 
 def test_the_strings_can_be_read_without_this_project() -> None:
     own = Skeleton("own", ("left_hip", "left_knee"), ((1, 0),))
-    strings = ExportMetadata("a", "b", own, (64, 32), "squash", 0.05, "fp32", "int8", "", "1").to_strings()
+    strings = ExportMetadata("a", "b", own, (64, 32), "squash", 0.05, 0.0, "fp32", "int8", "", "1").to_strings()
     assert strings["pose_oad.joints"] == '["left_hip", "left_knee"]'
     assert strings["pose_oad.limbs"] == '[["left_knee", "left_hip"]]'
     assert strings["pose_oad.input_size"] == "[64, 32]"

@@ -25,6 +25,7 @@ def test_it_is_a_predictor_with_the_maps_of_its_student(file: Path) -> None:
     assert (predictor.input_size, predictor.map_size) == ((64, 96), (16, 24))
     assert predictor.skeleton == student.skeleton
     assert predictor.fit == "squash"
+    assert predictor.foreground == student.config.foreground == 5.0
     for found, expected in zip(predictor.maps(frames), eager(student)(frames), strict=True):
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
