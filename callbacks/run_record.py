@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +23,7 @@ from pose_oad.distillation import OnlineDistillation, as_distillation
 from pose_oad.files import writing
 from pose_oad.students.checkpoint import save_student
 
+_LOG = logging.getLogger(__name__)
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
 
 
@@ -88,6 +91,12 @@ class RunRecord(Callback):
         }
         for observer in self.observers:
             self.summary |= observer.summary()
+        nobody, calls = (
+            sum(self.summary.get(prefix + name, 0) for prefix in ("", "evaluation_"))
+            for name in ("frames_without_person", "teacher_calls")
+        )
+        if nobody:
+            _LOG.warning("the teacher found nobody in %d of the %d frames it was asked about", nobody, calls)
         save_student(module.student, self.folder / "student.ckpt")
         self.ledger.write_table()
         if self.figures:
@@ -113,11 +122,13 @@ class RunRecord(Callback):
         table = Table(title=self.logger._run_name, show_header=False)
         against = "MPJPE" if self.evaluation.against == "truth" else "distance to the teacher"
         prefix = "mpjpe" if self.evaluation.against == "truth" else "teacher_distance"
-        table.add_row(f"{against}, whole stream", f"{values[f'{prefix}_px']:.1f} px")
-        table.add_row(f"{against}, second half", f"{values[f'{prefix}_second_half_px']:.1f} px")
-        table.add_row(f"{against}, last third", f"{values[f'{prefix}_last_third_px']:.1f} px")
-        table.add_row("PCK @ 3 px / @ 0.2 torso", f"{values['pck_3px']:.1%} / {values['pck_02_torso']:.1%}")
-        table.add_row("joints found", f"{values['detection_rate']:.1%} (missing joints: {self.evaluation.rule.policy})")
+        for part, name in (("", "whole stream"), ("_second_half", "second half"), ("_last_third", "last third")):
+            table.add_row(f"{against}, {name}", _said(values[f"{prefix}{part}_px"], ".1f", " px"))
+        table.add_row(
+            "PCK @ 3 px / @ 0.2 torso", f"{_said(values['pck_3px'], '.1%')} / {_said(values['pck_02_torso'], '.1%')}"
+        )
+        found = _said(values["detection_rate"], ".1%")
+        table.add_row("joints found", f"{found} (missing joints: {self.evaluation.rule.policy})")
         share = values["selected"] / max(1, values["frames"])
         table.add_row("frames labelled", f"{values['selected']:,} of {values['frames']:,} ({share:.1%})")
         table.add_row("teacher calls", f"{values['teacher_calls']:,}")
@@ -129,3 +140,8 @@ class RunRecord(Callback):
         table.add_row("seconds by phase", ", ".join(f"{phase} {self.timing.totals[phase]:.1f}" for phase in PHASES))
         table.add_row("kept in", escape(str(self.folder)))
         Console().print(table)
+
+
+def _said(value: float, form: str, unit: str = "") -> str:
+    """Write a figure, or that there was nothing to measure."""
+    return "nobody to measure" if math.isnan(value) else f"{value:{form}}{unit}"

@@ -22,7 +22,7 @@ PHASES = ("decode", "wait", "predict", "evaluate", "query", "label", "train", "r
 _AFTER = ("retention", "log")
 
 # Counts of a window that are reported under names of their own, here or by evaluation.
-_KNOWN = {"optimizer_steps", "frames_without_person", "teacher_calls", "evaluation_teacher_calls"}
+_KNOWN = {"optimizer_steps", "teacher_calls", "evaluation_teacher_calls"}
 
 
 class Timing(Callback):

@@ -118,7 +118,9 @@ class OnlineDistillation(LightningModule):
         if not len(chosen):
             return
         labels = window.label(chosen)
-        window.counts["frames_without_person"] += int((~(labels.keypoints[..., 2] > 0).any(-1).any(-1)).sum())
+        if labels.nobody.all():  # what background alone teaches is that nobody is ever there
+            window.counts["windows_not_trained"] += 1
+            return
         with window.phase("train"):
             adam = self.optimizers(use_pl_optimizer=False)
             if isinstance(adam, list):

@@ -11,6 +11,7 @@ uninterrupted study, but for the seconds, which are those since the study went o
 from __future__ import annotations
 
 import copy
+import logging
 import re
 import sys
 from dataclasses import dataclass, replace
@@ -21,7 +22,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import UserError, check
-from pose_oad.preparation import load_run_student, make_teacher, make_trainer, stream_options, take_threads
+from pose_oad.preparation import (
+    load_run_student,
+    make_teacher,
+    make_trainer,
+    stream_options,
+    take_threads,
+    warn_of_empty_budget,
+)
 from pose_oad.progress import watched
 from pose_oad.resuming import close_run, open_run, resumable_run
 from pose_oad.run_config import read_config
@@ -35,6 +43,9 @@ if TYPE_CHECKING:
     from pose_oad.collection import Collector
     from pose_oad.finetune_record import FinetuneRecord
     from pose_oad.finetuning import FinetuneModule
+
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,9 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
             record.journal.kept,
         )
     record.write_selection()
+    nobody = int((~(chosen.content.keypoints[..., 2] > 0).flatten(1).any(1)).sum())
+    if nobody:
+        _LOG.warning("the teacher found nobody in %d of the %d chosen frames", nobody, len(chosen))
     validation = collect_measured(
         watched(study.validation, len(study.validation), "validation"), student, FrameStore(memory, record.folder)
     )
@@ -155,6 +169,7 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
         "frames": study.collector.frames,
         "test_frames": tested.frames,
         "selected": len(chosen),
+        "frames_without_person": nobody,
         "teacher_calls": study.collector.desk.calls,
         "optimizer_steps": study.trainer.global_step,
         **{f"{phase}_s": seconds for phase, seconds in record.seconds.items()},
@@ -199,6 +214,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     student = load_run_student(cfg)
     check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=sources["train"].skeleton)
     stream = stream_options(cfg, sources["train"], student, teacher)
+    warn_of_empty_budget(strategy, stream.window_frames)
     loaders = {
         "train": WindowLoader(sources["train"], stream),
         "validation": WindowLoader(sources["validation"], _measured(stream, cfg.validation.every)),

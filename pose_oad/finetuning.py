@@ -170,8 +170,8 @@ def fine_tune(
 ) -> float:
     """Train a student on the chosen frames and keep its weights of the epoch with the smallest validation error.
 
-    With nothing chosen, nothing is trained and the student's weights are kept as they are. A training that was stopped
-    goes on behind its last finished epoch.
+    With nobody in the chosen frames, nothing is trained and the student's weights are kept as they are. A training that
+    was stopped goes on behind its last finished epoch.
 
     Args:
         trainer: runs the epochs
@@ -188,7 +188,7 @@ def fine_tune(
     measured = validation.loader(64)
     kept, last = unfinished / "student.ckpt", unfinished / "last.ckpt"
     trainer.strategy.checkpoint_io = AtomicCheckpointIO()
-    if not len(chosen):
+    if not (chosen.content.keypoints[..., 2] > 0).any():
         trainer.validate(module, measured, verbose=False)
         trainer.save_checkpoint(kept, weights_only=True)
         error = float(trainer.callback_metrics[VALIDATION_ERROR])

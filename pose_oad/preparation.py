@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pose_oad.teachers.base import Teacher
 
 
+_LOG = logging.getLogger(__name__)
 _ANY_SIZE = (64, 48)
 # Weights, frames and targets are of 32 bits; a mixed precision converts inside the network alone.
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", 32, "32")
@@ -86,6 +89,7 @@ def prepare(cfg: DictConfig) -> OnlineRun:
         rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor
     )
     options = stream_options(cfg, source, student, teacher)
+    warn_of_empty_budget(strategy, options.window_frames)
     return OnlineRun(
         OnlineDistillation(student, teacher, training),
         StreamDataModule(source, replace(options, windows=cfg.trainer.limit_train_batches)),
@@ -93,6 +97,15 @@ def prepare(cfg: DictConfig) -> OnlineRun:
         evaluation,
         Timing(),
     )
+
+
+def warn_of_empty_budget(strategy: QueryStrategy, frames: int) -> None:
+    """Say that no frame will ever be chosen, where a rate is too small for a window of so many frames."""
+    if strategy.budget(frames) == 0 and strategy.budget(sys.maxsize) > 0:
+        _LOG.warning(
+            "rate=%g: chooses none of a window's %d frames, so that nothing is learnt; expected 1/%d or more, or a "
+            "longer window", strategy.rate, frames, frames,
+        )  # fmt: skip
 
 
 def load_run_student(cfg: DictConfig) -> PoseStudent:

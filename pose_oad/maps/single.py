@@ -38,7 +38,5 @@ def decode_single(confidence_maps: Tensor, foreground: float = 0.0) -> Tensor:
     location = refine_peaks(readable(maps), np.arange(len(maps)), row.cpu().numpy(), column.cpu().numpy())
     confidence = calibrated(peak.clamp(0, 1), foreground)
     keypoints = torch.cat([torch.from_numpy(location).to(peak.device), confidence.unsqueeze(0)]).T
-        [torch.from_numpy(location).to(peak.device), calibrated(peak.clamp(0, 1), foreground).unsqueeze(0)]
-    ).T
     keypoints = torch.where(peak.isnan().unsqueeze(-1), 0.0, keypoints)
     return keypoints.view(batch, joints, 3)

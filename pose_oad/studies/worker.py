@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from optuna.trial import FrozenTrial
 
 from callbacks.window_watcher import WindowWatcher
 from pose_oad.cli import compose_config
+from pose_oad.errors import UserError
 from pose_oad.online import play
 from pose_oad.overrides import override
 from pose_oad.studies import pruning
@@ -72,7 +74,11 @@ class Assignment:
         finished = [run for run in runs if run.info.status == "FINISHED"]
         # Without its curve, which is kept at the end, a reference would be no measure for pruning.
         if "seconds" in trial.user_attrs and len(finished) == len(trial.user_attrs["seeds"]):
-            return [_mean([run.data.metrics[f"final/{name}"] for run in finished]) for name in self.study.objectives]
+            # What could not be measured is not in the store.
+            return [
+                _mean([run.data.metrics.get(f"final/{name}", math.inf) for run in finished])
+                for name in self.study.objectives
+            ]
         self.close(runs)
         return None
 
@@ -136,7 +142,7 @@ def _objective(
         except optuna.TrialPruned:
             assignment.close(assignment.runs_of(study.trials[trial.number]))
             raise
-        results.append(record.summary)
+        results.append(_measured(record.summary, assignment.study.objectives))
         curves.append(watch.curve.plain())
     trial.set_user_attr("curves", curves)
     trial.set_user_attr("seconds", sum(result["wall_clock_s"] for result in results))
@@ -191,6 +197,21 @@ def _suggest(trial: optuna.Trial, key: str, entry: Mapping[str, Any]) -> Any:
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(key, low, high, log=log_scale)
     return trial.suggest_float(key, low, high, log=log_scale)
+
+
+def _measured(summary: Mapping[str, float], objectives: Sequence[str]) -> dict[str, float]:
+    """Return a run's summary, in which an objective of a student that lost everybody is as bad as can be.
+
+    Raises:
+        UserError: if there was nobody to measure it by: no other trial would be better off.
+    """
+    lost = [name for name in objectives if math.isnan(summary[name])]
+    nobody = summary.get("evaluation_frames_without_person", 0)
+    if lost and 0 < nobody == summary.get("evaluation_teacher_calls"):
+        raise UserError(
+            f"study.objectives={lost[0]}: cannot be measured, the teacher found nobody in {nobody:.0f} frames"
+        )
+    return {**summary, **dict.fromkeys(lost, math.inf)}
 
 
 def _mean(values: Sequence[float]) -> float:

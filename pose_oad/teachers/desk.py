@@ -36,6 +36,11 @@ class WindowLabels:
     part_affinity_fields: Tensor | None = None
     unusable: Tensor | None = None
 
+    @property
+    def nobody(self) -> Tensor:
+        """Frames in which nobody was found, bool, shape (frames,)."""
+        return ~(self.keypoints[..., 2] > 0).flatten(1).any(1)
+
     def person(self, skeleton: Skeleton) -> Tensor:
         """Return the best person of each frame in another joint set.
 
@@ -60,7 +65,8 @@ class LabelDesk:
         teacher: who labels
         map_size: width and height of the student's maps in cells, to which the teacher's maps are resampled as they
             arrive; None drops the maps
-        count: name under which a window counts the calls made here
+        count: name under which a window counts the calls made here; those that found nobody are counted as
+            ``frames_without_person``, with what stands before ``teacher_calls`` before it
 
     Attributes:
         calls: frames the teacher has labelled so far in this run
@@ -98,6 +104,10 @@ class LabelDesk:
             rows[new] = np.arange(offset, offset + len(new))
             self.calls += len(new)
             window.counts[self.count] += len(new)
+            made = known.take(rows[new])
+            nobody = made.nobody if made.unusable is None else made.nobody & ~made.unusable
+            if nobody.any():
+                window.counts[self.count.replace("teacher_calls", "frames_without_person")] += int(nobody.sum())
             self._known[window] = (rows, known)
         return known.take(rows[positions])
 

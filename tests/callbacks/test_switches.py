@@ -50,7 +50,7 @@ class Brightness(torch.nn.Module):
     """A student that is as sure of every joint as a frame is bright, or, once ``adapted``, as it is dark."""
 
     skeleton, input_size, map_size = BODY, (32, 32), (8, 8)
-    config = SimpleNamespace(to_dict=dict)
+    config = SimpleNamespace(to_dict=dict, foreground=0.0)
 
     def __init__(self) -> None:
         super().__init__()

@@ -154,6 +154,15 @@ def test_a_window_without_a_choice_trains_nothing() -> None:
     assert module.optimizer_steps == module.desk.calls == 0
 
 
+def test_a_window_in_which_nobody_was_found_trains_nothing() -> None:
+    module = module_of()
+    window = make_window(5, truth=torch.zeros(5, 1, 12, 3))
+    window.desk, window.selected = module.desk, np.array([1, 3])
+    module.training_step(window, 0)  # it has no optimiser, which a training would miss
+    assert module.optimizer_steps == 0
+    assert window.counts == {"teacher_calls": 2, "frames_without_person": 2, "windows_not_trained": 1}
+
+
 def test_a_teacher_without_a_common_joint_is_refused() -> None:
     student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
     hand = Skeleton("hand-1", ("thumb",))

@@ -126,6 +126,15 @@ def test_without_frames_the_weights_stay(tmp_path: Path) -> None:
     assert trainer.global_step == 0
 
 
+def test_frames_in_which_nobody_was_found_do_not_train_alone(tmp_path: Path) -> None:
+    module, empty = module_of(), frame_set(4)
+    empty.content.keypoints.zero_()
+    before, trainer = flat(module.student), trainer_for(1)
+    tune(trainer, module, empty, frame_set(2, 1), tmp_path)
+    assert torch.equal(flat(load_student(tmp_path / "student.ckpt")), before)
+    assert trainer.global_step == 0
+
+
 def test_the_checkpoint_says_what_it_was_trained_with(tmp_path: Path) -> None:
     for frames, foreground in ((0, 10.0), (4, 3.0)):
         module = module_of(foreground=3.0)

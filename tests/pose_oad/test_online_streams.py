@@ -11,12 +11,14 @@ from typing import BinaryIO
 
 import av
 import pytest
+import torch
 
 from pose_oad import evaluate, finetune
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from pose_oad.online import main
 from pose_oad.preparation import observers, prepare
+from pose_oad.students import load_student
 from tests.media import counting_frames
 from tests.servers import serving_live
 from tests.videos import write_counting
@@ -54,6 +56,34 @@ def test_a_folder_of_images_is_learned_from(run: Run, tmp_path: Path) -> None:
     assert (summary["frames"], summary["selected"], summary["teacher_calls"]) == (45, 9, 9)
     assert "frames_dropped" not in summary
     assert [row["clips"][0]["name"] for row in ledger()] == ["images"] * 3
+
+
+@pytest.mark.slow
+def test_a_video_in_which_the_teacher_finds_nobody_leaves_the_student_as_it_was(
+    run: Run, student_checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    write_counting(tmp_path / "empty.mp4", 45, 64)
+    summary = run("stream=video", "stream.path=empty.mp4")
+    # 4 + 4 + 1 frames chosen; of every five candidates one to measure
+    assert (summary["frames_without_person"], summary["evaluation_frames_without_person"]) == (9, 9)
+    assert (summary["windows_not_trained"], summary["optimizer_steps"]) == (3, 0)
+    assert "found nobody in 18 of the 18 frames" in caplog.text
+    assert "nan" not in capsys.readouterr().out
+    [folder] = Path("runs/online").iterdir()
+    before, after = (load_student(path).state_dict() for path in (student_checkpoint, folder / "student.ckpt"))
+    assert all(torch.equal(before[name], value) for name, value in after.items())
+
+
+def test_a_rate_too_small_for_the_window_is_said(
+    overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_counting(tmp_path / "empty.mp4", 45, 64)
+    for rate, strategy, warned in ((0.04, "random", True), (0.05, "random", False), (0.04, "none", False)):
+        caplog.clear()
+        more = ["stream=video", f"stream.path={tmp_path}/empty.mp4", f"rate={rate}", f"strategy={strategy}"]
+        prepare(compose_config("online", [*overrides, *more]))
+        assert ("rate=0.04: chooses none of a window's 20 frames" in caplog.text) == warned
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -174,3 +175,23 @@ def test_ranges_become_optunas(entry: dict[str, Any], distribution: optuna.distr
     trial = optuna.create_study().ask()
     worker._suggest(trial, "x", entry)
     assert trial.distributions == {"x": distribution}
+
+
+def test_a_study_without_anybody_to_measure_stops_with_a_sentence(
+    study: Study, assign: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"evaluation_frames_without_person": 40, "evaluation_teacher_calls": 40.0}
+    summary = {"mpjpe_px": math.nan, "wall_clock_s": 1.0, **counts}
+    monkeypatch.setattr(worker, "play", lambda *_: SimpleNamespace(summary=summary))
+    with pytest.raises(UserError, match="nobody in 40 frames"):
+        work(assign(study))
+
+
+def test_a_run_that_lost_everybody_is_the_worst(
+    study: Study, assign: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = {"mpjpe_px": math.nan, "wall_clock_s": 1.0, "evaluation_teacher_calls": 0.0}
+    monkeypatch.setattr(worker, "play", lambda *_: SimpleNamespace(summary=summary))
+    assignment = assign(study)
+    work(assignment)
+    assert {trial.value for trial in assignment.open().get_trials()} == {math.inf}
