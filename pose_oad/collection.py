@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.distillation import labelled_people
+from pose_oad.distillation import Augment, labelled_people
 from pose_oad.finetune_journal import KeptWindow
 from pose_oad.frame_store import FrameBatch, FrameSet, FrameStore
 from pose_oad.grouped import true_person
@@ -50,6 +50,7 @@ class Collector:
         student: whose predictions are scored
         teacher: who labels
         batch_size: frames per forward pass
+        augment: shows the chosen frames in other views; None as they are
 
     Attributes:
         desk: asks the teacher, and counts
@@ -59,8 +60,16 @@ class Collector:
         UserError: if teacher and student have no joint in common.
     """
 
-    def __init__(self, strategy: Chooser, student: PoseStudent, teacher: Teacher, batch_size: int = 64) -> None:
+    def __init__(
+        self,
+        strategy: Chooser,
+        student: PoseStudent,
+        teacher: Teacher,
+        batch_size: int = 64,
+        augment: Augment | None = None,
+    ) -> None:
         self.strategy, self.student, self.batch_size = strategy, student, batch_size
+        self.augment = augment
         self.desk = LabelDesk(teacher)
         self.frames = 0
         self._supplied = joint_map(teacher.skeleton, student.skeleton).any(1)
@@ -92,6 +101,9 @@ class Collector:
                 labelled = before.batch(window) if len(before.positions) else None
                 self.desk.calls += before.teacher_calls
             if labelled is not None:
+                if self.augment is not None:  # after the journal: the videos give the pictures again, and so the views
+                    frames, people = self.augment(labelled.frames, labelled.keypoints, window.index)
+                    labelled = labelled._replace(frames=frames, keypoints=people)
                 store.append(labelled)
         return store.finish(self.student.input_size, len(self.student.skeleton))
 

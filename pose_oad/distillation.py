@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args, get_type_hints
 
 import torch
 from lightning import LightningModule
@@ -25,6 +25,8 @@ from pose_oad.teachers.desk import LabelDesk, WindowLabels
 from pose_oad.window import FrameWindow
 
 _LOG = logging.getLogger(__name__)
+#: Shows chosen frames and their people (input px) in a random view each; the number is the window's.
+Augment = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 
 # Largest size of rendered maps that are kept while a window is trained on.
 _KEPT_BYTES = 2**28
@@ -40,11 +42,16 @@ class TrainingOptions:
         epochs: passes over the chosen frames, under ``budget=epochs``
         steps: optimiser steps per window, under ``budget=steps``
         batch_size: frames per optimiser step
+        last_batch: what becomes of an epoch's last batch where it is not full: ``keep`` it, or ``drop`` it where there
+            is a full one (the paper's)
         learning_rate: Adam's
         optimizer_state: ``fresh`` in every window (the paper's) or ``kept``
         batch_norm: ``train`` uses and updates batch statistics (the paper's), ``frozen`` keeps the stored ones
         foreground: additional weight of map cells where something is (see :func:`map_loss`); 0 is the paper's
         labels: ``keypoints`` renders the teacher's people to maps, ``maps`` uses the teacher's own maps
+        undetected_joints: a joint that the teacher misses in a person is left out of the loss (``mask``), or taught to
+            be nowhere (``background``, the paper's)
+        augmentation: ``none``, or ``light``: one random view of each chosen frame, the same in every epoch
         seed: ``seed.model``, order of the frames
     """
 
@@ -52,11 +59,14 @@ class TrainingOptions:
     epochs: int = 10
     steps: int = 10
     batch_size: int = 32
+    last_batch: Literal["keep", "drop"] = "keep"
     learning_rate: float = 1e-3
     optimizer_state: Literal["fresh", "kept"] = "fresh"
     batch_norm: Literal["train", "frozen"] = "train"
     foreground: float = 0.0
     labels: Literal["keypoints", "maps"] = "keypoints"
+    undetected_joints: Literal["mask", "background"] = "mask"
+    augmentation: Literal["none", "light"] = "none"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -67,17 +77,22 @@ class TrainingOptions:
         """
         heavy = isinstance(self.foreground, int | float) and self.foreground >= 0
         check(heavy, "training.foreground", self.foreground, "a number, 0 or more")
-        check(self.budget in ("epochs", "steps"), "training.budget", self.budget, "epochs or steps")
         for key in ("epochs", "steps", "batch_size"):
             value = getattr(self, key)
             check(isinstance(value, int) and value >= 1, f"training.{key}", value, "a whole number, 1 or more")
         rate = self.learning_rate
         check(isinstance(rate, int | float) and rate > 0, "training.learning_rate", rate, "a number above 0")
-        check(
-            self.optimizer_state in ("fresh", "kept"), "training.optimizer_state", self.optimizer_state, "fresh or kept"
-        )
-        check(self.batch_norm in ("train", "frozen"), "training.batch_norm", self.batch_norm, "train or frozen")
-        check(self.labels in ("keypoints", "maps"), "training.labels", self.labels, "keypoints or maps")
+        for key, accepted in get_type_hints(type(self)).items():
+            if choices := get_args(accepted):
+                value = getattr(self, key)
+                check(value in choices, f"training.{key}", value, " or ".join(choices))
+        moved = self.augmentation != "none" and self.labels == "maps"
+        check(not moved, "training.augmentation", self.augmentation, "none with training.labels=maps")
+
+    def trained(self, frames: int) -> int:
+        """Return how many of some frames an epoch trains on."""
+        full = frames - frames % self.batch_size
+        return full if full and self.last_batch == "drop" else frames
 
 
 class OnlineDistillation(LightningModule):
@@ -90,6 +105,7 @@ class OnlineDistillation(LightningModule):
         student: the network to adapt, pre-trained
         teacher: who labels the chosen frames
         options: how it trains on a window
+        augment: shows the chosen frames in other views; None as they are
 
     Attributes:
         student: the network as it is now
@@ -97,10 +113,12 @@ class OnlineDistillation(LightningModule):
         optimizer_steps: optimiser steps so far
     """
 
-    def __init__(self, student: PoseStudent, teacher: Teacher, options: TrainingOptions) -> None:
+    def __init__(
+        self, student: PoseStudent, teacher: Teacher, options: TrainingOptions, augment: Augment | None = None
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.student, self.options = student.train(), options
+        self.student, self.options, self.augment = student.train(), options, augment
         # Refuses a teacher without a joint in common.
         self._supplied = joint_map(teacher.skeleton, student.skeleton).any(1)
         self.desk = LabelDesk(teacher, student.map_size if options.labels == "maps" else None)
@@ -146,8 +164,12 @@ class OnlineDistillation(LightningModule):
         """Run the epochs, or the fixed number of steps, over the chosen frames; return the sum of the losses."""
         optimizer = cast(LightningOptimizer, self.optimizers(use_pl_optimizer=True))
         frames = window.frames[torch.from_numpy(window.selected)]
-        targets = _Targets(self.student, labels, window, self._supplied)
         self.student.trained_with(self.options.foreground)
+        skeleton = self.student.skeleton
+        people, known = labelled_people(labels, window, skeleton, self._supplied)
+        if self.augment is not None:
+            frames, people = self.augment(frames, people, window.index)
+        targets = _Targets(self.student, labels, people, known, self.options.undetected_joints == "mask")
         self.student.train()
         if self.options.batch_norm == "frozen":
             freeze_batch_norm(self.student)
@@ -160,7 +182,7 @@ class OnlineDistillation(LightningModule):
                 maps,
                 fields,
                 target,
-                self.student.skeleton,
+                skeleton,
                 joints,
                 limb_mask=targets.known_limbs,
                 cells=cells,
@@ -177,10 +199,11 @@ class OnlineDistillation(LightningModule):
     def _batches(self, frames: int, window_index: int) -> Iterator[Tensor]:
         """Yield rows of the chosen frames, shuffled anew in every epoch."""
         generator = torch.Generator().manual_seed(order_seed(self.options.seed, window_index))
-        per_epoch = -(-frames // self.options.batch_size)
+        trained = self.options.trained(frames)
+        per_epoch = -(-trained // self.options.batch_size)
         steps = self.options.steps if self.options.budget == "steps" else self.options.epochs * per_epoch
         while steps > 0:
-            for rows in torch.randperm(frames, generator=generator).split(self.options.batch_size)[:steps]:
+            for rows in torch.randperm(frames, generator=generator)[:trained].split(self.options.batch_size)[:steps]:
                 steps -= 1
                 yield rows
 
@@ -194,12 +217,14 @@ class _Targets:
         known_limbs: which limbs the labels have a field for, shape (limbs,); None: all
     """
 
-    def __init__(self, student: PoseStudent, labels: WindowLabels, window: FrameWindow, supplied: Tensor) -> None:
-        self._student = student
+    def __init__(
+        self, student: PoseStudent, labels: WindowLabels, people: Tensor, known: Tensor, mask_undetected: bool
+    ) -> None:
+        self._student, self._mask_undetected = student, mask_undetected
         self._device = student.scale.device
         self._maps: MapTargets | None = None
         self.known_limbs: Tensor | None = None
-        self._keypoints, self._known = labelled_people(labels, window, student.skeleton, supplied)
+        self._keypoints, self._known = people, known
         if labels.confidence_maps is not None:
             self._maps, known, limbs = match_maps(labels, student.skeleton)
             self._known = known.expand(len(self._keypoints), -1)
@@ -216,7 +241,8 @@ class _Targets:
             target = self._render(keypoints)
         else:
             target = MapTargets(*(part[rows].to(self._device) for part in self._maps))
-        if self.known_limbs is not None:  # the teacher's own maps: what it misses is in them
+        # In the teacher's own maps is what it misses.
+        if self.known_limbs is not None or not self._mask_undetected:
             return target, known, None
         return target, known, known_cells(keypoints, target, self._student.skeleton, self._student.input_size)
 
@@ -243,9 +269,9 @@ def labelled_people(
         (frames, joints).
     """
     keypoints = map_keypoints(labels.keypoints, labels.skeleton, skeleton)
-    known = supplied.repeat(len(keypoints), 1)
+    known = supplied.expand(len(keypoints), -1)
     if labels.unusable is not None:
-        known &= ~labels.unusable.unsqueeze(1)
+        known = known & ~labels.unusable.unsqueeze(1)
     return window.to_input(keypoints, window.selected), known
 
 

@@ -15,6 +15,7 @@ import logging
 import re
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from pose_oad.cli import build, plain, run_command
 from pose_oad.errors import UserError, check
 from pose_oad.preparation import (
     load_run_student,
+    make_augment,
     make_teacher,
     make_trainer,
     stream_options,
@@ -39,10 +41,11 @@ if TYPE_CHECKING:
 
     from callbacks.strategies import QueryStrategy
     from datamodules.stream import WindowLoader
-    from datamodules.windowing import StreamOptions
+    from datamodules.windowing import ImageSize, StreamOptions
     from pose_oad.collection import Collector
     from pose_oad.finetune_record import FinetuneRecord
     from pose_oad.finetuning import FinetuneModule
+    from pose_oad.frame_store import FrameSet, FrameStore
 
 
 _LOG = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ class OfflineStudy:
     Attributes:
         strategy: which frames are chosen
         collector: chooses and labels them
+        validator: labels the validation frames; None where they are measured against their truth
         module: the student and how it is fine-tuned
         trainer: runs the epochs
         train: videos in which frames are chosen
@@ -64,6 +68,7 @@ class OfflineStudy:
 
     strategy: QueryStrategy
     collector: Collector
+    validator: Collector | None
     module: FinetuneModule
     trainer: Trainer
     train: WindowLoader
@@ -125,7 +130,6 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
         The study's figures by logged name.
     """
     from callbacks.ledger import row_of
-    from pose_oad.collection import collect_measured
     from pose_oad.finetuning import EpochLogger, fine_tune
     from pose_oad.frame_store import FrameStore
     from pose_oad.grouped import measure
@@ -145,18 +149,15 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
     nobody = int((~(chosen.content.keypoints[..., 2] > 0).flatten(1).any(1)).sum())
     if nobody:
         _LOG.warning("the teacher found nobody in %d of the %d chosen frames", nobody, len(chosen))
-    validation = collect_measured(
-        watched(study.validation, len(study.validation), "validation"), student, FrameStore(memory, record.folder)
-    )
+    validation = _validation_frames(study, record, FrameStore(memory, record.folder))
     before = copy.deepcopy(student)
     study.trainer.callbacks.append(EpochLogger(record.logger, record.logger.last_step("lr")))  # type: ignore[attr-defined]
     with record.phase("training"):
-        validation_error = fine_tune(
-            study.trainer, study.module, chosen, validation, record.checkpoint, record.unfinished
-        )
+        validated = fine_tune(study.trainer, study.module, chosen, validation, record.checkpoint, record.unfinished)
     students = {"test_before": before.to(device)}
     if len(chosen):
         students["test"] = load_student(record.checkpoint).to(device)
+        students["test"].decoding = student.decoding
     with record.phase("test"):
         errors = measure(
             watched(study.test, len(study.test), "test"), students, study.module.rule, cfg.metric.batch_size
@@ -165,15 +166,30 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
     return {
         **{f"test_{name}": value for name, value in tested.values().items()},
         "test_before_mpjpe_px": errors["test_before"].values()["mpjpe_px"],
-        "val_mpjpe_px": validation_error,
+        study.module.monitor.replace("/", "_"): validated,
         "frames": study.collector.frames,
         "test_frames": tested.frames,
         "selected": len(chosen),
         "frames_without_person": nobody,
         "teacher_calls": study.collector.desk.calls,
+        "validation_teacher_calls": study.validator.desk.calls if study.validator else 0,
         "optimizer_steps": study.trainer.global_step,
         **{f"{phase}_s": seconds for phase, seconds in record.seconds.items()},
     }
+
+
+def _validation_frames(study: OfflineStudy, record: FinetuneRecord, store: FrameStore) -> FrameSet:
+    """Collect the frames that steer the training, with their true person or the teacher's people."""
+    from callbacks.ledger import row_of
+    from pose_oad.collection import collect_measured
+
+    windows = watched(study.validation, len(study.validation), "validation")
+    if study.validator is None:
+        return collect_measured(windows, study.module.student, store)
+    journal = record.validation_journal
+    return study.validator.collect(
+        windows, store, lambda window, labelled: journal.append(row_of(window), window.selected, labelled), journal.kept
+    )
 
 
 def prepare(cfg: DictConfig) -> OfflineStudy:
@@ -185,10 +201,11 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     Raises:
         UserError: if a value, a file, or the combination cannot be used.
     """
+    from callbacks.strategies.references import Everything
     from datamodules.stream import WindowLoader
     from pose_oad.collection import Collector
     from pose_oad.distillation import TrainingOptions
-    from pose_oad.finetuning import FinetuneModule, Plateau
+    from pose_oad.finetuning import TEACHER_LOSS, VALIDATION_ERROR, FinetuneModule, Plateau
     from pose_oad.frame_store import check_memory
     from pose_oad.joint_check import check_joint_sets
     from pose_oad.metrics.keypoints import MissingRule
@@ -215,17 +232,21 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=sources["train"].skeleton)
     stream = stream_options(cfg, sources["train"], student, teacher)
     warn_of_empty_budget(strategy, stream.window_frames)
+    by_teacher = cfg.validation.monitor == "teacher_loss"
+    seen = stream.teacher_image_size if by_teacher else None
     loaders = {
         "train": WindowLoader(sources["train"], stream),
-        "validation": WindowLoader(sources["validation"], _measured(stream, cfg.validation.every)),
+        "validation": WindowLoader(sources["validation"], _measured(stream, cfg.validation.every, seen)),
         "test": WindowLoader(sources["test"], _measured(stream, cfg.test.every)),
     }
     for part, loader in loaders.items():
         check(loader.total_frames > 0, f"{part}.end", cfg[part].end, f"a range of at least one frame from {part}.start")
+    collector = partial(Collector, student=student, teacher=teacher, batch_size=cfg.metric.batch_size)
     return OfflineStudy(
         strategy,
-        Collector(strategy, student, teacher, cfg.metric.batch_size),
-        FinetuneModule(student, training, Plateau(**plateau), rule),
+        collector(strategy, augment=make_augment(training, student.skeleton)),
+        collector(Everything()) if by_teacher else None,
+        FinetuneModule(student, training, Plateau(**plateau), rule, TEACHER_LOSS if by_teacher else VALIDATION_ERROR),
         trainer,
         **loaders,
     )
@@ -240,6 +261,8 @@ def _check_subjects_and_ranges(cfg: DictConfig) -> None:
         check(isinstance(value, int) and value >= 1, key, value, "a number of frames, 1 or more")
     for key, value in {"train.subjects": cfg.stream.subjects, "test.subjects": cfg.test.subjects}.items():
         check(OmegaConf.is_list(value) and len(value) > 0, key, value, "a list of subjects, as [S9]")
+    monitor = cfg.validation.monitor
+    check(monitor in ("error", "teacher_loss"), "validation.monitor", monitor, "error or teacher_loss")
     shared = set(cfg.test.subjects) & set(cfg.stream.subjects)
     check(not shared, "test.subjects", cfg.test.subjects, f"others than train.subjects={cfg.stream.subjects}")
     start, end = cfg.validation.start, cfg.stream.end
@@ -264,9 +287,9 @@ def _source(cfg: DictConfig, part: str) -> Any:
         ) from error
 
 
-def _measured(options: StreamOptions, every: int) -> StreamOptions:
-    """Cut videos like the training videos, but for measuring one frame in so many, which no teacher sees."""
-    return replace(options, teacher_every=every, teacher_image_size=lambda size: None)
+def _measured(options: StreamOptions, every: int, teacher: ImageSize | None = None) -> StreamOptions:
+    """Cut videos like the training videos, but for measuring one frame in so many, at the size for a teacher if any."""
+    return replace(options, teacher_every=every, teacher_image_size=teacher or (lambda size: None))
 
 
 if __name__ == "__main__":

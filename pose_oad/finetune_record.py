@@ -39,6 +39,7 @@ class FinetuneRecord:
         folder: the run's folder
         unfinished: the folder in it that goes away at the end
         journal: what has been chosen and labelled so far
+        validation_journal: what the teacher has labelled to validate so far
         checkpoint: the file of the best weights in it
         logger: the run's logger
         seconds: wall-clock time of each phase so far, s
@@ -56,6 +57,7 @@ class FinetuneRecord:
         for tag, value in {"kind": "finetune", "role": role, "label": strategy.name}.items():
             logger.experiment.set_tag(logger.run_id, f"pose_oad.{tag}", value)
         self.journal = SelectionJournal(self.unfinished / "selection.jsonl")
+        self.validation_journal = SelectionJournal(self.unfinished / "validation.jsonl")
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -95,10 +97,15 @@ class FinetuneRecord:
         table.add_row("by subject", ", ".join(f"{name} {value:.1f} px" for name, value in subjects.items()))
         table.add_row("PCK @ 3 px / @ 0.2 torso", f"{values['test_pck_3px']:.1%} / {values['test_pck_02_torso']:.1%}")
         table.add_row("joints found", f"{values['test_detection_rate']:.1%} (missing joints: {self._rule})")
-        table.add_row("validation MPJPE", f"{values['val_mpjpe_px']:.1f} px")
+        if "val_mpjpe_px" in values:
+            table.add_row("validation MPJPE", f"{values['val_mpjpe_px']:.1f} px")
+        else:
+            table.add_row("validation loss on the teacher's labels", f"{values['val_teacher_loss']:.4g}")
         share = values["selected"] / max(1, values["frames"])
         table.add_row("frames labelled", f"{values['selected']:,} of {values['frames']:,} ({share:.1%})")
-        table.add_row("teacher calls", f"{values['teacher_calls']:,}")
+        table.add_row(
+            "teacher calls", f"{values['teacher_calls']:,}, {values['validation_teacher_calls']:,} to validate"
+        )
         table.add_row("optimiser steps", f"{values['optimizer_steps']:,}")
         table.add_row("seconds by phase", ", ".join(f"{phase} {taken:.1f}" for phase, taken in self.seconds.items()))
         table.add_row("kept in", escape(str(self.folder)))

@@ -27,8 +27,9 @@ from pose_oad.objectives import map_loss
 from pose_oad.prediction import predict_keypoints
 from pose_oad.students import PoseStudent
 
-#: Name of the error that steers the learning rate and picks the checkpoint, px.
-VALIDATION_ERROR = "val/mpjpe_px"
+#: Names of what may steer the learning rate and pick the checkpoint: the error against the truth, px, and the loss on
+#: a teacher's labels.
+VALIDATION_ERROR, TEACHER_LOSS = "val/mpjpe_px", "val/teacher_loss"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Plateau:
 
     Attributes:
         factor: what it is multiplied by
-        patience: epochs without a smaller validation error that are let pass before
+        patience: epochs without a smaller validation figure that are let pass before
     """
 
     factor: float = 0.1
@@ -58,13 +59,15 @@ class Plateau:
 class FinetuneModule(LightningModule):
     """A pre-trained student that learns from labelled frames of many windows together.
 
-    Validation logs ``val/mpjpe_px``, the error on frames that are not trained on, px of the reported image.
+    Validation, on frames that are not trained on, logs one figure: ``val/mpjpe_px``, the error against their true
+    person, px of the reported image, or ``val/teacher_loss``, the training loss on a teacher's labels.
 
     Args:
         student: the network, pre-trained
         options: epochs, batch size, learning rate, batch norm and loss
         plateau: when the learning rate is reduced
         rule: what becomes of joints that are not found in validation
+        monitor: the figure, which steers the learning rate and picks the checkpoint
 
     Attributes:
         student: the network as it is now
@@ -73,7 +76,14 @@ class FinetuneModule(LightningModule):
         UserError: if the options ask for what only a stream can give.
     """
 
-    def __init__(self, student: PoseStudent, options: TrainingOptions, plateau: Plateau, rule: MissingRule) -> None:
+    def __init__(
+        self,
+        student: PoseStudent,
+        options: TrainingOptions,
+        plateau: Plateau,
+        rule: MissingRule,
+        monitor: str = VALIDATION_ERROR,
+    ) -> None:
         super().__init__()
         check(
             options.labels == "keypoints",
@@ -82,17 +92,18 @@ class FinetuneModule(LightningModule):
             "keypoints (a teacher's maps are not kept beyond their window)",
         )
         self.student, self.options, self.plateau, self.rule = student.train(), options, plateau, rule
+        self.monitor = monitor
         self._validation = GroupedErrors(student.skeleton, rule)
         self._maps: tuple[Tensor, ...] = ()  # of one validation frame
         self.save_hyperparameters({"student": student.config.to_dict()})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return Adam over all layers, its rate reduced when the validation error stops falling."""
+        """Return Adam over all layers, its rate reduced when the validation figure stops falling."""
         optimizer = torch.optim.Adam(self.student.parameters(), lr=self.options.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimizer, factor=self.plateau.factor, patience=self.plateau.patience
         )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": VALIDATION_ERROR}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": self.monitor}}
 
     def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Any) -> None:
         """Do nothing: Lightning's step comes after the epoch's state has been kept, which would lack it forever."""
@@ -100,7 +111,7 @@ class FinetuneModule(LightningModule):
     def on_train_epoch_end(self) -> None:
         """Reduce the learning rate if it is time to; called before the epoch's state is kept."""
         schedule = cast(torch.optim.lr_scheduler.ReduceLROnPlateau, self.lr_schedulers())
-        schedule.step(float(self.trainer.callback_metrics[VALIDATION_ERROR]))
+        schedule.step(float(self.trainer.callback_metrics[self.monitor]))
 
     def on_train_start(self) -> None:
         """Let the student's description, also that in checkpoints, say what it is trained with."""
@@ -115,36 +126,44 @@ class FinetuneModule(LightningModule):
 
     def training_step(self, batch: FrameBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        student = self.student
-        maps, fields = student(student.normalise(batch.frames))
-        target = student.targets(batch.keypoints)
-        cells = known_cells(batch.keypoints, target, student.skeleton, student.input_size)
-        loss = map_loss(
-            maps, fields, target, student.skeleton, batch.known, cells=cells, foreground=self.options.foreground
-        )
+        loss = self._loss(batch)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.frames), logger=False)
         return loss
+
+    def _loss(self, batch: FrameBatch) -> Tensor:
+        student = self.student
+        maps, fields = student(student.normalise(batch.frames))
+        target, cells = student.targets(batch.keypoints), None
+        if self.options.undetected_joints == "mask":
+            cells = known_cells(batch.keypoints, target, student.skeleton, student.input_size)
+        return map_loss(
+            maps, fields, target, student.skeleton, batch.known, cells=cells, foreground=self.options.foreground
+        )
 
     def on_validation_epoch_start(self) -> None:
         """Forget the errors of the epoch before."""
         self._validation = GroupedErrors(self.student.skeleton, self.rule)
 
     def validation_step(self, batch: FrameBatch, batch_idx: int) -> None:
-        """Take the errors of one batch."""
-        predicted = predict_keypoints(self.student, batch.frames, len(batch.frames))
+        """Take the loss or the errors of one batch."""
         if batch_idx == 0:
             self._maps = self.student(self.student.normalise(batch.frames[:1]))
+        if self.monitor == TEACHER_LOSS:
+            self.log(TEACHER_LOSS, self._loss(batch), batch_size=len(batch.frames), logger=False)
+            return
+        predicted = predict_keypoints(self.student, batch.frames, len(batch.frames))
         scale = torch.nn.functional.pad(batch.metric_scale, (0, 1), value=1.0)[:, None].cpu()
         self._validation.update(predicted * scale, batch.keypoints[:, 0].cpu() * scale)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation error, or stop if the training has diverged; called before weights are kept."""
         stop_if_diverged(self, self.student, "training.learning_rate", self.options.learning_rate, *self._maps)
-        self.log(VALIDATION_ERROR, self._validation.values()["mpjpe_px"], logger=False)
+        if self.monitor == VALIDATION_ERROR:
+            self.log(VALIDATION_ERROR, self._validation.values()["mpjpe_px"], logger=False)
 
 
 class EpochLogger(Callback):
-    """Send an epoch's loss, validation error and learning rate to the tracking store in one call.
+    """Send an epoch's loss, validation figure and learning rate to the tracking store in one call.
 
     Args:
         logger: the run's logger
@@ -168,7 +187,7 @@ class EpochLogger(Callback):
 def fine_tune(
     trainer: Trainer, module: FinetuneModule, chosen: FrameSet, validation: FrameSet, checkpoint: Path, unfinished: Path
 ) -> float:
-    """Train a student on the chosen frames and keep its weights of the epoch with the smallest validation error.
+    """Train a student on the chosen frames and keep its weights of the epoch with the smallest validation figure.
 
     With nobody in the chosen frames, nothing is trained and the student's weights are kept as they are. A training that
     was stopped goes on behind its last finished epoch.
@@ -177,13 +196,13 @@ def fine_tune(
         trainer: runs the epochs
         module: student and options; afterwards the student has the weights of the last epoch, not those kept
         chosen: labelled frames to train on
-        validation: frames with their true person
+        validation: frames with their true person, or a teacher's people, as the module's figure needs
         checkpoint: file the kept weights are written to, in one step at the end
         unfinished: folder of ``last.ckpt``, the whole state after the last finished epoch, and of the best weights so
             far; on the same disk as the checkpoint
 
     Returns:
-        The validation error of the kept weights, px.
+        The validation figure of the kept weights.
     """
     measured = validation.loader(64)
     kept, last = unfinished / "student.ckpt", unfinished / "last.ckpt"
@@ -191,15 +210,17 @@ def fine_tune(
     if not (chosen.content.keypoints[..., 2] > 0).any():
         trainer.validate(module, measured, verbose=False)
         trainer.save_checkpoint(kept, weights_only=True)
-        error = float(trainer.callback_metrics[VALIDATION_ERROR])
+        error = float(trainer.callback_metrics[module.monitor])
     else:
         best = ModelCheckpoint(
-            unfinished, kept.stem, VALIDATION_ERROR, save_weights_only=True, enable_version_counter=False
+            unfinished, kept.stem, module.monitor, save_weights_only=True, enable_version_counter=False
         )
         state = ModelCheckpoint(unfinished, last.stem, enable_version_counter=False)
         # The state comes second: it knows then which weights are the best.
         trainer.callbacks += [best, state]  # type: ignore[attr-defined]
-        batches = chosen.loader(module.options.batch_size, module.options.seed)
+        options = module.options
+        whole = options.trained(len(chosen)) < len(chosen)
+        batches = chosen.loader(options.batch_size, options.seed, drop_last=whole)
         trainer.fit(module, batches, measured, ckpt_path=last if last.is_file() else None, weights_only=True)
         error = float(best.best_model_score) if best.best_model_score is not None else math.nan
     if kept.exists():  # not so when the training had been finished before

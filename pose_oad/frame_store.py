@@ -52,17 +52,20 @@ class FrameSet(Dataset[FrameBatch]):
         index = torch.as_tensor(rows)
         return FrameBatch(*(part[index] for part in self.content))
 
-    def loader(self, batch_size: int, shuffle_seed: int | None = None) -> DataLoader[FrameBatch]:
+    def loader(
+        self, batch_size: int, shuffle_seed: int | None = None, drop_last: bool = False
+    ) -> DataLoader[FrameBatch]:
         """Return a loader of its batches, the last one perhaps smaller.
 
         Args:
             batch_size: frames per batch
             shuffle_seed: seed of an order of its own for every epoch that Lightning announces; None keeps the order of
                 collection
+            drop_last: leave out the last batch where it is not full
         """
         sampler = SequentialSampler(self) if shuffle_seed is None else EpochShuffle(self, shuffle_seed)
         # A sampler of batches with batch_size=None makes the loader fetch a batch with one index operation.
-        return DataLoader(self, sampler=_EpochBatches(sampler, batch_size, drop_last=False), batch_size=None)
+        return DataLoader(self, sampler=_EpochBatches(sampler, batch_size, drop_last), batch_size=None)
 
 
 class _EpochBatches(BatchSampler):

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from datamodules.stream import StreamDataModule
     from datamodules.video.clips import FrameSource
     from datamodules.windowing import StreamOptions
-    from pose_oad.distillation import OnlineDistillation
+    from pose_oad.distillation import Augment, OnlineDistillation, TrainingOptions
+    from pose_oad.skeleton import Skeleton
     from pose_oad.students import PoseStudent
     from pose_oad.teachers.base import Teacher
 
@@ -91,7 +92,7 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     options = stream_options(cfg, source, student, teacher)
     warn_of_empty_budget(strategy, options.window_frames)
     return OnlineRun(
-        OnlineDistillation(student, teacher, training),
+        OnlineDistillation(student, teacher, training, make_augment(training, student.skeleton)),
         StreamDataModule(source, replace(options, windows=cfg.trainer.limit_train_batches)),
         strategy,
         evaluation,
@@ -109,20 +110,39 @@ def warn_of_empty_budget(strategy: QueryStrategy, frames: int) -> None:
 
 
 def load_run_student(cfg: DictConfig) -> PoseStudent:
-    """Load the student of a configuration; it carries from now on how this run lays frames into it.
+    """Load the student of a configuration; it carries from now on how this run lays frames into it and reads its maps.
 
     Args:
-        cfg: a configuration with ``student``, ``checkpoint`` and ``window``
+        cfg: a configuration with ``student``, ``checkpoint``, ``window`` and ``metric``
 
     Raises:
-        UserError: if the checkpoint cannot be used for that student, or ``window.fit`` does not exist.
+        UserError: if the checkpoint cannot be used for that student, or ``window.fit`` or ``metric.decoding`` does not
+            exist.
     """
     from pose_oad.geometry import FITS
     from pose_oad.students import StudentConfig, load_student
 
     fit = cfg.window.fit
     check(fit in FITS, "window.fit", fit, "letterbox or squash")
-    return load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student) | {"fit": fit}))
+    decoding, missing = cfg.metric.decoding, cfg.metric.missing
+    check(decoding in ("argmax", "grouped"), "metric.decoding", decoding, "argmax or grouped")
+    lost = decoding == "grouped" and missing == "argmax"
+    check(not lost, "metric.missing", missing, "drop, penalty or zero with metric.decoding=grouped")
+    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student) | {"fit": fit}))
+    student.decoding = decoding
+    return student
+
+
+def make_augment(options: TrainingOptions, skeleton: Skeleton) -> Augment | None:
+    """Return what shows chosen frames in other views; None where they are shown as they are.
+
+    Args:
+        options: how the student trains
+        skeleton: joint set of the people
+    """
+    from datamodules.coco.augmentation import FrameAugmentation
+
+    return FrameAugmentation(skeleton, options.seed) if options.augmentation == "light" else None
 
 
 def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:

@@ -198,7 +198,7 @@ def _callbacks(files: CheckpointFiles) -> list[Callback]:
     best = ModelCheckpoint(
         folder,
         filename=files.candidate.stem,
-        monitor="val/AP",
+        monitor="val/score",
         mode="max",
         save_weights_only=True,
         enable_version_counter=False,

@@ -27,7 +27,8 @@ class PretrainModule(LightningModule):
     Validation logs, over the whole validation images:
 
     - ``val/loss``: the training objective;
-    - ``val/AP``, ``val/AP50``, ``val/mpjpe_px``: see :class:`SourceDomainEvaluation`.
+    - ``val/AP``, ``val/AP50``, ``val/mpjpe_px``: see :class:`SourceDomainEvaluation`;
+    - ``val/score``: what picks the checkpoint, see :func:`checkpoint_score`.
 
     Attributes:
         student: the network
@@ -111,9 +112,13 @@ class PretrainModule(LightningModule):
         self._stop_if_diverged("val/loss")
         self._gather()
         figures = self._evaluation.compute(self._annotated().ground_truth)
-        # A set without anybody to be found has no precision; 0 keeps "best checkpoint" defined.
-        for name in ("AP", "AP50"):
-            self.log(f"val/{name}", 0.0 if math.isnan(figures[name]) else figures[name], prog_bar=name == "AP")
+        # A set without anybody to be found has no precision.
+        ap, ap50 = (0.0 if math.isnan(figures[name]) else figures[name] for name in ("AP", "AP50"))
+        self.log("val/AP", ap, prog_bar=True)
+        self.log("val/AP50", ap50)
+        people = self._annotated().ground_truth.dataset["annotations"]
+        labelled = sum(person["num_keypoints"] > 0 and not person["iscrowd"] for person in people)
+        self.log("val/score", checkpoint_score(float(self.trainer.callback_metrics["val/loss"]), ap, ap50, labelled))
         if not math.isnan(figures["mpjpe_px"]):
             self.log("val/mpjpe_px", figures["mpjpe_px"], prog_bar=True)
 
@@ -156,6 +161,22 @@ class PretrainModule(LightningModule):
         torch.distributed.all_gather_object(parts, self._evaluation)
         self.on_validation_epoch_start()
         self._evaluation.merge(parts)
+
+
+def checkpoint_score(loss: float, ap: float, ap50: float, people: int) -> float:
+    """Say how good a checkpoint is, larger is better: by AP where AP means something, else by the validation loss.
+
+    AP means something where AP50 is at least .05 and two standard errors above 0, taking it for the share p of people
+    who are found: p >= 2 sqrt(p (1 - p) / people), that is p >= 4 / (people + 4). Any such checkpoint is better than
+    any other.
+
+    Args:
+        loss: validation loss
+        ap: OKS-AP, a fraction
+        ap50: AP at OKS .5, a fraction
+        people: people to be found in the validation images
+    """
+    return ap if ap50 >= max(0.05, 4 / (people + 4)) else -loss
 
 
 def one_cycle(progress: float) -> float:

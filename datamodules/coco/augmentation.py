@@ -1,7 +1,7 @@
 """Random views of an annotated image: geometry that moves the labels along, and colours, blur and noise.
 
-The geometry is the paper's: rotation, scale, shift and mirror image. What the colours do is chosen by name, from the
-paper's light jitter to changes as large as those between two cameras.
+The geometry is rotation, scale, shift and mirror image. What the colours do is chosen by name, from the paper's light
+jitter to changes as large as those between two cameras.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 import albumentations as A
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from pose_oad.errors import UserError, check, nearest
 from pose_oad.skeleton import Skeleton
@@ -29,7 +31,11 @@ class AugmentationConfig:
 
     Attributes:
         rotation: largest rotation either way, rad
-        scale: smallest and largest magnification
+        scale: smallest and largest of what ``scale_of`` names
+        scale_of: ``image``: its magnification; ``section``: side of the section of the image that is seen, as a share
+            of the image's (the paper's and trt_pose's: 0.5 shows half of it, magnified twice)
+        fit: ``cover``: the image keeps its shape, covers the canvas and is cropped; ``squash``: all of it is brought to
+            the canvas's shape (the paper's and trt_pose's)
         shift: largest shift either way, fraction of the image
         flip: probability of a mirror image
         colour: ``none``, ``light`` (the paper's jitter) or ``strong`` (light, tone, blur, noise, compression)
@@ -37,6 +43,8 @@ class AugmentationConfig:
 
     rotation: float = 0.2
     scale: tuple[float, float] = (0.5, 2.0)
+    scale_of: str = "image"
+    fit: str = "cover"
     shift: float = 0.2
     flip: float = 0.5
     colour: str = "light"
@@ -50,10 +58,20 @@ class AugmentationConfig:
         check(0 <= self.rotation <= math.pi, "augmentation.rotation", self.rotation, "rad, from 0 to pi")
         pair = len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1]
         check(pair, "augmentation.scale", self.scale, "[smallest, largest], both above 0")
+        check(self.scale_of in ("image", "section"), "augmentation.scale_of", self.scale_of, "image or section")
+        check(self.fit in ("cover", "squash"), "augmentation.fit", self.fit, "cover or squash")
         check(0 <= self.shift <= 1, "augmentation.shift", self.shift, "a fraction from 0 to 1")
         check(0 <= self.flip <= 1, "augmentation.flip", self.flip, "a probability from 0 to 1")
         if self.colour not in _COLOURS:
             raise UserError(f"augmentation.colour={self.colour}: unknown{nearest(self.colour, _COLOURS)}")
+
+
+class _Section(A.Affine):
+    """Draws the size of the section of the image that is seen; what it is magnified by is the inverse."""
+
+    @staticmethod
+    def _get_scale(*args: Any) -> dict[str, float]:
+        return {axis: 1 / size for axis, size in A.Affine._get_scale(*args).items()}
 
 
 class Augmentation:
@@ -74,7 +92,7 @@ class Augmentation:
         self.config, self.skeleton = config, skeleton
         degrees = math.degrees(config.rotation)
         geometry = [
-            A.Affine(
+            (A.Affine if config.scale_of == "image" else _Section)(
                 scale=tuple(config.scale),
                 keep_ratio=True,
                 rotate=(-degrees, degrees),
@@ -143,6 +161,34 @@ class Augmentation:
         return picture, unlabel_outside(moved, (picture.shape[1], picture.shape[0])), view.get("mask")
 
 
+class FrameAugmentation:
+    """Show frames that are to be trained on in one light random view each.
+
+    A view is a function of the seed, the window's number and the frame's place among the chosen ones.
+
+    Args:
+        skeleton: joint set of the people
+        seed: seed of the random choices
+    """
+
+    def __init__(self, skeleton: Skeleton, seed: int) -> None:
+        self.skeleton, self.seed = skeleton, seed
+
+    def __call__(self, frames: Tensor, people: Tensor, window: int) -> tuple[Tensor, Tensor]:
+        """Return the views of the chosen frames of a window, and their people.
+
+        Args:
+            frames: RGB uint8, shape (frames, height, width, 3)
+            people: input px, shape (frames, people, joints, 3)
+            window: the window's number
+        """
+        seed = int(np.random.SeedSequence((self.seed, window)).generate_state(1)[0])
+        view = Augmentation(_LIGHT, self.skeleton, (frames.shape[2], frames.shape[1]), seed)
+        views = [view(frame.numpy(), persons.numpy())[:2] for frame, persons in zip(frames, people, strict=True)]
+        pictures, moved = (torch.from_numpy(np.stack(part)) for part in zip(*views, strict=True))
+        return pictures, moved
+
+
 def mirrored(
     image: np.ndarray, keypoints: np.ndarray, ignored: np.ndarray | None, skeleton: Skeleton
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -172,7 +218,8 @@ def unlabel_outside(keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _light() -> list[A.BasicTransform]:
-    return [A.ColorJitter(brightness=(0.8, 1.2), contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=(-0.05, 0.05), p=1)]
+    share = (0.95, 1.05)
+    return [A.ColorJitter(brightness=share, contrast=share, saturation=share, hue=(-0.01, 0.01), p=1)]
 
 
 def _strong() -> list[A.BasicTransform | A.BaseCompose]:
@@ -194,3 +241,6 @@ def _strong() -> list[A.BasicTransform | A.BaseCompose]:
 
 
 _COLOURS = {"none": list, "light": _light, "strong": _strong}
+
+# Of a frame that is trained on in one view only: the paper gives no ranges.
+_LIGHT = AugmentationConfig(rotation=0.1, scale=(0.9, 1.1), shift=0.05, flip=0.0, colour="light")

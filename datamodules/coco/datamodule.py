@@ -4,8 +4,9 @@ The official tree, or any set in the same format with whatever joints its catego
 :class:`~datamodules.coco.tree.CocoTree` says where files may be, :mod:`datamodules.coco.annotation_file` what they may
 hold.
 
-Training images fill the input (no bars), randomly seen through :mod:`datamodules.coco.augmentation`. Validation images
-lie whole in it, so that :class:`~pose_oad.geometry.FrameFit` brings predictions back to the original px exactly.
+Training images fill the input (no bars: cropped, or squashed), randomly seen through
+:mod:`datamodules.coco.augmentation`. Validation images lie whole in it, so that :class:`~pose_oad.geometry.FrameFit`
+brings predictions back to the original px exactly.
 """
 
 from __future__ import annotations

@@ -131,10 +131,12 @@ class TrainingPoses(CocoPoses):
         return self._sample(image, pixels, _scaled(keypoints, self._canvas, self.input_size), ignored)
 
     def _prepare(self, image: CocoImage) -> _Prepared:
-        """Scale an image, keeping its shape, to the smallest size that covers the canvas."""
+        """Scale an image to the canvas, or, keeping its shape, to the smallest size that covers it."""
         pixels = read_image(image)  # first: it refuses sizes that are not the file's
-        scale = max(self._canvas[0] / image.size[0], self._canvas[1] / image.size[1])
-        width, height = (max(side, round(was * scale)) for side, was in zip(self._canvas, image.size, strict=True))
+        width, height = self._canvas
+        if self.augmentation.config.fit == "cover":
+            scale = max(width / image.size[0], height / image.size[1])
+            width, height = (max(side, round(was * scale)) for side, was in zip(self._canvas, image.size, strict=True))
         ignored = self.index.ignored(image)
         if ignored is not None:
             ignored = cv2.resize(ignored, (width, height), interpolation=cv2.INTER_NEAREST)

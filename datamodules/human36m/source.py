@@ -5,12 +5,13 @@ from __future__ import annotations
 import fnmatch
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, cast
 
 from datamodules.human36m.catalogue import open_catalogue
+from datamodules.human36m.names import RecordingName
 from datamodules.human36m.recordings import Recording
 from datamodules.video.clips import Clip, check_metric_width, fraction_of
 from pose_oad.errors import UserError, check, nearest
@@ -27,7 +28,9 @@ class Human36mSource:
             h36m-fetch leaves it
         subjects: subjects to play, in this order
         cameras: cameras to play, in this order within a subject, or within a sequence if they play together
-        actions: canonical action names to play, in this order within a camera; None plays all by name
+        actions: canonical action names to play, in this order within a camera; None plays all
+        order: ``action`` plays by canonical action and number, a name without one first; ``file`` in the order of the
+            download's files (letters in either case alike), where ``Directions 1`` stands before ``Directions``
         start: fraction of each sequence to start at
         end: fraction of each sequence to end at
         skip: patterns of sequences to leave out, as ``S11/Directions.54138969`` (shell wild cards)
@@ -54,12 +57,14 @@ class Human36mSource:
         seed: int = 0,
         metric_width: float | None = 1000.0,
         cameras_together: bool = False,
+        order: Literal["action", "file"] = "action",
     ) -> None:
         folder = Path(str(root))
         accepted = "the folder of a Human3.6M tree; `make data` writes a synthetic one"
         check(root is not None and folder.is_dir(), "stream.root", root, accepted)
         check(isinstance(cameras_together, bool), "stream.cameras_together", cameras_together, "true or false")
         check(isinstance(shuffle, bool), "stream.shuffle", shuffle, "true or false")
+        check(order in _ORDERS, "stream.order", order, " or ".join(_ORDERS))
         check_metric_width(metric_width)
         who, names = _texts("subjects", subjects), _texts("cameras", cameras)
         wanted = None if actions is None else _texts("actions", actions)
@@ -67,6 +72,7 @@ class Human36mSource:
         self.metric_width = metric_width
         self.together = len(names) if cameras_together else 1
         self._catalogue = open_catalogue(folder, "stream.root")
+        self._order = _ORDERS[order]
         self._fractions, self._skip = (start, end), _texts("skip", skip, empty=True)
         self._remarked = False
         groups = [
@@ -88,7 +94,7 @@ class Human36mSource:
         return [
             [recording]
             for camera in cameras
-            for recording in _ordered(subject, camera, there, actions)
+            for recording in _ordered(subject, camera, there, actions, self._order)
             if not self._skipped(recording)
         ]
 
@@ -97,7 +103,7 @@ class Human36mSource:
     ) -> list[list[Recording]]:
         """Return the recordings of each sequence that every camera has, in the order of the cameras."""
         there = self._of_subject(subject)
-        lists = [_ordered(subject, camera, there, actions) for camera in cameras]
+        lists = [_ordered(subject, camera, there, actions, self._order) for camera in cameras]
         by_name = {recording.name: recording for found in lists for recording in found if not self._skipped(recording)}
         groups = []
         for name in {recording.name.title: recording.name for found in lists for recording in found}.values():
@@ -140,22 +146,28 @@ def _texts(key: str, values: object, empty: bool = False) -> tuple[str, ...]:
     return tuple(map(str, cast("Sequence[object]", values)))
 
 
+_ORDERS: dict[str, Callable[[RecordingName], Any]] = {
+    "action": lambda name: (name.action, name.number or 0, name.title),
+    "file": lambda name: name.stem.casefold(),
+}
+
+
 def _ordered(
-    subject: str, camera: str, recordings: Sequence[Recording], actions: Sequence[str] | None
+    subject: str,
+    camera: str,
+    recordings: Sequence[Recording],
+    actions: Sequence[str] | None,
+    order: Callable[[RecordingName], Any],
 ) -> list[Recording]:
-    """Return one camera's recordings, action by action and by number."""
-    found: dict[str, list[Recording]] = {}
-    for recording in recordings:
-        if recording.name.camera == camera:
-            found.setdefault(recording.name.action, []).append(recording)
+    """Return one camera's recordings in an order, or action by action and in that order within one."""
+    found = sorted((r for r in recordings if r.name.camera == camera), key=lambda recording: order(recording.name))
+    there = {recording.name.action for recording in found}
     if not found:
         others = {recording.name.camera for recording in recordings}
         raise UserError(f"stream.cameras={camera}: {subject} has no video of it{nearest(camera, others)}")
     for action in actions or ():
-        if action not in found:
-            raise UserError(f"stream.actions={action}: {subject} has no such action{nearest(action, found)}")
-    return [
-        recording
-        for action in actions or sorted(found)
-        for recording in sorted(found[action], key=lambda recording: (recording.name.number or 0, recording.name.title))
-    ]
+        if action not in there:
+            raise UserError(f"stream.actions={action}: {subject} has no such action{nearest(action, there)}")
+    if actions is None:
+        return found
+    return [recording for action in actions for recording in found if recording.name.action == action]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
@@ -26,8 +26,10 @@ class PoseStudent(nn.Module):
     Attributes:
         config: what the network is, in plain values
         skeleton: joint set of the maps
+        decoding: how one person is read from its maps (see :func:`pose_oad.prediction.predict_keypoints`)
     """
 
+    decoding: Literal["argmax", "grouped"] = "argmax"
     scale: Tensor
     offset: Tensor
 

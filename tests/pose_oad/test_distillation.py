@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pose_oad import distillation
-from pose_oad.distillation import OnlineDistillation, TrainingOptions, freeze_batch_norm, match_maps
+from pose_oad.distillation import OnlineDistillation, TrainingOptions, freeze_batch_norm, labelled_people, match_maps
 from pose_oad.errors import UserError
 from pose_oad.geometry import FrameFit
 from pose_oad.maps.resample import resample_to_input
@@ -50,9 +50,10 @@ def test_targets_are_the_same_whether_rendered_at_once_or_batch_by_batch(monkeyp
     keypoints[3, 0, 2] = 0.0
     labels = WindowLabels(BODY, keypoints)
     supplied = torch.ones(len(BODY), dtype=torch.bool)
-    whole, known, cells = distillation._Targets(student, labels, window, supplied).of(rows)
+    people = labelled_people(labels, window, BODY, supplied)
+    whole, known, cells = distillation._Targets(student, labels, *people, True).of(rows)
     monkeypatch.setattr(distillation, "_KEPT_BYTES", 0)
-    part, known_of_part, cells_of_part = distillation._Targets(student, labels, window, supplied).of(rows)
+    part, known_of_part, cells_of_part = distillation._Targets(student, labels, *people, True).of(rows)
     assert whole.confidence_maps.any()
     assert torch.equal(whole.confidence_maps, part.confidence_maps)
     assert torch.equal(whole.part_affinity_fields, part.part_affinity_fields)
@@ -112,6 +113,50 @@ def test_batches_cover_every_chosen_frame_in_every_epoch(options: dict, steps: i
     for epoch in range(steps // per_epoch):
         rows = torch.cat(batches[epoch * per_epoch : (epoch + 1) * per_epoch])
         assert sorted(rows.tolist()) == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "steps"),
+    [(15, 10), (31, 10), (32, 10), (33, 10), (75, 20), (150, 40), (300, 90), (600, 180), (1500, 460)],
+)
+def test_a_last_batch_is_dropped_where_there_is_a_full_one(chosen: int, steps: int) -> None:
+    batches = list(module_of(epochs=10, batch_size=32, last_batch="drop")._batches(chosen, 0))
+    assert [len(rows) for rows in batches] == [min(chosen, 32)] * steps
+    if chosen % 32:  # another remainder in every epoch
+        assert len(torch.cat(batches).unique()) == chosen
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"last_batch": "pad"}, "training.last_batch=pad: expected keep or drop"),
+        ({"undetected_joints": "zero"}, "training.undetected_joints=zero: expected mask or background"),
+        ({"augmentation": "strong"}, "training.augmentation=strong: expected none or light"),
+        (
+            {"augmentation": "light", "labels": "maps"},
+            "training.augmentation=light: expected none with training.labels",
+        ),
+    ],
+)
+def test_unknown_choices_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        TrainingOptions(**options)
+
+
+def test_a_joint_the_teacher_misses_is_masked_or_background() -> None:
+    window = make_window(2)
+    window.selected = np.arange(2)
+    keypoints = torch.rand(2, 1, len(BODY), 3) * 60 + 1
+    keypoints[0, 0, 2] = 0.0
+    supplied = torch.arange(len(BODY)) != 5
+    known = {
+        undetected: labelled_people(WindowLabels(BODY, keypoints), window, BODY, supplied, undetected)[1]
+        for undetected in ("mask", "background")
+    }
+    assert known["mask"].tolist() == [(supplied & (torch.arange(12) != 2)).tolist(), supplied.tolist()]
+    assert known["background"].tolist() == [supplied.tolist()] * 2
+    unusable = WindowLabels(BODY, keypoints, unusable=torch.tensor([True, False]))
+    assert not labelled_people(unusable, window, BODY, supplied, "background")[1][0].any()
 
 
 def test_the_order_of_frames_is_seeded_and_differs_between_windows() -> None:

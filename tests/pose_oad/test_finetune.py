@@ -11,6 +11,7 @@ import mlflow
 import pytest
 import torch
 
+from pose_oad import collection
 from pose_oad.cli import compose_config
 from pose_oad.errors import UserError
 from pose_oad.finetune import main, prepare
@@ -141,6 +142,19 @@ def test_a_teacher_that_reads_pixels_labels_what_it_sees(run: Run, student_check
 
 
 @pytest.mark.slow
+def test_the_teachers_labels_validate_in_place_of_the_truth(
+    run: Run, student_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collection, "true_person", lambda *_: pytest.fail("the truth was looked at"))
+    teacher = ["teacher=checkpoint", f"teacher.path={student_checkpoint}", "training.augmentation=light"]
+    values = run(*teacher, "validation.monitor=teacher_loss", "training.plateau.patience=3")
+    assert values["val_teacher_loss"] > 0
+    assert "val_mpjpe_px" not in values
+    # 12 + 9 frames, one in five of which validates
+    assert (values["teacher_calls"], values["validation_teacher_calls"]) == (16, 5)
+
+
+@pytest.mark.slow
 def test_the_same_seeds_give_the_same_study_from_a_cache_too(run: Run) -> None:
     switches = (["seed.base=5"], ["seed.base=5", "window.cache=frames"], ["seed.base=6"])
     studies = [run("training.epochs=1", *more) for more in switches]
@@ -160,6 +174,9 @@ def test_the_same_seeds_give_the_same_study_from_a_cache_too(run: Run) -> None:
         (["train.subjects=[]"], r"train.subjects=\[\]: expected a list"),
         (["test.every=0"], "test.every=0"),
         (["validation.every=few"], "validation.every=few"),
+        (["validation.monitor=truth"], "validation.monitor=truth: expected error or teacher_loss"),
+        (["metric.decoding=best"], "metric.decoding=best: expected argmax or grouped"),
+        (["metric.decoding=grouped"], "metric.missing=argmax: expected drop, penalty or zero"),
         (["validation.start=0.5"], "validation.start=0.5: expected a fraction not before train.end=0.8"),
         (["validation.end=1.2"], r"^validation.end=1.2"),
         (["validation.end=0.801"], "validation.end=0.801: expected a range of at least one frame"),

@@ -11,7 +11,7 @@ from lightning import Callback, Trainer
 
 from pose_oad.distillation import TrainingOptions
 from pose_oad.errors import UserError
-from pose_oad.finetuning import VALIDATION_ERROR, EpochLogger, FinetuneModule, Plateau, fine_tune
+from pose_oad.finetuning import TEACHER_LOSS, VALIDATION_ERROR, EpochLogger, FinetuneModule, Plateau, fine_tune
 from pose_oad.frame_store import FrameBatch, FrameSet
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.students import StudentConfig, build_student, load_student
@@ -23,7 +23,10 @@ class Scripted(FinetuneModule):
     curve: list[float]
 
     def on_validation_epoch_end(self) -> None:
-        self.log(VALIDATION_ERROR, self.curve[self.current_epoch], logger=False)
+        self.log(self.monitor, self.curve[self.current_epoch], logger=False)
+
+    def validation_step(self, batch: FrameBatch, batch_idx: int) -> None:
+        pass
 
 
 class Weights(Callback):
@@ -115,6 +118,33 @@ def test_the_validation_error_is_the_mean_distance_in_px_of_the_metric(tmp_path:
     found = predict_keypoints(module.student, validation.content.frames)
     distance = (found - validation.content.keypoints[:, 0])[..., :2].norm(dim=-1)
     assert error == pytest.approx(float(distance.mean()) * 10.0, rel=1e-5)
+
+
+def test_the_loss_on_a_teachers_labels_may_pick_the_checkpoint(tmp_path: Path) -> None:
+    weights, store = Weights(), Calls()
+    scripted = module_of([5.0, 3.0, 4.0, 4.0, 4.0, 4.0, 6.0], Plateau(patience=3), learning_rate=1e-2)
+    scripted.monitor = TEACHER_LOSS
+    callbacks = weights, EpochLogger(store)
+    assert tune(trainer_for(7, *callbacks), scripted, frame_set(6), frame_set(3, 1), tmp_path) == 3.0
+    assert torch.equal(flat(load_student(tmp_path / "student.ckpt")), weights.epochs[1])
+    assert [metrics["lr"] for _, metrics in store.made] == pytest.approx([1e-2] * 6 + [1e-3])
+
+    module, labelled = module_of(), frame_set(3, 1)
+    module.monitor = TEACHER_LOSS
+    loss = tune(trainer_for(1), module, frame_set(0), labelled, tmp_path)
+    student = module.student.eval()
+    with torch.no_grad():
+        maps, fields = student(student.normalise(labelled.content.frames))
+    target = student.targets(labelled.content.keypoints)
+    expected = (maps - target.confidence_maps).square().mean() + (fields - target.part_affinity_fields).square().mean()
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_last_batch_may_be_dropped(tmp_path: Path) -> None:
+    for chosen, steps in ((3, 1), (4, 1), (6, 1), (8, 2)):
+        trainer = trainer_for(1)
+        tune(trainer, module_of([1.0], last_batch="drop"), frame_set(chosen), frame_set(2, 1), tmp_path / str(chosen))
+        assert trainer.global_step == steps
 
 
 def test_without_frames_the_weights_stay(tmp_path: Path) -> None:

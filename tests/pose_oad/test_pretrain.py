@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import cv2
+import mlflow
 import numpy as np
 import pytest
 import torch
@@ -94,6 +95,19 @@ def test_it_reports_the_figures_of_validation(trained: tuple[PretrainResult, Pat
     assert 0 <= metrics["val/AP"] <= 1
     # Nobody is further away than the picture's diagonal, and an untrained network is not exact either.
     assert 1 < metrics["val/mpjpe_px"] < 170
+
+
+def test_with_an_ap_near_zero_the_smallest_loss_picks_the_checkpoint(
+    trained: tuple[PretrainResult, Path],
+) -> None:
+    result, folder = trained
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    [run] = client.search_runs([client.get_experiment_by_name("pretrain").experiment_id])
+    logged = {name: client.get_metric_history(run.info.run_id, f"val/{name}") for name in ("loss", "AP50")}
+    losses = [point.value for point in logged["loss"]]
+    assert max(point.value for point in logged["AP50"]) < 0.05
+    assert losses[1] < losses[0]
+    assert torch.load(result.checkpoint, weights_only=True)["epoch"] == 1
 
 
 def test_it_records_parameters_and_curves(trained: tuple[PretrainResult, Path]) -> None:

@@ -4,9 +4,18 @@ import pytest
 import torch
 
 from pose_oad.errors import UserError
-from pose_oad.pretraining import PretrainModule, one_cycle
+from pose_oad.pretraining import PretrainModule, checkpoint_score, one_cycle
 
 STUDENT = {"name": "tiny", "backbone": "mobilenetv4_conv_small_050", "head_channels": 16, "input_size": [64, 64]}
+
+
+def test_a_checkpoint_is_chosen_by_loss_until_ap_means_something() -> None:
+    assert checkpoint_score(2.0, 0.001, 0.01, 1000) < checkpoint_score(1.0, 0.0, 0.0, 1000)  # AP is noise
+    assert checkpoint_score(1.0, 0.01, 0.049, 1000) < checkpoint_score(2.0, 0.02, 0.05, 1000)
+    assert checkpoint_score(2.0, 0.3, 0.5, 1000) > checkpoint_score(1.0, 0.2, 0.4, 1000)
+    # Of four people, one found is no proof: two standard errors ask for half of them.
+    assert checkpoint_score(1.0, 0.1, 0.49, 4) == -1.0
+    assert checkpoint_score(1.0, 0.1, 0.5, 4) == 0.1
 
 
 def test_one_cycle_rises_and_falls_to_nothing() -> None:

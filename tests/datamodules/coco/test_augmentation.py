@@ -3,8 +3,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from datamodules.coco.augmentation import Augmentation, AugmentationConfig, mirrored, unlabel_outside
+from datamodules.coco.augmentation import Augmentation, AugmentationConfig, FrameAugmentation, mirrored, unlabel_outside
 from pose_oad.errors import UserError
 from pose_oad.skeleton import get_skeleton
 
@@ -41,6 +42,63 @@ def test_keypoints_stay_on_what_they_mark(seed: int) -> None:
     inner = ((labelled > 8) & (labelled < 142)).all(1)
     assert inner.any()
     assert distance[inner].max() < 0.5
+
+
+@pytest.mark.parametrize(("scale_of", "grows"), [("image", 0.5), ("section", 2.0)])
+def test_a_scale_is_of_the_image_or_of_the_section_that_is_seen(scale_of: str, grows: float) -> None:
+    image, keypoints = _dots()
+    config = AugmentationConfig(rotation=0, scale=(0.5, 0.5), scale_of=scale_of, shift=0, flip=0, colour="none")
+    view, moved, _ = Augmentation(config, BODY, (192, 160), 0)(image, keypoints)
+    seen = moved[0, :, 2] > 0
+    centre = np.array([96.0, 80.0])
+    np.testing.assert_allclose(moved[0, seen, :2] - centre, (keypoints[0, seen, :2] - centre) * grows, atol=0.1)
+    assert seen.sum() == 4
+    distance = np.linalg.norm(moved[0, seen, None, :2] - _blobs(view)[None], axis=-1).min(1)
+    assert distance.max() < 0.5
+
+
+def test_section_sizes_are_drawn_evenly() -> None:
+    image = np.zeros((80, 80, 3), np.uint8)
+    config = AugmentationConfig(rotation=0, scale_of="section", shift=0, flip=0, colour="none")
+    augment = Augmentation(config, BODY, (80, 80), 0)
+    ends = np.zeros((1, 12, 3), np.float32)
+    ends[0, :2] = [[38, 40, 1], [42, 40, 1]]
+    sizes = np.array([4 / np.ptp(augment(image, ends)[1][0, :2, 0]) for _ in range(300)])
+    assert 0.5 <= sizes.min() < 0.55
+    assert 1.95 < sizes.max() <= 2.0
+    assert sizes.mean() == pytest.approx(1.25, abs=0.08)
+
+
+def test_frames_to_train_on_are_seen_in_one_light_view_each() -> None:
+    image, keypoints = _dots((160, 160))
+    frames = torch.from_numpy(np.stack([image] * 3))
+    people = torch.from_numpy(np.stack([keypoints] * 3))
+    augment = FrameAugmentation(BODY, 3)
+    views, moved = augment(frames, people, 5)
+    assert views.dtype == torch.uint8
+    assert views.shape == frames.shape
+    assert moved.shape == people.shape
+    assert not torch.equal(views[0], views[1])
+    for view, persons in zip(views, moved, strict=True):
+        seen = persons[0, :, 2] > 0
+        assert (persons[0, seen, :2] - people[0, 0, seen, :2]).norm(dim=-1).max() < 30
+        blobs = torch.from_numpy(_blobs(view.numpy()))
+        assert torch.cdist(persons[0, seen, :2].double(), blobs).amin(1).max() < 0.6
+    again, other = augment(frames, people, 5), augment(frames, people, 6)
+    assert torch.equal(again[0], views)
+    assert torch.equal(again[1], moved)
+    assert not torch.equal(other[0], views)
+    nobody = augment(frames, torch.zeros(3, 0, 12, 3), 5)[1]
+    assert nobody.shape == (3, 0, 12, 3)
+
+
+def test_light_colours_are_the_papers() -> None:
+    grey = np.full((40, 40, 3), 128, np.uint8)
+    still = {"rotation": 0, "scale": (1, 1), "shift": 0, "flip": 0}
+    augment = Augmentation(AugmentationConfig(**still, colour="light"), BODY, (40, 40), 0)
+    drawn = np.array([augment(grey, np.zeros((0, 12, 3), np.float32))[0].mean() for _ in range(60)])
+    assert abs(drawn / 128 - 1).max() <= 0.06
+    assert drawn.std() > 1
 
 
 def test_a_mirror_image_exchanges_left_and_right_by_name() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pose_oad.metrics.coco_ap import average_precision, to_results
 from pose_oad.skeleton import Skeleton, get_skeleton
 from tests.coco import (
     BODY,
+    STILL,
     only_batch,
     open_set,
     person,
@@ -51,6 +53,17 @@ def test_the_picture_is_where_the_keypoints_say(tree: Path) -> None:
         red, green, blue = batch.images[at, int(y), int(x)].tolist()
         assert red > 120
         assert max(green, blue) < 100
+
+
+def test_training_images_are_cropped_or_squashed(tree: Path) -> None:
+    for fit, share in (("cover", None), ("squash", (40.5 / 160, 30.5 / 100))):
+        batch = only_batch(open_set(tree, augmentation=replace(STILL, fit=fit)).train_dataloader())
+        at = batch.image_ids.tolist().index(7)
+        place = batch.keypoints[at, 0, BODY.index("left_shoulder"), :2] / 64
+        if share is None:  # the height is kept, and the width cropped to it, anywhere
+            assert float(place[1]) == pytest.approx(0.305, abs=0.01)
+        else:
+            torch.testing.assert_close(place, torch.tensor(share), atol=0.01, rtol=0)
 
 
 def test_crowds_and_unlabelled_people_are_masked(tree: Path) -> None:

@@ -35,6 +35,20 @@ def test_repeats_of_an_action_play_by_number(tmp_path: Path) -> None:
     assert names(source) == ["S5/Eating.54138969", "S5/Eating 1.54138969", "S5/Eating 2.54138969"]
 
 
+def test_sequences_play_in_the_order_of_the_downloads_files(tmp_path: Path) -> None:
+    titles = ["Sitting 1", "Sitting 2", "SittingDown 2", "SittingDown", "TakingPhoto 1", "TakingPhoto", "Waiting",
+              "Walking 1", "Walking", "WalkingDog", "WalkTogether 1", "WalkTogether"]  # fmt: skip
+    for title in reversed(titles):
+        write_sequence(tmp_path, "S1", title, "54138969", 2)
+    options = {"cameras": ["54138969"], "order": "file", "end": 1.0}
+    assert names(Human36mSource(str(tmp_path), **options)) == [f"S1/{title}.54138969" for title in titles]
+    some = Human36mSource(str(tmp_path), **options, actions=["Walking", "Photo"])
+    expected = ["Walking 1", "Walking", "TakingPhoto 1", "TakingPhoto"]
+    assert names(some) == [f"S1/{title}.54138969" for title in expected]
+    with pytest.raises(UserError, match=r"stream\.order=date: expected action or file"):
+        Human36mSource(str(tmp_path), order="date")  # type: ignore[arg-type]
+
+
 def test_the_skip_list_takes_wild_cards(human36m_tree: Path) -> None:
     source = Human36mSource(str(human36m_tree), skip=["S1/Eating*", "S9/*"])
     assert names(source) == ["S1/TakingPhoto.55011271", "S1/Walking 1.55011271"]
