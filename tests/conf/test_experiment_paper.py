@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from callbacks.strategies import QueryStrategy
 from callbacks.strategies.confidence import Confidence
 from callbacks.strategies.error import Error
 from callbacks.strategies.sampling import Random, Uniform
+from datamodules.coco.augmentation import Augmentation, AugmentationConfig, FrameAugmentation
 from datamodules.windowing import window_length
+from pose_oad import distillation
 from pose_oad.cli import build, compose_config, plain
 from pose_oad.distillation import TrainingOptions
-from pose_oad.skeleton import get_skeleton
+from pose_oad.errors import UserError
+from pose_oad.maps import MapTargets
+from pose_oad.objectives import map_loss
+from pose_oad.prediction import predict_keypoints
+from pose_oad.preparation import OnlineRun, make_teacher, prepare
+from pose_oad.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig
+from tests.media import write_sequence
 
 STRATEGIES = {"uniform": Uniform, "random": Random, "error": Error, "confidence": Confidence}
 
@@ -30,6 +42,8 @@ PROTOCOL = {
     "stream.start": 0.0,
     "stream.end": 0.8,
     "stream.shuffle": False,
+    "stream.order": "file",
+    "teacher._target_": "pose_oad.teachers.openpose.teacher.OpenPoseTeacher",
     "stream.metric_width": 1000,
     "window.seconds": None,
     "window.frames": 1500,
@@ -40,11 +54,15 @@ PROTOCOL = {
     "training.budget": "epochs",
     "training.epochs": 10,
     "training.batch_size": 32,
+    "training.last_batch": "drop",
     "training.learning_rate": 1e-3,
     "training.optimizer_state": "fresh",
     "training.batch_norm": "train",
     "training.foreground": 0.0,
     "training.labels": "keypoints",
+    "training.undetected_joints": "background",
+    "training.augmentation": "light",
+    "metric.decoding": "grouped",
     "metric.missing": "zero",
 }
 
@@ -71,6 +89,72 @@ def test_every_strategy_has_the_papers_budgets(name: str, rate: float, budget: i
     strategy: QueryStrategy = build(cfg.strategy)
     assert type(strategy) is STRATEGIES[name]
     assert strategy.budget(window_length(cfg.window.seconds, cfg.window.frames, cfg.window.camera_rate)) == budget
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, student_checkpoint: Path) -> OnlineRun:
+    """A run of the protocol, but for a small student, a tiny tree and a simulated teacher."""
+    tree = tmp_path_factory.mktemp("human36m")
+    for name in ("Walking", "Walking 1", "Directions", "Directions 1"):
+        write_sequence(tree, "S1", name, "55011271", 10)
+    small = ["student=small", "student.input_size=[64,64]", f"checkpoint={student_checkpoint}"]
+    return prepare(compose_paper(*small, f"stream.root={tree}", "teacher=truth", "teacher.misses=0.5"))
+
+
+@pytest.mark.parametrize(("rate", "steps"), [(0.01, 10), (0.05, 20), (0.10, 40), (0.20, 90), (0.40, 180), (1.0, 460)])
+def test_a_window_trains_as_many_steps_as_in_the_paper(run: OnlineRun, rate: float, steps: int) -> None:
+    chosen = Random(rate).budget(1500)
+    assert [len(rows) for rows in run.module._batches(chosen, 0)] == [min(chosen, 32)] * steps
+
+
+def test_sequences_play_in_the_order_of_the_data_set(run: OnlineRun) -> None:
+    clips = run.data.loader.source.clips
+    assert [clip.name.split(".")[0] for clip in clips] == [
+        "S1/Directions 1", "S1/Directions", "S1/Walking 1", "S1/Walking",
+    ]  # fmt: skip
+    assert [(clip.start, clip.stop) for clip in clips] == [(0, 8)] * 4
+
+
+def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, batches, views = run.module, [], []
+    assert module.augment is not None
+
+    def loss(maps: torch.Tensor, fields: torch.Tensor, target: MapTargets, skeleton: Skeleton, joints: torch.Tensor,
+             **more: object) -> torch.Tensor:  # fmt: skip
+        batches.append((maps, target, joints))
+        return map_loss(maps, fields, target, skeleton, joints, **more)  # type: ignore[arg-type]
+
+    def augment(frames: torch.Tensor, people: torch.Tensor, window: int) -> tuple[torch.Tensor, torch.Tensor]:
+        views.append(FrameAugmentation(module.student.skeleton, 0)(frames, people, window))
+        return views[-1]
+
+    monkeypatch.setattr(distillation, "map_loss", loss)
+    monkeypatch.setattr(module, "augment", augment)
+    optimizer = module.configure_optimizers()
+    monkeypatch.setattr(module, "optimizers", lambda use_pl_optimizer: optimizer)
+    monkeypatch.setattr(module, "manual_backward", lambda loss: loss.backward())
+    window = next(iter(run.data.loader))
+    window.desk, window.selected = module.desk, np.array([1, 5, 9])
+    module.training_step(window, 0)
+    assert len(batches) == 10
+    [(frames, people)] = views  # one view a frame, whatever the epochs
+    assert not torch.equal(frames, window.frames[[1, 5, 9]])
+    missed = people[:, 0, :, 2] == 0
+    assert missed.any()
+    for _, target, joints in batches:
+        assert joints.all()  # what the teacher missed is background
+        assert int((target.confidence_maps.amax((2, 3)) == 0).sum()) == int(missed.sum())
+    assert module.student.decoding == "grouped"
+    found = predict_keypoints(module.student, torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+    assert (found[..., 2] == 0).any()  # an arg-max always finds something
+    assert run.evaluation.rule.policy == "zero"
+
+
+@pytest.mark.parametrize(("command", "experiment"), [("online", "paper"), ("finetune", "paper_offline")])
+def test_where_openposes_weights_are_missing_one_line_says_so(command: str, experiment: str) -> None:
+    cfg = compose_config(command, [f"experiment={experiment}"])
+    with pytest.raises(UserError, match=r"teacher\.path=None: expected a file of OpenPose's weights"):
+        make_teacher(cfg.teacher, get_skeleton("human36m-32"))
 
 
 def test_error_and_confidence_have_the_papers_switches() -> None:
@@ -107,7 +191,10 @@ def test_the_offline_study_is_the_papers() -> None:
         "stream.cameras": ["55011271"], "stream.start": 0.0, "stream.end": 0.8, "student.backbone": "densenet121",
         "window.frames": 1500, "window.seconds": None, "window.camera_rate": 50, "training.epochs": 10,
         "training.batch_size": 32, "training.learning_rate": 1e-3, "training.batch_norm": "train",
-        "training.foreground": 0.0, "metric.missing": "zero",
+        "training.foreground": 0.0, "metric.missing": "zero", "metric.decoding": "grouped",
+        "teacher._target_": "pose_oad.teachers.openpose.teacher.OpenPoseTeacher", "stream.order": "file",
+        "validation.monitor": "teacher_loss", "training.plateau.patience": 3, "training.last_batch": "drop",
+        "training.undetected_joints": "background", "training.augmentation": "light", "window.fit": "squash",
     }  # fmt: skip
     resolved = {key: OmegaConf.select(cfg, key) for key in expected}
     assert {key: list(v) if OmegaConf.is_list(v) else v for key, v in resolved.items()} == expected
@@ -118,8 +205,31 @@ def test_the_pre_training_is_the_papers() -> None:
     expected = {
         "student.backbone": "densenet121", "optimiser.learning_rate": 1e-3, "optimiser.schedule": "steps",
         "optimiser.milestones": [75, 150], "trainer.max_epochs": 250, "augmentation.rotation": 0.2,
-        "augmentation.scale": [0.5, 2.0], "augmentation.shift": 0.2, "augmentation.colour": "light",
+        "augmentation.scale": [0.5, 2.0], "augmentation.scale_of": "section", "augmentation.shift": 0.2,
+        "augmentation.flip": 0.0, "augmentation.fit": "squash", "augmentation.colour": "light", "student.fit": "squash",
         "objective.foreground": 0.0, "checkpoint.folder": "checkpoints/densenet121",
     }  # fmt: skip
     resolved = {key: OmegaConf.select(cfg, key) for key in expected}
     assert {key: list(v) if OmegaConf.is_list(v) else v for key, v in resolved.items()} == expected
+
+
+def test_the_pre_trainings_views_are_the_papers() -> None:
+    """A grey image with a person's two joints left of the middle, 20 % of the width apart."""
+    cfg = compose_config("pretrain", ["experiment=paper_pretraining"])
+    augment = Augmentation(AugmentationConfig(**plain(cfg.augmentation)), get_skeleton("body-12"), (200, 200), 0)
+    image, people = np.full((200, 200, 3), 128, np.uint8), np.zeros((1, 12, 3), np.float32)
+    people[0, :2] = [[80, 100, 1], [120, 100, 1]]
+    lengths, angles, middles, colours = [], [], [], []
+    for _ in range(200):
+        view, moved, _ = augment(image, people)
+        colours.append(np.median(view[view.sum(-1) > 0]) / 128)
+        if (moved[0, :2, 2] > 0).all():
+            first, second = moved[0, :2, :2]
+            lengths.append(np.linalg.norm(second - first) / 40)
+            angles.append(np.arctan2(*(second - first)[::-1]))
+            middles.append((first + second) / 400 - 0.5)
+    assert 0.5 <= min(lengths) < 0.55
+    assert 1.6 < max(lengths) <= 2.001
+    assert 0.15 < np.abs(angles).max() <= 0.201  # and so never a mirror image
+    assert 0.15 < np.abs(middles).max() <= 0.205
+    assert 0.01 < np.abs(np.array(colours) - 1).max() <= 0.06

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import cv2
-import mlflow
 import numpy as np
 import pytest
 import torch
@@ -100,8 +99,10 @@ def test_it_reports_the_figures_of_validation(trained: tuple[PretrainResult, Pat
 def test_with_an_ap_near_zero_the_smallest_loss_picks_the_checkpoint(
     trained: tuple[PretrainResult, Path],
 ) -> None:
+    from mlflow import MlflowClient
+
     result, folder = trained
-    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     [run] = client.search_runs([client.get_experiment_by_name("pretrain").experiment_id])
     logged = {name: client.get_metric_history(run.info.run_id, f"val/{name}") for name in ("loss", "AP50")}
     losses = [point.value for point in logged["loss"]]
