@@ -222,7 +222,7 @@ def test_the_pre_trainings_views_are_the_papers() -> None:
     lengths, angles, middles, colours = [], [], [], []
     for _ in range(200):
         view, moved, _ = augment(image, people)
-        colours.append(np.median(view[view.sum(-1) > 0]) / 128)
+        colours.append(np.median(view[view > 60]) / 128)
         if (moved[0, :2, 2] > 0).all():
             first, second = moved[0, :2, :2]
             lengths.append(np.linalg.norm(second - first) / 40)
@@ -232,4 +232,4 @@ def test_the_pre_trainings_views_are_the_papers() -> None:
     assert 1.6 < max(lengths) <= 2.001
     assert 0.15 < np.abs(angles).max() <= 0.201  # and so never a mirror image
     assert 0.15 < np.abs(middles).max() <= 0.205
-    assert 0.01 < np.abs(np.array(colours) - 1).max() <= 0.06
+    assert 0.01 < np.abs(np.array(colours) - 1).max() <= 0.105  # brightness and contrast together
