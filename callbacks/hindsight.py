@@ -42,10 +42,9 @@ class FinalPass(Callback):
         ids: list[np.ndarray] = [np.empty(0, dtype=np.int64)]
         errors: list[np.ndarray] = [np.empty(0, dtype=np.float32)]
         for window in islice(self.source_loader_factory(), len(self.evaluation.frame_ids)):
-            window.predictions = self.evaluation.predict(window, student)
-            measured, of_joints, _ = self.evaluation.errors(window, student.skeleton)
-            ids.append(measured)
-            errors.append(of_joints.per_frame().numpy())
+            measured = self.evaluation.measure(window, student)
+            ids.append(measured.ids)
+            errors.append(measured.frame_errors)
         final = np.concatenate(errors)
         met_ids, met = self.evaluation.curve()
         _, first, again = np.intersect1d(met_ids, np.concatenate(ids), assume_unique=True, return_indices=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,13 +12,58 @@ from torch import Tensor
 
 from pose_oad.distillation import as_distillation
 from pose_oad.errors import check
+from pose_oad.maps import People
 from pose_oad.metrics.keypoints import DetectionRate, JointErrors, MissingRule, Mpjpe, Pck, joint_errors, torso_length
-from pose_oad.prediction import predict_keypoints
+from pose_oad.metrics.people import PeopleErrors, PeopleScores, check_people, holds_several, people_errors
+from pose_oad.prediction import predict_in_window
 from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
 from pose_oad.teachers.base import Teacher
 from pose_oad.teachers.desk import LabelDesk
 from pose_oad.window import FrameWindow, reveal
+
+
+class Measured(NamedTuple):
+    """What was measured of a window.
+
+    Attributes:
+        ids: stream numbers of the frames measured, shape (measured frames,)
+        frame_errors: mean error of each, px, shape (measured frames,); NaN where nothing counted
+        errors: errors of the joints, a row for every measured frame, or for every person of the reference in them
+        labelled: the labels that these rows were measured against, px, shape (rows, joints, 3)
+        scale: px of the reported metric per px of these labels, shape (rows,)
+        people: who was matched with whom; None where one person per frame was measured
+        to_teacher: where they are taken beside those to the truth, errors to the teacher, likewise
+    """
+
+    ids: np.ndarray
+    frame_errors: np.ndarray
+    errors: JointErrors
+    labelled: Tensor
+    scale: Tensor
+    people: PeopleErrors | None
+    to_teacher: JointErrors | None
+
+
+class _Reference(NamedTuple):
+    """Who is measured against in some frames of a window.
+
+    Attributes:
+        positions: ascending positions of the frames
+        people: original px, in the student's joint set, shape (positions, people, joints, 3)
+        usable: in which frames absence means that nobody is there, bool, shape (positions,)
+    """
+
+    positions: np.ndarray
+    people: Tensor
+    usable: Tensor
+
+    def take(self, rows: Tensor) -> _Reference:
+        return _Reference(self.positions[rows.numpy()], self.people[rows], self.usable[rows])
+
+    def person(self) -> Tensor:
+        """Return the first person of each frame, zero where there is nobody, shape (positions, joints, 3)."""
+        return self.people[:, :1].sum(1)
 
 
 class PrequentialEvaluation(Callback):
@@ -27,6 +72,11 @@ class PrequentialEvaluation(Callback):
     With a ground truth the error is the distance to it, and beside it the distance to the teacher is taken; without one
     it is the distance to the teacher. For that the teacher labels one candidate in ``teacher_every``; those calls are
     made for evaluation only and are counted apart.
+
+    One person per frame is measured, each joint where its map is largest, against the first of the reference. From the
+    first window on in which the reference holds several people in a frame, everybody is: the student's people are
+    assembled from the same maps, and matched with the reference's (:mod:`pose_oad.metrics.people`). The errors are then
+    those of the reference's people.
 
     As a reference, the teacher's own keypoints can be measured instead of the student's. Then every candidate is a
     teacher call like any other, and a joint that the teacher does not find has no location: where the rule asks for one
@@ -40,15 +90,18 @@ class PrequentialEvaluation(Callback):
             the teacher beside that to the truth
         batch_size: frames per forward pass
         predictor: whose keypoints are measured, ``student`` or ``teacher``
+        people: ``one`` person per frame, ``many`` from the start, or ``auto``
 
     Attributes:
         frame_ids: stream numbers of the frames measured so far, an array per window
         frame_errors: mean error of each of those frames, px; NaN where nothing counted
         metrics: the stream's totals so far: ``mpjpe``, ``pck_px``, ``pck_torso``, ``detection``; ``teacher`` is
             the distance to the teacher beside that to the truth
+        people_scores: precision of everybody, where several people are measured
+        several_from: number of the window from which on several people are measured; None as long as there is none
 
     Raises:
-        UserError: if ``teacher_every`` is no positive number, or None where there is no truth.
+        UserError: if ``teacher_every`` is no positive number, or None without a truth, or ``people`` is refused.
     """
 
     def __init__(
@@ -59,7 +112,9 @@ class PrequentialEvaluation(Callback):
         teacher_every: int | None = 1,
         batch_size: int = 64,
         predictor: Literal["student", "teacher"] = "student",
+        people: Literal["auto", "one", "many"] = "auto",
     ) -> None:
+        check_people(people)
         whole = isinstance(teacher_every, int) and teacher_every >= 1
         check(
             whole or (teacher_every is None and truth_skeleton is not None),
@@ -76,12 +131,20 @@ class PrequentialEvaluation(Callback):
         self.frame_ids: list[np.ndarray] = []
         self.frame_errors: list[np.ndarray] = []
         self.metrics: dict[str, Mpjpe | Pck | DetectionRate] = {}
+        self.people, self.several_from = people, 0 if people == "many" else None
+        self.people_scores = PeopleScores()
         self._joints: Sequence[str] = ()
 
     @property
     def against(self) -> str:
         """What errors are measured against: ``truth`` or ``teacher``."""
         return "truth" if self.truth_skeleton is not None else "teacher"
+
+    @property
+    def measured(self) -> str:
+        """Who was measured, in words."""
+        several = self.several_from is not None
+        return "several people, matched by OKS" if several else "one person per frame, arg-max"
 
     @property
     def prefix(self) -> str:
@@ -101,63 +164,98 @@ class PrequentialEvaluation(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Predict one window and take its errors."""
         window: FrameWindow = batch
-        student = as_distillation(pl_module).student
-        with window.phase("predict"):
-            window.predictions = self.predict(window, student)
+        skeleton = as_distillation(pl_module).student.skeleton
+        measured = self.measure(window, as_distillation(pl_module).student, beside="teacher" in self.metrics)
         with window.phase("evaluate"):
-            ids, errors, torso = self.errors(window, student.skeleton)
-            self.frame_ids.append(ids)
-            self.frame_errors.append(errors.per_frame().numpy().astype(np.float32))
-            window.metrics.update(self._measure(errors, torso, student.skeleton))
-            if "teacher" in self.metrics:
-                distance = self.metrics["teacher"](self._to_teacher(window, student.skeleton))
-                window.metrics["teacher_distance_px"] = float(distance[-1])
+            self.frame_ids.append(measured.ids)
+            self.frame_errors.append(measured.frame_errors)
+            torso = torso_length(measured.labelled, skeleton, measured.scale)
+            window.metrics.update(self._add(measured, torso, skeleton))
 
-    def predict(self, window: FrameWindow, student: PoseStudent) -> Tensor:
-        """Return the keypoints that are measured: the student's as it is now, or the teacher's.
-
-        Returns:
-            Shape (frames, joints, 3), original px.
-        """
-        if self.predictor == "student":
-            return window.to_frame(predict_keypoints(student, window.frames, self.batch_size))
-        keypoints = torch.zeros(len(window), len(student.skeleton), 3)
-        keypoints[torch.from_numpy(window.candidates)] = window.label(window.candidates).person(student.skeleton)
-        return keypoints
-
-    def errors(self, window: FrameWindow, skeleton: Skeleton) -> tuple[np.ndarray, JointErrors, Tensor]:
-        """Measure a window's predictions by the rule of this evaluation, without adding them to its totals.
+    def measure(self, window: FrameWindow, student: PoseStudent, beside: bool = False) -> Measured:
+        """Predict a window, and measure it by the rule of this evaluation, without adding anything to the totals.
 
         Args:
-            window: the window, predicted
-            skeleton: joint set of the predictions
-
-        Returns:
-            stream numbers of the frames measured, shape (measured frames,); the errors of their joints; the torso's
-            length in each, px, shape (measured frames,).
+            window: the window; its ``predictions`` are set
+            student: the student as it is now
+            beside: whether to take the distance to the teacher beside that to the truth
         """
+        with window.phase("evaluate"):
+            reference = self._reference(window, student.skeleton)
+            if self.people == "auto" and self.several_from is None and holds_several(reference.people):
+                self.several_from = window.index
+        several = self.several_from is not None and window.index >= self.several_from
+        if several:
+            seen = np.isin(reference.positions, window.candidates) | (self.predictor == "student")
+            reference = reference.take(reference.usable & torch.from_numpy(seen))
+        with window.phase("predict"):
+            window.predictions, found = self._predict(window, student, reference.positions if several else None)
+        with window.phase("evaluate"):
+            errors, people = self._compare(window, reference, found, student.skeleton)
+            frames = people.per_frame() if people is not None else errors.per_frame()
+            to_teacher = None
+            if beside:
+                labels = self._teacher_labels(window, student.skeleton)
+                if found is not None:
+                    rows = torch.from_numpy(np.isin(reference.positions, labels.positions))
+                    labels = labels.take(torch.from_numpy(np.isin(labels.positions, reference.positions)))
+                    found = People(*(part[rows] for part in found))
+                to_teacher, _ = self._compare(window, labels, found, student.skeleton)
+        labelled, scale = reference.person(), window.metric_scale[reference.positions]
+        if people is not None:
+            labelled, scale = people.people, scale[people.frame]
+        ids = window.ids[reference.positions]
+        return Measured(ids, frames.numpy().astype(np.float32), errors, labelled, scale, people, to_teacher)
+
+    def _predict(
+        self, window: FrameWindow, student: PoseStudent, positions: np.ndarray | None
+    ) -> tuple[Tensor, People | None]:
+        """Return the keypoints that are measured, of the student as it is now or the teacher, original px.
+
+        Args:
+            window: the window
+            student: the student
+            positions: frames in which everybody is looked for; None: in none
+        """
+        if self.predictor == "teacher":
+            keypoints = torch.zeros(len(window), len(student.skeleton), 3)
+            keypoints[torch.from_numpy(window.candidates)] = window.label(window.candidates).person(student.skeleton)
+            if positions is None:
+                return keypoints, None
+            everybody = window.label(positions).people(student.skeleton)
+            return keypoints, People(everybody, everybody[..., 2].mean(-1))
+        poses = predict_in_window(student, window, self.batch_size, positions)
+        return poses.single, None if positions is None else poses.people
+
+    def _reference(self, window: FrameWindow, skeleton: Skeleton) -> _Reference:
+        """Return who is measured against: the truth where there is one, else the teacher's people."""
         truth = reveal(window)
-        if truth is not None and self.truth_skeleton is not None:
-            positions, labelled = np.arange(len(window)), map_keypoints(truth[:, 0], self.truth_skeleton, skeleton)
-        else:
-            positions, labelled = self._teacher_labels(window, skeleton)
-        errors = self._compare(window, positions, labelled)
-        return window.ids[positions], errors, torso_length(labelled, skeleton, window.metric_scale[positions])
+        if truth is None or self.truth_skeleton is None:
+            return self._teacher_labels(window, skeleton)
+        people = map_keypoints(truth, self.truth_skeleton, skeleton)
+        return _Reference(np.arange(len(window)), people, torch.ones(len(window), dtype=torch.bool))
 
-    def _to_teacher(self, window: FrameWindow, skeleton: Skeleton) -> JointErrors:
-        return self._compare(window, *self._teacher_labels(window, skeleton))
-
-    def _teacher_labels(self, window: FrameWindow, skeleton: Skeleton) -> tuple[np.ndarray, Tensor]:
+    def _teacher_labels(self, window: FrameWindow, skeleton: Skeleton) -> _Reference:
         """Return the positions that the teacher labels for evaluation, and whom it finds there."""
         positions = window.candidates[:: self.teacher_every]
-        return positions, self.desk.label(window, positions).person(skeleton)
+        labels = self.desk.label(window, positions)
+        usable = torch.ones(len(positions), dtype=torch.bool) if labels.unusable is None else ~labels.unusable
+        return _Reference(positions, labels.people(skeleton), usable)
 
-    def _compare(self, window: FrameWindow, positions: np.ndarray, labelled: Tensor) -> JointErrors:
-        predicted = window.predicted()[torch.from_numpy(positions)]
-        return joint_errors(predicted, labelled, self.rule, window.metric_scale[positions])
+    def _compare(
+        self, window: FrameWindow, reference: _Reference, found: People | None, skeleton: Skeleton
+    ) -> tuple[JointErrors, PeopleErrors | None]:
+        """Measure a window's predictions, one person a frame, or whoever was found in the reference's frames."""
+        scale = window.metric_scale[reference.positions]
+        if found is not None:
+            people = people_errors(found, reference.people, skeleton, self.rule, scale)
+            return people.errors, people
+        predicted = window.predicted()[torch.from_numpy(reference.positions)]
+        return joint_errors(predicted, reference.person(), self.rule, scale), None
 
-    def _measure(self, errors: JointErrors, torso: Tensor, skeleton: Skeleton) -> dict[str, float]:
+    def _add(self, measured: Measured, torso: Tensor, skeleton: Skeleton) -> dict[str, float]:
         """Update the stream's totals and return this window's own values, by logged name."""
+        errors = measured.errors
         mpjpe = self.metrics["mpjpe"](errors).tolist()
         values = {f"{self.prefix}_px": mpjpe[-1]}
         self._joints = skeleton.joints
@@ -165,6 +263,13 @@ class PrequentialEvaluation(Callback):
         values["pck_3px"] = float(self.metrics["pck_px"](errors))
         values["pck_02_torso"] = float(self.metrics["pck_torso"](errors, torso))
         values["detection_rate"] = float(self.metrics["detection"](errors))
+        if measured.to_teacher is not None:
+            values["teacher_distance_px"] = float(self.metrics["teacher"](measured.to_teacher)[-1])
+        if measured.people is not None:
+            self.people_scores.update(measured.ids, measured.people)
+            own = PeopleScores()  # a metric's forward() would copy what the stream has left so far
+            own.update(measured.ids, measured.people)
+            values |= {f"people/{name}": value for name, value in own.compute().items()}
         return values
 
     def state_dict(self) -> dict[str, Any]:
@@ -175,24 +280,37 @@ class PrequentialEvaluation(Callback):
             "metrics": {name: dict(metric.metric_state) for name, metric in self.metrics.items()},
             "joints": list(self._joints),
             "calls": self.desk.calls,
+            "several_from": self.several_from,
+            "people": dict(self.people_scores.metric_state),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from errors and totals returned by :meth:`state_dict`."""
         self.frame_ids = [ids.numpy() for ids in state_dict["frame_ids"]]
         self.frame_errors = [errors.numpy() for errors in state_dict["frame_errors"]]
-        for name, values in state_dict["metrics"].items():
+        metrics = {**self.metrics, "people": self.people_scores}
+        for name, values in {**state_dict["metrics"], "people": state_dict["people"]}.items():
             for key, value in values.items():
-                setattr(self.metrics[name], key, value)
-            self.metrics[name]._update_count = len(self.frame_ids)
+                setattr(metrics[name], key, value)
+            metrics[name]._update_count = len(self.frame_ids)
         self._joints, self.desk.calls = tuple(state_dict["joints"]), state_dict["calls"]
+        self.several_from = state_dict["several_from"]
 
     def summary(self) -> dict[str, float]:
-        """Return the stream's totals: means of all frames, of the second half, of the last third, and by joint."""
+        """Return the stream's totals: means of all frames, of the second half, of the last third, and by joint.
+
+        Where several people were measured, their precision by the names of :meth:`PeopleScores.since` behind
+        ``people/``, and of the last parts ``people/AP_second_half`` and ``people/AP_last_third``.
+        """
         ids, errors = self.curve()
         last = ids[-1] if len(ids) else 0
         parts = {"": 0.0, "_second_half": 1 / 2, "_last_third": 2 / 3}
         values = {f"{self.prefix}{part}_px": mean(errors[ids >= begin * (last + 1)]) for part, begin in parts.items()}
+        if self.several_from is not None:
+            values |= {f"people/{name}": value for name, value in self.people_scores.compute().items()}
+            values |= {
+                f"people/AP{part}": self.people_scores.since(begin * (last + 1))["AP"] for part, begin in parts.items()
+            }
         by_joint = self.metrics["mpjpe"].compute().tolist()
         values |= {f"{self.prefix}_px/{joint}": error for joint, error in zip(self._joints, by_joint, strict=False)}
         if "teacher" in self.metrics:

@@ -35,6 +35,8 @@ class WindowProgress(Callback):
         """Advance by one window."""
         window: FrameWindow = batch
         error = next((f"{key} {value:.1f}" for key, value in window.metrics.items() if key.endswith("_px")), "")
+        if "people/AP" in window.metrics:
+            error = f"AP {window.metrics['people/AP']:.3f}  {error}"
         status = f"{error}  {window.metrics['frames_per_second']:.0f} frames/s"
         self._bar.update(self._task, advance=1, status=status)
 

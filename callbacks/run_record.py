@@ -102,6 +102,7 @@ class RunRecord(Callback):
         if self.figures:
             with writing(self.folder):
                 self._draw(module)
+        self.logger.experiment.set_tag(self.logger.run_id, "pose_oad.measured", self.evaluation.measured)
         self.logger.log_metrics({f"final/{key}": value for key, value in self.summary.items() if value == value})
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 
@@ -122,8 +123,18 @@ class RunRecord(Callback):
         table = Table(title=self.logger._run_name, show_header=False)
         against = "MPJPE" if self.evaluation.against == "truth" else "distance to the teacher"
         prefix = "mpjpe" if self.evaluation.against == "truth" else "teacher_distance"
-        for part, name in (("", "whole stream"), ("_second_half", "second half"), ("_last_third", "last third")):
-            table.add_row(f"{against}, {name}", _said(values[f"{prefix}{part}_px"], ".1f", " px"))
+        parts = {"": "whole stream", "_second_half": "second half", "_last_third": "last third"}
+        table.add_row("measured", self.evaluation.measured)
+        if "people/AP" in values:
+            of = {name[7:]: value for name, value in values.items() if name.startswith("people/")}
+            for part, words in parts.items():
+                table.add_row(f"AP, {words}", f"{of[f'AP{part}']:.3f}")
+            table.add_row("AP50 / AR", f"{of['AP50']:.3f} / {of['AR']:.3f}")
+            seen = f"{of['recall']:.1%} of {of['wanted']:,.0f} in {of['frames']:,.0f} frames"
+            table.add_row("people matched", f"{seen}, {of['matched_px']:.1f} px off")
+            against += ", all people"
+        for part, words in parts.items():
+            table.add_row(f"{against}, {words}", _said(values[f"{prefix}{part}_px"], ".1f", " px"))
         table.add_row(
             "PCK @ 3 px / @ 0.2 torso", f"{_said(values['pck_3px'], '.1%')} / {_said(values['pck_02_torso'], '.1%')}"
         )

@@ -85,7 +85,8 @@ def main(cfg: DictConfig) -> Figures:
             for path, logger in loggers.items():
                 finite = {f"final/{name}": value for name, value in figures[path].items() if math.isfinite(value)}
                 logger.log_metrics(finite)
-    Console().print(comparison_table(figures, plan.title))
+    several = any("people/AP" in values for values in figures.values())
+    Console().print(comparison_table(figures, plan.title + ", several people, matched by OKS" * several))
     return figures
 
 
@@ -121,10 +122,12 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     from datamodules.video.frames import FrameCache
     from datamodules.windowing import StreamOptions
     from pose_oad.metrics.keypoints import MissingRule
+    from pose_oad.metrics.people import check_people
     from pose_oad.predicting.measuring import measure_stream
     from pose_oad.skeleton import joint_map
 
     rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
+    check_people(cfg.metric.people)
     window = cfg.window
     source: FrameSource = build(cfg.stream)
     truth = source.skeleton
@@ -145,7 +148,8 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
         figures: Figures = {}
         for fit, group in groups:
             loader = windows(next(iter(group.values())).input_size, fit)
-            errors = measure_stream(watched(loader, len(loader), "evaluate"), group, rule, cfg.metric.batch_size)
+            videos = watched(loader, len(loader), "evaluate")
+            errors = measure_stream(videos, group, rule, cfg.metric.batch_size, cfg.metric.people)
             figures |= {name: grouped.values() for name, grouped in errors.items()}
         return figures
 

@@ -160,12 +160,14 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
         students["test"].decoding = student.decoding
     with record.phase("test"):
         errors = measure(
-            watched(study.test, len(study.test), "test"), students, study.module.rule, cfg.metric.batch_size
-        )
+            watched(study.test, len(study.test), "test"), students, study.module.rule, cfg.metric.batch_size,
+            cfg.metric.people,
+        )  # fmt: skip
     tested = errors.get("test", errors["test_before"])
+    before_values = errors["test_before"].values()
     return {
         **{f"test_{name}": value for name, value in tested.values().items()},
-        "test_before_mpjpe_px": errors["test_before"].values()["mpjpe_px"],
+        **{f"test_before_{name}": before_values[name] for name in ("people/AP", "mpjpe_px") if name in before_values},
         study.module.monitor.replace("/", "_"): validated,
         "frames": study.collector.frames,
         "test_frames": tested.frames,
@@ -209,9 +211,11 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     from pose_oad.frame_store import check_memory
     from pose_oad.joint_check import check_joint_sets
     from pose_oad.metrics.keypoints import MissingRule
+    from pose_oad.metrics.people import check_people
 
     _check_subjects_and_ranges(cfg)
     check_memory(cfg.collection.memory_mib)
+    check_people(cfg.metric.people)
     strategy = build(cfg.strategy)
     rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
     options = plain(cfg.training)

@@ -90,6 +90,9 @@ class FinetuneRecord:
         """Print the figures as a table."""
         values = self._summary
         table = Table(title=self.logger._run_name, show_header=False)
+        if "test_people/AP" in values:
+            ends = f"{values['test_before_people/AP']:.3f}, {values['test_people/AP']:.3f}"
+            table.add_row("test AP before, after", f"{ends} (several people, matched by OKS)")
         before, after = values["test_before_mpjpe_px"], values["test_mpjpe_px"]
         table.add_row("test MPJPE before, after", f"{before:.1f} px, {after:.1f} px")
         prefix = "test_mpjpe_px/subject/"

@@ -222,7 +222,7 @@ def _check_values(cfg: DictConfig) -> None:
     check(
         bool(cfg.checkpoint), "checkpoint", cfg.checkpoint, "a checkpoint (.ckpt, .pth) or an exported network (.onnx)"
     )
-    check(cfg.people in ("single", "many"), "people", cfg.people, "single or many")
+    check(cfg.people in ("auto", "single", "many"), "people", cfg.people, "auto, single or many")
     check(_number(cfg.threshold) and 0 <= cfg.threshold < 1, "threshold", cfg.threshold, "a confidence in [0, 1)")
     check(_whole(cfg.batch_size) and cfg.batch_size >= 1, "batch_size", cfg.batch_size, "1 or more")
     check(cfg.limit is None or (_whole(cfg.limit) and cfg.limit >= 1), "limit", cfg.limit, "1 or more, or null")

@@ -87,8 +87,9 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     student = load_run_student(cfg)
     check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=source.skeleton)
     evaluation = PrequentialEvaluation(
-        rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor
-    )
+        rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor,
+        cfg.metric.people,
+    )  # fmt: skip
     options = stream_options(cfg, source, student, teacher)
     warn_of_empty_budget(strategy, options.window_frames)
     return OnlineRun(

@@ -66,7 +66,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
 
 
 def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher) -> dict[str, float]:
-    """Measure the best person of each frame against the ground truth of videos.
+    """Measure the best person of each frame, or everybody, against the ground truth of videos.
 
     Args:
         cfg: the configuration
@@ -78,7 +78,8 @@ def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher) -> di
     """
     from datamodules.stream import WindowLoader
     from datamodules.windowing import StreamOptions
-    from pose_oad.grouped import GroupedErrors, true_person
+    from pose_oad.grouped import GroupedErrors, truth_holds_several
+    from pose_oad.maps import People
     from pose_oad.skeleton import joint_map
     from pose_oad.teachers.desk import LabelDesk
 
@@ -91,14 +92,15 @@ def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher) -> di
     )  # fmt: skip
     loader, desk = WindowLoader(source, options), LabelDesk(teacher)
     errors, seconds = GroupedErrors(teacher.skeleton, _rule(cfg)), 0.0
+    several = cfg.metric.people == "many"
     for window in watched(loader, len(loader), "teacher"):
         started = time.perf_counter()
-        found = desk.label(window, window.candidates).person(teacher.skeleton)
+        labels = desk.label(window, window.candidates)
         seconds += time.perf_counter() - started
-        truth = true_person(window, teacher.skeleton)[window.candidates]
-        for segment in window.segments:
-            inside = (window.candidates >= segment.start) & (window.candidates < segment.stop)
-            errors.update(found[inside], truth[inside], segment.metric_scale, segment.labels)
+        several = several or (cfg.metric.people == "auto" and truth_holds_several(window))
+        found = labels.people(teacher.skeleton)
+        everybody = People(found, found[..., 2].mean(-1)) if several else None
+        errors.update_window(window, window.candidates, labels.person(teacher.skeleton), everybody)
     return errors.values() | {"frames": errors.frames, "seconds_per_frame": seconds / max(1, errors.frames)}
 
 
@@ -154,6 +156,8 @@ _UNSEEN = (8, 8)
 
 
 def _check_values(cfg: DictConfig) -> None:
+    from pose_oad.metrics.people import check_people
+
     check(cfg.on in ("stream", "coco"), "on", cfg.on, "stream or coco")
     file = cfg.output.file
     check(file is None or (isinstance(file, str) and bool(file)), "output.file", file, "a JSON file to write, or null")
@@ -166,6 +170,7 @@ def _check_values(cfg: DictConfig) -> None:
     frames = cfg.window.frames
     check(isinstance(frames, int) and frames >= 1, "window.frames", frames, "1 or more")
     _rule(cfg)
+    check_people(cfg.metric.people)
 
 
 def _rule(cfg: DictConfig) -> MissingRule:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from pose_oad.origin import Origin
 from pose_oad.skeleton import Skeleton
 
 if TYPE_CHECKING:
+    from pose_oad.maps import People
     from pose_oad.teachers.desk import LabelDesk, WindowLabels
 
 
@@ -135,16 +136,18 @@ class FrameWindow:
             self.seconds[name] += elapsed - self._inner_seconds
             self._inner_seconds = outer + elapsed
 
-    def to_frame(self, keypoints: Tensor) -> Tensor:
-        """Convert keypoints of all frames from input px to original px.
+    def to_frame(self, keypoints: Tensor, positions: np.ndarray | None = None) -> Tensor:
+        """Convert keypoints from input px to original px.
 
         Args:
-            keypoints: shape (frames, ..., 3), input px
+            keypoints: shape (positions, ..., 3), input px
+            positions: ascending positions of their frames in the window; None: all frames
 
         Returns:
             The same shape, px of each frame's original.
         """
-        return torch.cat([s.fit.to_frame(keypoints[s.start : s.stop]) for s in self.segments])
+        parts = self._by_segment(keypoints, np.arange(len(self)) if positions is None else positions)
+        return torch.cat([s.fit.to_frame(part) for s, part in zip(self.segments, parts, strict=True)])
 
     def to_input(self, keypoints: Tensor, positions: np.ndarray) -> Tensor:
         """Convert keypoints of some frames from original px to input px.
@@ -153,9 +156,12 @@ class FrameWindow:
             keypoints: shape (positions, ..., 3), original px
             positions: ascending positions of those frames in the window
         """
-        bounds = np.searchsorted(positions, [s.stop for s in self.segments[:-1]])
-        parts = torch.tensor_split(keypoints, bounds.tolist())
+        parts = self._by_segment(keypoints, positions)
         return torch.cat([s.fit.to_input(part) for s, part in zip(self.segments, parts, strict=True)])
+
+    def _by_segment(self, keypoints: Tensor, positions: np.ndarray) -> Sequence[Tensor]:
+        bounds = np.searchsorted(positions, [s.stop for s in self.segments[:-1]])
+        return torch.tensor_split(keypoints, bounds.tolist())
 
     def label(self, positions: np.ndarray) -> WindowLabels:
         """Ask the teacher about some frames; frames asked before are answered from memory.
@@ -203,6 +209,8 @@ class SelectionView:
         rng: random numbers of this window
         predictions: the scorer's keypoints, original px, shape (frames, joints, 3); None for a strategy that reads none
         truth: the ground truth, likewise; for the oracle alone, None for every strategy that could be used
+        people: finds everybody in some frames with the scorer's network, given their positions, original px; None for
+            a strategy that reads no predictions
     """
 
     def __init__(
@@ -213,10 +221,11 @@ class SelectionView:
         rng: np.random.Generator,
         predictions: Tensor | None,
         truth: Tensor | None = None,
+        people: Callable[[np.ndarray], People] | None = None,
     ) -> None:
         self.index, self.ids, self.frames, self.candidates = window.index, window.ids, window.frames, window.candidates
         self.budget, self.skeleton, self.rng = budget, skeleton, rng
-        self._predictions, self._truth = predictions, truth
+        self._predictions, self._truth, self._people = predictions, truth, people
         self.scores: np.ndarray | None = None
         self.frame_diagonal = float(max(np.hypot(*s.fit.frame_size) for s in window.segments))
         self._label = window.label
@@ -234,6 +243,22 @@ class SelectionView:
         if self._predictions is None:
             raise RuntimeError("no predictions: the strategy must set needs_predictions = True")
         return self._predictions
+
+    def people(self, positions: np.ndarray) -> People:
+        """Find everybody in some frames with the scorer's network, which then looks at them once more.
+
+        Args:
+            positions: ascending positions in the window
+
+        Returns:
+            People of each of these frames, original px.
+
+        Raises:
+            RuntimeError: if the strategy does not declare ``needs_predictions``.
+        """
+        if self._people is None:
+            raise RuntimeError("no predictions: the strategy must set needs_predictions = True")
+        return self._people(positions)
 
     @property
     def truth(self) -> Tensor:
@@ -257,3 +282,7 @@ class SelectionView:
             all zero where the teacher finds nobody.
         """
         return self._label(positions).person(self.skeleton)
+
+    def teacher_people(self, positions: np.ndarray) -> Tensor:
+        """As :meth:`teacher_keypoints`, but everybody whom the teacher finds: shape (positions, people, joints, 3)."""
+        return self._label(positions).people(self.skeleton)

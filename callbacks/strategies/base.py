@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from pose_oad.distillation import as_distillation
 from pose_oad.errors import UserError, check
-from pose_oad.prediction import predict_keypoints
+from pose_oad.maps import People
+from pose_oad.prediction import predict_in_window, predict_keypoints
 from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
 from pose_oad.window import FrameWindow, SelectionView, reveal
@@ -108,7 +110,9 @@ class QueryStrategy(Callback):
         rng = np.random.Generator(np.random.Philox(key=[self.seed, window.index]))
         predictions = self._predictions(window, student) if self.needs_predictions and budget else None
         truth = self._truth(window, student.skeleton) if self.sees_truth and budget else None
-        view = SelectionView(window, budget, student.skeleton, rng, predictions, truth)
+        scorer = student if self.scorer == "live" else self._frozen or student
+        people = partial(_people, scorer, window) if self.needs_predictions else None
+        view = SelectionView(window, budget, student.skeleton, rng, predictions, truth, people)
         chosen = np.asarray(self.select(view) if budget else [], dtype=np.int64)
         window.scores = view.scores
         if len(np.unique(chosen)) != budget or not np.isin(chosen, window.candidates).all():
@@ -133,6 +137,11 @@ class QueryStrategy(Callback):
                 "strategy=error"
             )
         return map_keypoints(truth[:, 0], window.truth_skeleton, skeleton)
+
+
+def _people(scorer: PoseStudent, window: FrameWindow, positions: np.ndarray) -> People:
+    """Find everybody in some frames of a window, original px."""
+    return predict_in_window(scorer, window, positions=positions).people
 
 
 def top_k(scores: np.ndarray, positions: np.ndarray, k: int, min_gap: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,6 +9,8 @@ import torch
 
 from callbacks.strategies.base import QueryStrategy, Scorer
 from pose_oad.errors import check
+from pose_oad.metrics.keypoints import MissingRule, joint_errors
+from pose_oad.metrics.people import frame_means, holds_several, people_errors
 from pose_oad.window import SelectionView
 
 MissingScore = Literal["zero", "worst"]
@@ -57,16 +59,26 @@ class Error(QueryStrategy):
         self.missing, self.threshold = check_missing(missing), threshold
 
     def score(self, view: SelectionView) -> np.ndarray:
-        """Return each candidate's student-teacher distance, px; frames without a teacher's person score 0."""
+        """Return each candidate's student-teacher distance, px; frames without a teacher's person score 0.
+
+        Where the teacher finds several people in one of the candidates, the student's are assembled from its maps and
+        matched with them; the score is then the mean over the teacher's people, and all joints of one whom the student
+        has not found are missing.
+        """
         scores = np.zeros(len(view))
-        teacher = view.teacher_keypoints(view.candidates)
-        student = view.predictions[torch.from_numpy(view.candidates)]
-        labelled = teacher[..., 2] > 0
-        found = labelled & (student[..., 2] >= self.threshold)
-        distance = torch.linalg.vector_norm(student[..., :2] - teacher[..., :2], dim=-1)
-        distance = torch.where(found, distance, 0.0 if self.missing == "zero" else view.frame_diagonal) * labelled
-        mean = distance.sum(1) / labelled.sum(1).clamp_min(1)
+        rule = MissingRule("zero" if self.missing == "zero" else "penalty", self.threshold, view.frame_diagonal)
+        everybody = view.teacher_people(view.candidates)
+        frame = torch.arange(len(view.candidates))
+        if holds_several(everybody):
+            matched = people_errors(view.people(view.candidates), everybody, view.skeleton, rule)
+            errors, frame = matched.errors, matched.frame
+        else:
+            student = view.predictions[torch.from_numpy(view.candidates)]
+            errors = joint_errors(student, view.teacher_keypoints(view.candidates), rule)
+        of_person = errors.distance.sum(1) / errors.labelled.sum(1).clamp_min(1)
+        mean = frame_means(of_person, frame, len(view.candidates)).nan_to_num(0.0)
         if self.missing == "zero":
-            mean = torch.where(found.any(1), mean, -torch.inf)
+            seen = torch.zeros(len(mean)).index_add(0, frame, errors.found.any(1).float()) > 0
+            mean = torch.where(seen, mean, -torch.inf)
         scores[view.candidates] = mean.numpy()
         return scores

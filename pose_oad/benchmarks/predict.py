@@ -57,6 +57,7 @@ def bench_predict(cfg: DictConfig) -> list[Figure]:
             [
                 f"output.video={overlay}",
                 "overwrite=true",
+                "people=single",
                 f"batch_size={cfg.metric.batch_size}",
                 f"fit={cfg.window.fit}",
             ],

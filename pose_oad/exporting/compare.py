@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pose_oad.grouped import GroupedErrors, true_person
+from pose_oad.grouped import GroupedErrors
 from pose_oad.maps import decode_single
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.students import PoseStudent
@@ -98,15 +98,11 @@ def compare_errors(
         rows = torch.from_numpy(window.candidates)
         if not len(rows):
             continue
-        truth = true_person(window, student.skeleton)
         for name, maps in networks.items():
             decoded = [
                 decode_single(maps(batch)[0], student.config.foreground).cpu()
                 for batch in window.frames[rows].split(batch_size)
             ]
             predicted = torch.cat(decoded) * stride
-            for segment in window.segments:
-                inside = (rows >= segment.start) & (rows < segment.stop)
-                found = segment.fit.to_frame(predicted[inside])
-                errors[name].update(found, truth[rows[inside]], segment.metric_scale, segment.labels)
+            errors[name].update_window(window, window.candidates, window.to_frame(predicted, window.candidates))
     return {name: found.values() for name, found in errors.items()}

@@ -65,7 +65,7 @@ def write_comparison(path: Path, facts: Mapping[str, Any], checkpoints: list[dic
 
 
 def _in_px(name: str) -> bool:
-    return name.partition("/")[0].endswith("_px")
+    return name.endswith("_px") or name.partition("/")[0].endswith("_px")
 
 
 def _phrase(name: str, value: float) -> str:

@@ -103,7 +103,7 @@ class PredictionJob:
         reader, reference = self._readers[place], self._readers[self._reference or 0]
         found, wanted = poses[place][row], poses[self._reference or 0][row]
         scale = self._metric_width / size[0] if self._metric_width else 1.0
-        return scale * mean_distance(found, wanted, reader.skeleton, reference.skeleton, reader.located)
+        return scale * mean_distance(found, wanted, reader.skeleton, reference.skeleton)
 
     def _caption(self, place: int, distance: float) -> str:
         if self._reference is None or place >= self._reference:

@@ -8,15 +8,13 @@ from typing import Any
 
 import torch
 from pycocotools.coco import COCO
-from torch import Tensor
 
 from pose_oad.geometry import Fit
 from pose_oad.grouped import GroupedErrors, Locator, measure_located
-from pose_oad.maps import decode_single
 from pose_oad.metrics.coco_ap import average_precision
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.metrics.source_domain import LabelledImages, SourceDomainEvaluation
-from pose_oad.predicting.poses import to_input
+from pose_oad.prediction import read_poses
 from pose_oad.predictors import Predictor
 from pose_oad.window import FrameWindow
 
@@ -36,15 +34,20 @@ class CocoEvaluation(SourceDomainEvaluation):
 
 
 def measure_stream(
-    windows: Iterable[FrameWindow], predictors: Mapping[str, Predictor], rule: MissingRule, batch_size: int
+    windows: Iterable[FrameWindow],
+    predictors: Mapping[str, Predictor],
+    rule: MissingRule,
+    batch_size: int,
+    people: str = "auto",
 ) -> dict[str, GroupedErrors]:
-    """Measure one person per frame against the ground truth of videos.
+    """Measure predictors against the ground truth of videos.
 
     Args:
         windows: the videos, at the predictors' input size
         predictors: who is measured, by name
         rule: what becomes of joints that are not found
         batch_size: frames per forward pass
+        people: as for :func:`~pose_oad.grouped.measure_located`
 
     Returns:
         The errors of each predictor, by its name.
@@ -53,10 +56,10 @@ def measure_stream(
         UserError: if the videos have no ground truth.
     """
     locators = {
-        name: Locator(predictor.skeleton, partial(_locate, predictor, batch_size=batch_size))
+        name: Locator(predictor.skeleton, partial(read_poses, predictor.maps, predictor, batch_size=batch_size))
         for name, predictor in predictors.items()
     }
-    return measure_located(windows, locators, rule)
+    return measure_located(windows, locators, rule, people)
 
 
 def measure_coco(
@@ -94,9 +97,3 @@ def alike(predictors: Mapping[str, Predictor], *attributes: str) -> list[dict[st
     for name, predictor in predictors.items():
         groups.setdefault(tuple(getattr(predictor, key) for key in attributes), {})[name] = predictor
     return list(groups.values())
-
-
-def _locate(predictor: Predictor, frames: Tensor, batch_size: int) -> Tensor:
-    """Find one person in every frame: input px on the CPU, shape (frames, joints, 3)."""
-    maps = (predictor.maps(batch)[0] for batch in frames.split(batch_size))
-    return torch.cat([to_input(decode_single(part, predictor.foreground), predictor).cpu() for part in maps])

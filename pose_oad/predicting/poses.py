@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from pose_oad.geometry import Fit, FrameFit
-from pose_oad.maps import decode_people, decode_single
 from pose_oad.origin import Origin
+from pose_oad.prediction import read_poses
 from pose_oad.predictors import Predictor
 from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.teachers.base import Teacher, TeacherRequest
 
-Counting = Literal["single", "many"]
+Counting = Literal["auto", "single", "many"]
 
 
 class FramePoses(NamedTuple):
@@ -27,10 +27,12 @@ class FramePoses(NamedTuple):
     Attributes:
         keypoints: px of the original frame, shape (people, joints, 3), on the CPU; confidence 0 = not found
         scores: how sure the reader is of each person, shape (people,)
+        located: whether every joint has a location that counts, however small its confidence
     """
 
     keypoints: Tensor
     scores: Tensor
+    located: bool = False
 
 
 class PoseReader(Protocol):
@@ -39,12 +41,10 @@ class PoseReader(Protocol):
     Attributes:
         name: how a picture calls it
         skeleton: joint set of its people
-        located: whether every joint has a location that counts, however small its confidence
     """
 
     name: str
     skeleton: Skeleton
-    located: bool
 
     def fit(self, frame_size: tuple[int, int]) -> FrameFit | None:
         """Say how it wants a frame of some size (width and height, px); None if it reads no pixels."""
@@ -70,12 +70,13 @@ class StudentReader:
     Args:
         predictor: the network
         fit: how frames lie in its input
-        people: ``single`` takes each joint at the maximum of its map, ``many`` assembles people
+        people: ``single`` takes each joint at the maximum of its map, ``many`` assembles people, ``auto`` does so from
+            the first frame on in which several are found
     """
 
     def __init__(self, predictor: Predictor, fit: Fit = "letterbox", people: Counting = "single") -> None:
         self._predictor, self._fit, self._people = predictor, fit, people
-        self.name, self.skeleton, self.located = predictor.name, predictor.skeleton, people == "single"
+        self.name, self.skeleton = predictor.name, predictor.skeleton
 
     def fit(self, frame_size: tuple[int, int]) -> FrameFit:
         """Place a frame in the network's input."""
@@ -83,20 +84,27 @@ class StudentReader:
 
     def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
         """Find people in the network's maps."""
-        maps, fields = self._predictor.maps(torch.from_numpy(np.stack(images)))
-        if self._people == "single":
-            located = to_input(decode_single(maps, self._predictor.foreground), self._predictor).cpu()[:, None]
-            # A location counts however small its confidence, so none is cleared.
-            return [
-                FramePoses(self.fit(size).to_frame(person), person[..., 2].mean(-1))
-                for size, person in zip(sizes, located, strict=True)
-            ]
-        people = decode_people(maps, fields, self.skeleton, foreground=self._predictor.foreground)
-        keypoints, scores = to_input(people.keypoints, self._predictor).cpu(), people.scores.cpu()
-        return [
-            FramePoses(_on_frame(self.fit(size), person[score > 0]), score[score > 0])
-            for size, person, score in zip(sizes, keypoints, scores, strict=True)
-        ]
+        grouped = torch.full((len(images),), self._people != "single")
+        poses = read_poses(
+            self._predictor.maps, self._predictor, torch.from_numpy(np.stack(images)), grouped, len(images)
+        )
+        if not grouped.any():
+            return [self._located(person, size) for person, size in zip(poses.single, sizes, strict=True)]
+        read = []
+        for person, people, scores, size in zip(poses.single, *poses.people, sizes, strict=True):
+            found = scores > 0
+            if self._people == "auto" and found.sum() > 1:
+                self._people = "many"
+            read.append(
+                FramePoses(_on_frame(self.fit(size), people[found]), scores[found])
+                if self._people == "many"
+                else self._located(person, size)
+            )
+        return read
+
+    def _located(self, person: Tensor, size: tuple[int, int]) -> FramePoses:
+        """Return one person as found; a location counts however small its confidence, so none is cleared."""
+        return FramePoses(self.fit(size).to_frame(person[None]), person[None, :, 2].mean(-1), located=True)
 
 
 class TeacherReader:
@@ -104,13 +112,11 @@ class TeacherReader:
 
     Args:
         teacher: the teacher
-        people: ``single`` keeps the best person of a frame
+        people: ``single`` keeps the best person of a frame, the others everybody
         truth: people for a simulated teacher, original px, shape (frames, people, joints, 3)
         place: the video file, or the folder of images, by which labels made elsewhere are found; None for a camera
         images: the files, where every frame is one of its own
     """
-
-    located = False
 
     def __init__(
         self,
@@ -164,7 +170,6 @@ class TruthReader:
     """
 
     name = "truth"
-    located = False
 
     def __init__(self, keypoints: Tensor, skeleton: Skeleton) -> None:
         self.keypoints, self.skeleton = keypoints, skeleton
@@ -179,21 +184,7 @@ class TruthReader:
         return [FramePoses(person, person[..., 2].mean(-1)) for person in people]
 
 
-def to_input(cells: Tensor, predictor: Predictor) -> Tensor:
-    """Convert keypoints from cells of a network's maps to px of its input.
-
-    Args:
-        cells: shape (..., 3): x, y, confidence
-        predictor: the network
-    """
-    columns, rows = predictor.map_size
-    width, height = predictor.input_size
-    return cells * cells.new_tensor((width / columns, height / rows, 1.0))
-
-
-def mean_distance(
-    found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wanted_skeleton: Skeleton, located: bool
-) -> float:
+def mean_distance(found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wanted_skeleton: Skeleton) -> float:
     """Measure the people of one frame against those that should be there.
 
     Each wanted person is compared with the nearest one found; for one of either it is the frame's MPJPE.
@@ -203,7 +194,6 @@ def mean_distance(
         wanted: who should be there
         skeleton: joint set of ``found``
         wanted_skeleton: joint set of ``wanted``
-        located: whether every joint found counts, however small its confidence; otherwise those above 0
 
     Returns:
         Mean distance over joints and people, px of the frame; NaN where there is nothing to compare.
@@ -213,7 +203,7 @@ def mean_distance(
     """
     target = map_keypoints(wanted.keypoints, wanted_skeleton, skeleton)[:, None]
     counted = target[..., 2] > 0
-    if not located:
+    if not found.located:
         counted = counted & (found.keypoints[None, ..., 2] > 0)
     distance = torch.linalg.vector_norm(target[..., :2] - found.keypoints[None, ..., :2], dim=-1)
     pairs = (distance * counted).sum(-1) / counted.sum(-1)  # NaN where two people share no joint

@@ -66,6 +66,11 @@ class PoseStudent(nn.Module):
         """Width and height of the predicted maps, cells."""
         return self.config.map_size
 
+    @property
+    def foreground(self) -> float:
+        """Additional weight of a joint's cells in the training that its weights come from last."""
+        return self.config.foreground
+
     def trained_with(self, foreground: float) -> None:
         """Note in the description with which weight of a joint's cells the weights are trained from now on."""
         self.config = replace(self.config, foreground=foreground)

@@ -51,6 +51,10 @@ class WindowLabels:
             return self.keypoints.new_zeros(len(self.keypoints), len(skeleton), 3)
         return map_keypoints(self.keypoints[:, 0], self.skeleton, skeleton)
 
+    def people(self, skeleton: Skeleton) -> Tensor:
+        """Return everybody in each frame in another joint set, original px, shape (frames, people, joints, 3)."""
+        return map_keypoints(self.keypoints, self.skeleton, skeleton)
+
     def take(self, rows: np.ndarray) -> WindowLabels:
         """Return the labels of some of the frames, by row."""
         index = torch.from_numpy(rows)

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from pose_oad.distillation import match_maps
 from pose_oad.errors import check
+from pose_oad.metrics.people import box_sizes
 from pose_oad.skeleton import Skeleton, joint_map, map_keypoints
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
 from pose_oad.teachers.desk import WindowLabels
@@ -139,18 +140,11 @@ def similarity(people: Tensor, others: Tensor, skeleton: Skeleton) -> Tensor:
     """
     both = (people[:, None, :, 2] > 0) & (others[None, :, :, 2] > 0)
     squared = (people[:, None, :, :2] - others[None, :, :, :2]).square().sum(-1)
-    area = ((_areas(people)[:, None] + _areas(others)[None]) / 2).clamp(min=1.0)
+    areas, other_areas = box_sizes(people).prod(-1), box_sizes(others).prod(-1)
+    area = ((areas[:, None] + other_areas[None]) / 2).clamp(min=1.0)
     spread = (2 * people.new_tensor(skeleton.sigmas)).square()
     likeness = torch.exp(-squared / (2 * area.unsqueeze(-1) * spread)) * both
     return likeness.sum(-1) / both.sum(-1).clamp(min=1)
-
-
-def _areas(people: Tensor) -> Tensor:
-    """Measure the boxes around people's joints, px², shape (people,)."""
-    found, location = people[..., 2:] > 0, people[..., :2]
-    low = location.masked_fill(~found, torch.inf).amin(1)
-    high = location.masked_fill(~found, -torch.inf).amax(1)
-    return (high - low).clamp(min=0).prod(-1)
 
 
 def _mean(groups: Tensor, has: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ BODY = get_skeleton("body-12")
 class Brightness(torch.nn.Module):
     """A student that is as sure of every joint as a frame is bright, or, once ``adapted``, as it is dark."""
 
-    skeleton, input_size, map_size, decoding = BODY, (32, 32), (8, 8), "argmax"
+    skeleton, input_size, map_size, decoding, foreground = BODY, (32, 32), (8, 8), "argmax", 0.0
     config = SimpleNamespace(to_dict=dict, foreground=0.0)
 
     def __init__(self) -> None:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from pose_oad.errors import UserError
-from pose_oad.grouped import GroupedErrors, measure, true_person
+from pose_oad.grouped import GroupedErrors, Locator, measure, measure_located, true_person
+from pose_oad.maps import People
 from pose_oad.metrics.keypoints import MissingRule
-from pose_oad.prediction import predict_keypoints
+from pose_oad.prediction import Poses, predict_keypoints
 from pose_oad.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig, build_student
 from tests.windows import make_window
@@ -82,6 +83,28 @@ def test_students_are_measured_on_the_candidates_of_every_segment() -> None:
         assert errors[name].frames == 3
         assert values["mpjpe_px/subject/S9"] == pytest.approx(float(distance[[0, 3]].mean()), rel=1e-4)
         assert values["mpjpe_px/subject/S11"] == pytest.approx(float(distance[6]), rel=1e-4)
+
+
+def test_several_people_are_matched_where_the_truth_holds_them() -> None:
+    one = torch.cat([torch.arange(24.0).view(12, 2) * torch.tensor([1.0, 1.5]), torch.ones(12, 1)], 1)
+    both = torch.stack([one, one + torch.tensor([30.0, 0.0, 0.0])]).expand(4, 2, 12, 3)
+    window = make_window(4, size=64, truth=both)
+
+    def locate(frames: torch.Tensor, grouped: torch.Tensor | None) -> Poses:
+        assert (grouped is None) == (counting == "one")
+        found = People(both.flip(1) + torch.tensor([2.0, 0.0, 0.0]), torch.full((4, 2), 0.8))
+        return Poses(both[:, 1], found if grouped is not None else People(torch.zeros(0, 0, 12, 3), torch.zeros(0, 0)))
+
+    figures = {}
+    for counting in ("one", "auto", "many"):
+        errors = measure_located([window], {"both": Locator(BODY, locate)}, MissingRule(), counting)
+        figures[counting] = errors["both"].values()
+    assert figures["one"]["mpjpe_px"] == pytest.approx(30)
+    assert figures["auto"] == pytest.approx(figures["many"], nan_ok=True)
+    assert figures["auto"]["mpjpe_px"] == pytest.approx(2)
+    assert figures["auto"]["people/AP50"] == pytest.approx(1)
+    assert figures["auto"]["people/recall"] == 1
+    assert not any(name.startswith("people") for name in figures["one"])
 
 
 def test_a_window_without_truth_is_refused() -> None:

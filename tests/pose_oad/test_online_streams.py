@@ -12,6 +12,7 @@ from typing import BinaryIO
 import av
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from pose_oad import evaluate, finetune
 from pose_oad.cli import compose_config
@@ -137,3 +138,28 @@ def test_commands_for_videos_with_a_ground_truth_refuse_a_live_stream(student_ch
         evaluate.main(cfg)
     with pytest.raises(UserError, match=r"stream=datamodules\.video\.LiveSource: expected a tree of subjects"):
         finetune.prepare(compose_config("finetune", live))
+
+
+@pytest.mark.slow
+def test_two_people_in_view_are_both_measured(
+    overrides: list[str], real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [value for value in overrides if not value.startswith("teacher")]
+    cfg = compose_config("online", [
+        *given, f"tracking.uri=sqlite:///{tmp_path}/store.db", f"tracking.artifacts={tmp_path}/artifacts",
+        f"output.folder={tmp_path}/runs", "stream=video", f"stream.path={real_data}/video/two_people/cam01.mp4",
+        "stream.end=0.2", "strategy=none", "teacher=onnx", "teacher.height=184",
+        f"teacher.path={real_data}/teacher/human-pose-estimation-0001.onnx",
+    ])  # fmt: skip
+    summary = main(cfg)
+    assert summary["people/frames"] == 4
+    assert summary["people/wanted"] > 4
+    assert summary["people/AP"] < 0.1  # its weights are random
+    assert summary["teacher_distance_px"] > 0
+    table = capsys.readouterr().out
+    assert "several people, matched by OKS" in table
+    assert f"{summary['people/wanted']:.0f} in 4 frames" in " ".join(table.replace("│", " ").split())
+    client = MlflowClient(cfg.tracking.uri)
+    [run] = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    assert run.data.metrics["final/people/AP"] == summary["people/AP"]
+    assert run.data.tags["pose_oad.measured"] == "several people, matched by OKS"

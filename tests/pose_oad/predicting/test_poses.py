@@ -50,7 +50,7 @@ def test_one_person_is_brought_back_to_each_frames_own_px() -> None:
         torch.testing.assert_close(poses.keypoints[..., :2], expected[..., :2], atol=0.3, rtol=0)
         assert poses.scores.shape == (1,)
         assert float(poses.scores) == pytest.approx(float(poses.keypoints[..., 2].mean()))
-    assert reader.located
+    assert all(poses.located for poses in found)
 
 
 def test_everybody_is_found_and_missing_people_are_left_out() -> None:
@@ -61,7 +61,18 @@ def test_everybody_is_found_and_missing_people_are_left_out() -> None:
     torch.testing.assert_close(first.keypoints[order, :, :2], Seer().people[..., :2], atol=0.3, rtol=0)
     wide = Seer().people[:1, :, :2] * torch.tensor([10.0, 0.5])
     torch.testing.assert_close(second.keypoints[..., :2], wide, atol=3.0, rtol=0)
-    assert not reader.located
+    assert not first.located
+
+
+def test_people_are_assembled_from_the_first_frame_on_that_shows_several() -> None:
+    class Late(Seer):
+        def maps(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            maps, fields = super().maps(frames)
+            return maps.roll(1, 0), fields.roll(1, 0)  # the second of the frames shows both
+
+    reader = StudentReader(Late(), "squash", "auto")
+    read = [*reader.read(images(3), [(64, 64)] * 3, 0), *reader.read(images(1), [(64, 64)], 3)]
+    assert [(len(found.keypoints), found.located) for found in read] == [(1, True), (2, False), (1, False), (2, False)]
 
 
 class Echo:
@@ -106,28 +117,28 @@ def test_the_truth_ends_with_its_file() -> None:
     assert [float(poses.keypoints.sum()) for poses in found[1:]] == [0, 0]
 
 
-def poses(*people: list[tuple[float, float, float]], joints: int = 2) -> FramePoses:
+def poses(*people: list[tuple[float, float, float]], joints: int = 2, located: bool = True) -> FramePoses:
     keypoints = torch.tensor(people, dtype=torch.float32) if people else torch.zeros(0, joints, 3)
-    return FramePoses(keypoints, torch.ones(len(people)))
+    return FramePoses(keypoints, torch.ones(len(people)), located)
 
 
 def test_distances_are_taken_by_joint_name_to_the_nearest_person() -> None:
     wanted = poses([(10, 0, 1), (99, 99, 1), (0, 0, 1)])  # right hip, pelvis, left hip
     near, far = [(0.0, 3.0, 0.9), (10.0, 5.0, 0.0)], [(50.0, 0.0, 1.0), (60.0, 0.0, 1.0)]
-    assert mean_distance(poses(far, near), wanted, PAIR, TURNED, located=True) == pytest.approx((3 + 5) / 2)
+    assert mean_distance(poses(far, near), wanted, PAIR, TURNED) == pytest.approx((3 + 5) / 2)
     # The right hip was not found: it counts only where every joint has a location.
-    assert mean_distance(poses(near), wanted, PAIR, TURNED, located=False) == pytest.approx(3)
+    assert mean_distance(poses(near, located=False), wanted, PAIR, TURNED) == pytest.approx(3)
     two = poses([(10, 0, 1), (0, 0, 0), (0, 0, 1)], [(60, 0, 1), (0, 0, 0), (52, 0, 1)])
-    assert mean_distance(poses(far, near), two, PAIR, TURNED, located=True) == pytest.approx((4 + 1) / 2)
+    assert mean_distance(poses(far, near), two, PAIR, TURNED) == pytest.approx((4 + 1) / 2)
 
 
 def test_nothing_to_compare_gives_no_number() -> None:
     someone = poses([(1, 1, 1), (2, 2, 1)])
-    assert math.isnan(mean_distance(poses(), someone, PAIR, PAIR, located=True))
-    assert math.isnan(mean_distance(someone, poses(), PAIR, PAIR, located=True))
+    assert math.isnan(mean_distance(poses(), someone, PAIR, PAIR))
+    assert math.isnan(mean_distance(someone, poses(), PAIR, PAIR))
     unlabelled = poses([(1, 1, 0), (2, 2, 0)])
-    assert math.isnan(mean_distance(someone, unlabelled, PAIR, PAIR, located=True))
-    assert mean_distance(someone, poses([(1, 1, 0), (2, 2, 0)], [(1, 2, 1), (0, 0, 0)]), PAIR, PAIR, True) == 1
+    assert math.isnan(mean_distance(someone, unlabelled, PAIR, PAIR))
+    assert mean_distance(someone, poses([(1, 1, 0), (2, 2, 0)], [(1, 2, 1), (0, 0, 0)]), PAIR, PAIR) == 1
 
 
 def test_a_teacher_is_told_where_frames_come_from(tmp_path: Path) -> None:
