@@ -8,10 +8,10 @@ from itertools import islice
 import numpy as np
 from lightning import Callback, LightningModule, Trainer
 
-from callbacks.prequential import PrequentialEvaluation, mean
+from callbacks.prequential import PrequentialEvaluation
 from pose_oad.distillation import as_distillation
 from pose_oad.errors import check
-from pose_oad.metrics.stream import backward_transfer
+from pose_oad.metrics.stream import joint_mean
 from pose_oad.window import FrameWindow
 
 
@@ -41,16 +41,21 @@ class FinalPass(Callback):
         student = as_distillation(pl_module).student
         ids: list[np.ndarray] = [np.empty(0, dtype=np.int64)]
         errors: list[np.ndarray] = [np.empty(0, dtype=np.float32)]
+        joints: list[np.ndarray] = [np.empty(0, dtype=np.int64)]
         for window in islice(self.source_loader_factory(), len(self.evaluation.frame_ids)):
             measured = self.evaluation.measure(window, student)
             ids.append(measured.ids)
             errors.append(measured.frame_errors)
-        final = np.concatenate(errors)
-        met_ids, met = self.evaluation.curve()
+            joints.append(measured.frame_joints)
+        final, counted = np.concatenate(errors), np.concatenate(joints)
+        met_ids, met, met_joints = self.evaluation.measured()
         _, first, again = np.intersect1d(met_ids, np.concatenate(ids), assume_unique=True, return_indices=True)
+        # Not the backward transfer of Lopez-Paz and Ranzato (2017), which starts from the accuracy after learning a
+        # task and shows forgetting alone: this starts before learning, and averages over frames instead of tasks.
+        met_error = joint_mean(met[first], met_joints[first])
         self._summary = {
-            f"backward_{self.evaluation.prefix}_px": mean(final),
-            "backward_transfer_px": backward_transfer(met[first], final[again]),
+            f"backward_{self.evaluation.prefix}_px": joint_mean(final, counted),
+            "backward_transfer_px": met_error - joint_mean(final[again], counted[again]),
         }
 
     def summary(self) -> dict[str, float]:

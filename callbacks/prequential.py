@@ -14,7 +14,15 @@ from pose_oad.distillation import as_distillation
 from pose_oad.errors import check
 from pose_oad.maps import People
 from pose_oad.metrics.keypoints import DetectionRate, JointErrors, MissingRule, Mpjpe, Pck, joint_errors, torso_length
-from pose_oad.metrics.people import PeopleErrors, PeopleScores, check_people, holds_several, people_errors
+from pose_oad.metrics.people import (
+    PeopleErrors,
+    PeopleScores,
+    check_people,
+    holds_several,
+    joints_of_frames,
+    people_errors,
+)
+from pose_oad.metrics.stream import stream_means, stream_parts
 from pose_oad.prediction import predict_in_window
 from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
@@ -28,7 +36,8 @@ class Measured(NamedTuple):
 
     Attributes:
         ids: stream numbers of the frames measured, shape (measured frames,)
-        frame_errors: mean error of each, px, shape (measured frames,); NaN where nothing counted
+        frame_errors: mean error of each frame's joints, px, shape (measured frames,); NaN where nothing counted
+        frame_joints: how many joints count in each, shape (measured frames,)
         errors: errors of the joints, a row for every measured frame, or for every person of the reference in them
         labelled: the labels that these rows were measured against, px, shape (rows, joints, 3)
         scale: px of the reported metric per px of these labels, shape (rows,)
@@ -38,6 +47,7 @@ class Measured(NamedTuple):
 
     ids: np.ndarray
     frame_errors: np.ndarray
+    frame_joints: np.ndarray
     errors: JointErrors
     labelled: Tensor
     scale: Tensor
@@ -95,8 +105,10 @@ class PrequentialEvaluation(Callback):
     Attributes:
         frame_ids: stream numbers of the frames measured so far, an array per window
         frame_errors: mean error of each of those frames, px; NaN where nothing counted
+        frame_joints: how many joints count in each of those frames
         metrics: the stream's totals so far: ``mpjpe``, ``pck_px``, ``pck_torso``, ``detection``; ``teacher`` is
             the distance to the teacher beside that to the truth
+        latest: what was measured of the latest window
         people_scores: precision of everybody, where several people are measured
         several_from: number of the window from which on several people are measured; None as long as there is none
 
@@ -130,10 +142,12 @@ class PrequentialEvaluation(Callback):
         self.teacher_every, self.batch_size, self.predictor = teacher_every, batch_size, predictor
         self.frame_ids: list[np.ndarray] = []
         self.frame_errors: list[np.ndarray] = []
+        self.frame_joints: list[np.ndarray] = []
         self.metrics: dict[str, Mpjpe | Pck | DetectionRate] = {}
         self.people, self.several_from = people, 0 if people == "many" else None
         self.people_scores = PeopleScores()
         self._joints: Sequence[str] = ()
+        self.latest: Measured
 
     @property
     def against(self) -> str:
@@ -141,7 +155,7 @@ class PrequentialEvaluation(Callback):
         return "truth" if self.truth_skeleton is not None else "teacher"
 
     @property
-    def measured(self) -> str:
+    def who(self) -> str:
         """Who was measured, in words."""
         several = self.several_from is not None
         return "several people, matched by OKS" if several else "one person per frame, arg-max"
@@ -166,19 +180,24 @@ class PrequentialEvaluation(Callback):
         window: FrameWindow = batch
         skeleton = as_distillation(pl_module).student.skeleton
         measured = self.measure(window, as_distillation(pl_module).student, beside="teacher" in self.metrics)
+        self.latest = measured
         with window.phase("evaluate"):
             self.frame_ids.append(measured.ids)
             self.frame_errors.append(measured.frame_errors)
+            self.frame_joints.append(measured.frame_joints)
             torso = torso_length(measured.labelled, skeleton, measured.scale)
             window.metrics.update(self._add(measured, torso, skeleton))
 
-    def measure(self, window: FrameWindow, student: PoseStudent, beside: bool = False) -> Measured:
+    def measure(
+        self, window: FrameWindow, student: PoseStudent, beside: bool = False, everywhere: bool = True
+    ) -> Measured:
         """Predict a window, and measure it by the rule of this evaluation, without adding anything to the totals.
 
         Args:
-            window: the window; its ``predictions`` are set
+            window: the window
             student: the student as it is now
             beside: whether to take the distance to the teacher beside that to the truth
+            everywhere: whether to predict every frame, and keep that in ``window.predictions``, or the measured ones
         """
         with window.phase("evaluate"):
             reference = self._reference(window, student.skeleton)
@@ -188,44 +207,44 @@ class PrequentialEvaluation(Callback):
         if several:
             seen = np.isin(reference.positions, window.candidates) | (self.predictor == "student")
             reference = reference.take(reference.usable & torch.from_numpy(seen))
-        with window.phase("predict"):
-            window.predictions, found = self._predict(window, student, reference.positions if several else None)
+        with window.phase("predict" if everywhere else "evaluate"):
+            frames = np.arange(len(window)) if everywhere else reference.positions
+            single, found = self._predict(window, student, frames, reference.positions if several else None)
+            if everywhere:
+                window.predictions = single
+                single = single[torch.from_numpy(reference.positions)]
         with window.phase("evaluate"):
-            errors, people = self._compare(window, reference, found, student.skeleton)
-            frames = people.per_frame() if people is not None else errors.per_frame()
+            compared = self._compare(window, reference, single, found, student.skeleton)
             to_teacher = None
             if beside:
                 labels = self._teacher_labels(window, student.skeleton)
-                if found is not None:
-                    rows = torch.from_numpy(np.isin(reference.positions, labels.positions))
-                    labels = labels.take(torch.from_numpy(np.isin(labels.positions, reference.positions)))
-                    found = People(*(part[rows] for part in found))
-                to_teacher, _ = self._compare(window, labels, found, student.skeleton)
-        labelled, scale = reference.person(), window.metric_scale[reference.positions]
-        if people is not None:
-            labelled, scale = people.people, scale[people.frame]
-        ids = window.ids[reference.positions]
-        return Measured(ids, frames.numpy().astype(np.float32), errors, labelled, scale, people, to_teacher)
+                labels = labels.take(torch.from_numpy(np.isin(labels.positions, reference.positions)))
+                rows = torch.from_numpy(np.isin(reference.positions, labels.positions))
+                found = None if found is None else People(*(part[rows] for part in found))
+                to_teacher = self._compare(window, labels, single[rows], found, student.skeleton).errors
+        return compared._replace(to_teacher=to_teacher)
 
     def _predict(
-        self, window: FrameWindow, student: PoseStudent, positions: np.ndarray | None
+        self, window: FrameWindow, student: PoseStudent, positions: np.ndarray, grouped: np.ndarray | None
     ) -> tuple[Tensor, People | None]:
         """Return the keypoints that are measured, of the student as it is now or the teacher, original px.
 
         Args:
             window: the window
             student: the student
-            positions: frames in which everybody is looked for; None: in none
+            positions: frames in which one person is looked for
+            grouped: those of them in which everybody is; None: in none
         """
         if self.predictor == "teacher":
             keypoints = torch.zeros(len(window), len(student.skeleton), 3)
             keypoints[torch.from_numpy(window.candidates)] = window.label(window.candidates).person(student.skeleton)
-            if positions is None:
+            keypoints = keypoints[torch.from_numpy(positions)]
+            if grouped is None:
                 return keypoints, None
-            everybody = window.label(positions).people(student.skeleton)
+            everybody = window.label(grouped).people(student.skeleton)
             return keypoints, People(everybody, everybody[..., 2].mean(-1))
-        poses = predict_in_window(student, window, self.batch_size, positions)
-        return poses.single, None if positions is None else poses.people
+        poses = predict_in_window(student, window, self.batch_size, positions, grouped)
+        return poses.single, None if grouped is None else poses.people
 
     def _reference(self, window: FrameWindow, skeleton: Skeleton) -> _Reference:
         """Return who is measured against: the truth where there is one, else the teacher's people."""
@@ -243,15 +262,20 @@ class PrequentialEvaluation(Callback):
         return _Reference(positions, labels.people(skeleton), usable)
 
     def _compare(
-        self, window: FrameWindow, reference: _Reference, found: People | None, skeleton: Skeleton
-    ) -> tuple[JointErrors, PeopleErrors | None]:
-        """Measure a window's predictions, one person a frame, or whoever was found in the reference's frames."""
-        scale = window.metric_scale[reference.positions]
+        self, window: FrameWindow, reference: _Reference, single: Tensor, found: People | None, skeleton: Skeleton
+    ) -> Measured:
+        """Measure one person a frame, or whoever was found, in the reference's frames."""
+        scale, labelled, people = window.metric_scale[reference.positions], reference.person(), None
+        frame = torch.arange(len(labelled))
         if found is not None:
             people = people_errors(found, reference.people, skeleton, self.rule, scale)
-            return people.errors, people
-        predicted = window.predicted()[torch.from_numpy(reference.positions)]
-        return joint_errors(predicted, reference.person(), self.rule, scale), None
+            errors, labelled, frame = people.errors, people.people, people.frame
+            scale = scale[frame]
+        else:
+            errors = joint_errors(single, labelled, self.rule, scale)
+        ids = window.ids[reference.positions]
+        means, joints = joints_of_frames(errors, frame, len(ids))
+        return Measured(ids, means.numpy(), joints.numpy(), errors, labelled, scale, people, None)
 
     def _add(self, measured: Measured, torso: Tensor, skeleton: Skeleton) -> dict[str, float]:
         """Update the stream's totals and return this window's own values, by logged name."""
@@ -277,6 +301,7 @@ class PrequentialEvaluation(Callback):
         return {
             "frame_ids": [torch.from_numpy(ids) for ids in self.frame_ids],
             "frame_errors": [torch.from_numpy(errors) for errors in self.frame_errors],
+            "frame_joints": [torch.from_numpy(joints) for joints in self.frame_joints],
             "metrics": {name: dict(metric.metric_state) for name, metric in self.metrics.items()},
             "joints": list(self._joints),
             "calls": self.desk.calls,
@@ -288,6 +313,7 @@ class PrequentialEvaluation(Callback):
         """Go on from errors and totals returned by :meth:`state_dict`."""
         self.frame_ids = [ids.numpy() for ids in state_dict["frame_ids"]]
         self.frame_errors = [errors.numpy() for errors in state_dict["frame_errors"]]
+        self.frame_joints = [joints.numpy() for joints in state_dict["frame_joints"]]
         metrics = {**self.metrics, "people": self.people_scores}
         for name, values in {**state_dict["metrics"], "people": state_dict["people"]}.items():
             for key, value in values.items():
@@ -297,20 +323,16 @@ class PrequentialEvaluation(Callback):
         self.several_from = state_dict["several_from"]
 
     def summary(self) -> dict[str, float]:
-        """Return the stream's totals: means of all frames, of the second half, of the last third, and by joint.
+        """Return the stream's totals: means over joints in all frames, the second half, the last third; by joint.
 
         Where several people were measured, their precision by the names of :meth:`PeopleScores.since` behind
         ``people/``, and of the last parts ``people/AP_second_half`` and ``people/AP_last_third``.
         """
-        ids, errors = self.curve()
-        last = ids[-1] if len(ids) else 0
-        parts = {"": 0.0, "_second_half": 1 / 2, "_last_third": 2 / 3}
-        values = {f"{self.prefix}{part}_px": mean(errors[ids >= begin * (last + 1)]) for part, begin in parts.items()}
+        values = {f"{self.prefix}{part}_px": error for part, error in stream_means(*self.measured()).items()}
         if self.several_from is not None:
             values |= {f"people/{name}": value for name, value in self.people_scores.compute().items()}
-            values |= {
-                f"people/AP{part}": self.people_scores.since(begin * (last + 1))["AP"] for part, begin in parts.items()
-            }
+            begins = stream_parts(self.measured()[0])
+            values |= {f"people/AP{part}": self.people_scores.since(begin)["AP"] for part, begin in begins.items()}
         by_joint = self.metrics["mpjpe"].compute().tolist()
         values |= {f"{self.prefix}_px/{joint}": error for joint, error in zip(self._joints, by_joint, strict=False)}
         if "teacher" in self.metrics:
@@ -323,12 +345,11 @@ class PrequentialEvaluation(Callback):
 
     def curve(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the numbers of all measured frames and their errors, px; shape (measured frames,) each."""
-        if not self.frame_ids:
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        return np.concatenate(self.frame_ids), np.concatenate(self.frame_errors)
+        return self.measured()[:2]
 
-
-def mean(values: np.ndarray) -> float:
-    """Average the values that are not NaN; NaN where there are none."""
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if len(values) else float("nan")
+    def measured(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return numbers, errors (px) and counted joints of all measured frames; shape (measured frames,) each."""
+        empty = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64)
+        parts = self.frame_ids, self.frame_errors, self.frame_joints
+        ids, errors, joints = (np.concatenate([none, *part]) for none, part in zip(empty, parts, strict=True))
+        return ids, errors, joints

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ PHASES = ("decode", "wait", "predict", "evaluate", "query", "label", "train", "r
 # Phases that come after a window's times have been taken: they are reported with the next window.
 _AFTER = ("retention", "log")
 
+# Phases that only measure.
+_MEASURING = ("evaluate", "retention")
+
 # Counts of a window that are reported under names of their own, here or by evaluation.
 _KNOWN = {"optimizer_steps", "teacher_calls", "evaluation_teacher_calls"}
 
@@ -30,7 +34,8 @@ class Timing(Callback):
 
     ``seconds/decode`` is the decoder's own time, in the background; ``seconds/wait`` how long the loop stood still for
     it. ``seconds/log`` and ``seconds/retention`` are those of the window before, since a window's own are only known
-    once it has been logged. Retention is a measurement outside the stream: the wall clock does not count it.
+    once it has been logged. Wall clock and speed are those of the method: they leave out ``evaluate`` and
+    ``retention``, the labels and forward passes that only measure it.
 
     Attributes:
         totals: seconds of each phase so far
@@ -38,7 +43,7 @@ class Timing(Callback):
         selected: frames selected so far
         training_events: windows so far on which the student trained
         counted: what else was counted so far, by name: frames dropped, labels rejected or kept from earlier runs, …
-        wall_clock: seconds from the start of the stream to the end of the last window
+        wall_clock: seconds from the start of the stream to the end of the last window, without measuring
     """
 
     def __init__(self) -> None:
@@ -99,8 +104,8 @@ class Timing(Callback):
             "teacher_calls": window.counts["teacher_calls"],
             "teacher_calls_total": module.desk.calls,
             "optimizer_steps_total": module.optimizer_steps,
-            "wall_clock_s": now - self._started - self.totals["retention"],
-            "frames_per_second": len(window) / (now - self._ended - self._last.get("retention", 0.0)),
+            "wall_clock_s": now - self._started - self._measuring(self.totals),
+            "frames_per_second": len(window) / (now - self._ended - self._measuring(seconds)),
             "peak_memory_mb": peak_memory(module.device),
         }
         self._ended, self._last = now, window.seconds
@@ -109,8 +114,12 @@ class Timing(Callback):
         """Count the last window's logging in."""
         for phase, value in self._after().items():
             self.totals[phase] += value
-        self.wall_clock = time.perf_counter() - self._started - self.totals["retention"]
+        self.wall_clock = time.perf_counter() - self._started - self._measuring(self.totals)
         self._last = {}
+
+    @staticmethod
+    def _measuring(seconds: Mapping[str, float]) -> float:
+        return sum(seconds[phase] for phase in _MEASURING)
 
     def _after(self) -> dict[str, float]:
         return {phase: self._last.get(phase, 0.0) for phase in _AFTER}

@@ -31,6 +31,9 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 
 # Modules of which _target_ may name classes; a user names his own on the command line (see trust).
 _TRUSTED = {"pose_oad", "datamodules", "callbacks", "optuna.samplers"}
+# What stands below these is itself a key of a configuration, dots and all: a choice and a key inside it can be given
+# side by side, as study.set.stream=video study.set.stream.path=my.mp4.
+_DOTTED_KEYS = re.compile(r"^\+{0,2}(study\.(?:set|grid))\.([^=]+)=(.*)$", re.DOTALL)
 
 _USAGE = """\
 usage: python -m pose_oad.{verb} [key=value …] [group=choice …]
@@ -55,6 +58,7 @@ def compose_config(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     Raises:
         UserError: for an override that names an unknown key or choice, cannot be parsed or does not resolve.
     """
+    overrides = [_DOTTED_KEYS.sub(r"++\1={\2: \3}", override) for override in overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         try:
             cfg = compose(verb, list(overrides))

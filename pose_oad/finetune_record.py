@@ -20,6 +20,7 @@ from pose_oad.delivery import RunLogger
 from pose_oad.files import replacing
 from pose_oad.finetune_journal import SelectionJournal
 from pose_oad.resuming import UNFINISHED
+from pose_oad.tracking import file_hash
 
 
 class FinetuneRecord:
@@ -54,8 +55,9 @@ class FinetuneRecord:
         self._rule = cfg.metric.missing
         self._summary: dict[str, float] = {}
         role = "reference" if strategy.reference else "strategy"
-        for tag, value in {"kind": "finetune", "role": role, "label": strategy.name}.items():
-            logger.experiment.set_tag(logger.run_id, f"pose_oad.{tag}", value)
+        tags = {"pose_oad.kind": "finetune", "pose_oad.role": role, "pose_oad.label": strategy.name}
+        for tag, value in (tags | {"checkpoint.sha256": file_hash(cfg.checkpoint)}).items():
+            logger.experiment.set_tag(logger.run_id, tag, value)
         self.journal = SelectionJournal(self.unfinished / "selection.jsonl")
         self.validation_journal = SelectionJournal(self.unfinished / "validation.jsonl")
 

@@ -88,7 +88,11 @@ def predict_poses(student: PoseStudent, frames: Tensor, grouped: Tensor | None =
 
 
 def predict_in_window(
-    student: PoseStudent, window: FrameWindow, batch_size: int = 64, positions: np.ndarray | None = None
+    student: PoseStudent,
+    window: FrameWindow,
+    batch_size: int = 64,
+    positions: np.ndarray | None = None,
+    grouped: np.ndarray | None = None,
 ) -> Poses:
     """Predict one person in every frame of a window, and everybody in some.
 
@@ -96,14 +100,17 @@ def predict_in_window(
         student: the network
         window: the frames
         batch_size: frames per forward pass
-        positions: ascending positions of the frames in which everybody is looked for too; None: in none
+        positions: ascending positions of the frames in which one person is looked for; None: in all
+        grouped: those of them in which everybody is looked for too; None: in none
 
     Returns:
-        Poses in px of the original frames; ``people`` are those of ``positions``.
+        Poses in px of the original frames; ``people`` are those of ``grouped``.
     """
-    wanted = np.empty(0, dtype=np.int64) if positions is None else positions
-    grouped = torch.from_numpy(np.isin(np.arange(len(window)), wanted))
-    return in_frame(predict_poses(student, window.frames, grouped, batch_size), window, None, wanted)
+    positions = np.arange(len(window)) if positions is None else positions
+    wanted = np.empty(0, dtype=np.int64) if grouped is None else grouped
+    frames = window.frames if len(positions) == len(window) else window.frames[torch.from_numpy(positions)]
+    poses = predict_poses(student, frames, torch.from_numpy(np.isin(positions, wanted)), batch_size)
+    return in_frame(poses, window, positions, wanted)
 
 
 def in_frame(

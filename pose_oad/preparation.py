@@ -157,6 +157,7 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
         UserError: if a value is refused, or the source domain's data cannot be used.
     """
     from callbacks.diagnostics import SelectionDiagnostics
+    from callbacks.frozen_twin import FrozenTwin
     from callbacks.hindsight import FinalPass
     from datamodules.stream import WindowLoader
     from datamodules.video.clips import is_live
@@ -164,6 +165,10 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
     loader = run.data.loader
     rate = loader.source.clips[0].played_rate(cfg.window.camera_rate)
     watching: list[Any] = [SelectionDiagnostics(run.evaluation, rate)]
+    twin = cfg.metric.frozen_twin
+    check(isinstance(twin, bool), "metric.frozen_twin", twin, "true or false")
+    if twin and cfg.predictor == "student":
+        watching.append(FrozenTwin(run.evaluation, rate))
     if cfg.retention.root:
         from callbacks.retention import Retention
 

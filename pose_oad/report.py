@@ -58,10 +58,11 @@ def main(cfg: DictConfig) -> Report:
     from pose_oad.reporting.store import Ledgers, load_runs
     from pose_oad.tracking import open_store
 
-    confidence, error = cfg.confidence, str(cfg.error)
+    confidence, error = cfg.confidence, None if cfg.error is None else str(cfg.error)
     number = isinstance(confidence, int | float) and not isinstance(confidence, bool)
     check(number and 0 < confidence < 1, "confidence", confidence, "a level in (0, 1), as 0.95")
-    check(error.endswith("_px"), "error", error, "a final metric whose name ends in _px, as mpjpe_px")
+    named = error is None or error.endswith("_px")
+    check(named, "error", error, "a final metric whose name ends in _px, as mpjpe_px, or null")
     study = None if cfg.study_name is None else str(cfg.study_name)
     client = open_store(str(cfg.tracking.uri))
     selection = load_runs(client, study, _names("experiments", cfg.experiments), _names("runs", cfg.runs))
@@ -92,7 +93,9 @@ def show(report: Report) -> None:
         keys = [column.name for column in key_columns(groups)]
         error = report.material.error
         console.print(to_rich(table.select(*keys, error, f"test_{error}", *MAIN_COLUMNS)))
-    console.print(f"{report.selection.left_out_text()}", markup=False, highlight=False)
+    for said in (report.selection.left_out_text(), report.material.superseded_text()):
+        if said:
+            console.print(said, markup=False, highlight=False)
     console.print(f"report: {report.folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
 
 

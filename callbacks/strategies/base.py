@@ -13,7 +13,7 @@ from torch import Tensor
 from pose_oad.distillation import as_distillation
 from pose_oad.errors import UserError, check
 from pose_oad.maps import People
-from pose_oad.prediction import predict_in_window, predict_keypoints
+from pose_oad.prediction import predict_in_window
 from pose_oad.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
 from pose_oad.window import FrameWindow, SelectionView, reveal
@@ -126,7 +126,7 @@ class QueryStrategy(Callback):
         if self.scorer == "live":
             # Evaluation has just predicted this window with the student as it is now.
             return window.predictions
-        return window.to_frame(predict_keypoints(self._frozen or student, window.frames))
+        return predict_in_window(self._frozen or student, window).single
 
     def _truth(self, window: FrameWindow, skeleton: Skeleton) -> Tensor:
         """Open the ground truth for a strategy that says it sees it; the person that evaluation measures."""
@@ -141,7 +141,7 @@ class QueryStrategy(Callback):
 
 def _people(scorer: PoseStudent, window: FrameWindow, positions: np.ndarray) -> People:
     """Find everybody in some frames of a window, original px."""
-    return predict_in_window(scorer, window, positions=positions).people
+    return predict_in_window(scorer, window, positions=positions, grouped=positions).people
 
 
 def top_k(scores: np.ndarray, positions: np.ndarray, k: int, min_gap: int, rng: np.random.Generator) -> np.ndarray:

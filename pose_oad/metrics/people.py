@@ -60,8 +60,26 @@ class PeopleErrors(NamedTuple):
     hits: Tensor
 
     def per_frame(self) -> Tensor:
-        """Return the mean over each frame's persons of their mean distance, px, shape (frames,); NaN without any."""
-        return frame_means(self.errors.per_frame(), self.frame, len(self.counts))
+        """Return the mean distance of each frame's counted joints, px, shape (frames,); NaN where none counts."""
+        return joints_of_frames(self.errors, self.frame, len(self.counts))[0]
+
+
+def joints_of_frames(errors: JointErrors, frame: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """Average errors over the counted joints of each frame.
+
+    Args:
+        errors: a row for every person
+        frame: which frame each person is in, shape (persons,)
+        frames: how many there are
+
+    Returns:
+        means, px, shape (frames,), NaN where nothing counts; how many joints count, shape (frames,).
+    """
+    total, joints = (
+        torch.zeros(frames).index_add(0, frame, part.sum(1).float())
+        for part in (errors.distance * errors.counted, errors.counted)
+    )
+    return total / joints, joints.long()
 
 
 def check_people(people: object) -> None:

@@ -12,13 +12,13 @@ from pose_oad.reporting.store import RunData
 _BOOKKEEPING = ("seed.", "output.", "tracking.", "trainer.accelerator")
 _BOOKKEEPING_KEYS = (
     "rate", "checkpoint", "strategy._target_", "strategy.rate", "experiment", "study", "folder", "logger", "resume",
-    "threads", "window.cache", "window.decoder_threads", "metric.batch_size",
+    "threads", "label_cache", "window.cache", "window.decoder_threads", "metric.batch_size",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one label, rate and setting, one per seed.
+    """Runs of one label, rate, setting and checkpoint, one per seed.
 
     Attributes:
         label: what tables call it
@@ -33,6 +33,11 @@ class Group:
     rate: float | None
     setting: tuple[tuple[str, str], ...]
     runs: tuple[RunData, ...]
+
+    @property
+    def checkpoint(self) -> str:
+        """What tells the pre-trained weights of its runs from others."""
+        return self.runs[0].checkpoint
 
     @property
     def condition(self) -> tuple[tuple[str, str], ...]:
@@ -59,34 +64,48 @@ class Group:
         return estimate(self.values(metric).values(), confidence)
 
 
-def group_runs(runs: Sequence[RunData]) -> tuple[list[Group], int]:
-    """Group runs of one kind by label, rate and every other parameter that varies among them.
+# Whether it is a reference; label, setting, rate (-1: none) and checkpoint.
+_Identity = tuple[bool, str, tuple[tuple[str, str], ...], float, str]
+
+#: A run, and the newer one that repeats it.
+Repetition = tuple[RunData, RunData]
+
+
+def group_runs(runs: Sequence[RunData]) -> tuple[list[Group], list[Repetition]]:
+    """Group runs of one kind by label, rate, checkpoint and every other parameter that varies among them.
 
     Args:
         runs: oldest first
 
     Returns:
-        The groups, strategies by name before references by name, then by setting and rate; and how many runs were left
-        out because a newer one has the same label, parameters and seed.
+        The groups, strategies by name before references by name, then by setting and rate; and the runs left out
+        because a newer one has the same label, parameters, checkpoint and seed.
     """
     keys = varying_params(runs)
-    members: dict[tuple[bool, str, tuple[tuple[str, str], ...], float], dict[str, RunData]] = {}
+    members: dict[_Identity, dict[str, RunData]] = {}
+    repeated: list[tuple[RunData, _Identity]] = []
     for run in runs:
         setting = tuple((key, shown_value(key, run.params.get(key))) for key in keys)
-        rate = -1.0 if run.rate is None else run.rate
-        members.setdefault((run.is_reference, run.label, setting, rate), {})[run.seed] = run
-    order = sorted(members, key=lambda k: (k[0], k[1], [_natural(value) for _, value in k[2]], k[3]))
+        identity = (run.is_reference, run.label, setting, -1.0 if run.rate is None else run.rate, run.checkpoint)
+        same = members.setdefault(identity, {})
+        if run.seed in same:
+            repeated.append((same[run.seed], identity))
+        same[run.seed] = run
+    # The weights are named where nothing else tells two groups apart.
+    named = len({identity[:-1] for identity in members}) < len(members)
     groups = [
         Group(
             label,
             reference,
             None if rate < 0 else rate,
-            setting,
-            tuple(members[reference, label, setting, rate].values()),
+            (*setting, ("checkpoint", checkpoint[:10])) if named else setting,
+            tuple(members[reference, label, setting, rate, checkpoint].values()),
         )
-        for reference, label, setting, rate in order
+        for reference, label, setting, rate, checkpoint in sorted(
+            members, key=lambda k: (k[0], k[1], [_natural(value) for _, value in k[2]], k[3], k[4])
+        )
     ]
-    return groups, len(runs) - sum(len(group.runs) for group in groups)
+    return groups, [(run, members[identity][run.seed]) for run, identity in repeated]
 
 
 def varying_params(runs: Sequence[RunData]) -> list[str]:
@@ -178,23 +197,41 @@ def _natural(value: str) -> tuple[int, float, str]:
 
 
 def baseline_of(group: Group, groups: Sequence[Group], label: str) -> Group | None:
-    """Find the group that a group is tested against: of the baseline's label, at the same rate and condition.
+    """Find the group that a group is tested against: the baseline with the same settings, rate and checkpoint.
+
+    Inside a variant of a study that is the baseline's own variant, where it has one. Of the strategies' settings those
+    that both have must be the same.
 
     Args:
         group: the group
         groups: all groups
-        label: the baseline's label
+        label: the baseline's label; that of a reference without a rate is held against every rate
 
     Returns:
-        The one such group, or among several the one whose strategy has the same settings too. None for the baseline
-        itself, for a reference without a rate, and where there is none.
+        The one such group, or among several the one of the same variant. None for the baseline itself, for a reference
+        without a rate, and where there is none.
     """
-    if group.label == label or group.rate is None:
+    strategy, _, variant = group.label.partition(", ")
+    if label in (group.label, strategy) or group.rate is None:
         return None
-    same = [g for g in groups if (g.label, g.rate, g.condition) == (label, group.rate, group.condition)]
+    same = [
+        other
+        for other in groups
+        if label in (other.label, other.label.partition(", ")[0])
+        and other.rate in (group.rate, None)
+        and other.condition == group.condition
+        and _same_terms(other.runs[0], group.runs[0])
+    ]
     if len(same) > 1:
-        same = [g for g in same if g.setting == group.setting]
+        same = [other for other in same if other.label.partition(", ")[2] == variant]
     return same[0] if len(same) == 1 else None
+
+
+def _same_terms(one: RunData, other: RunData) -> bool:
+    shared = one.params.keys() & other.params.keys()
+    return one.checkpoint == other.checkpoint and all(
+        one.params[key] == other.params[key] for key in shared if not _is_bookkeeping(key)
+    )
 
 
 def compare_all(groups: Sequence[Group], metric: str, label: str, confidence: float) -> list[Comparison | None]:

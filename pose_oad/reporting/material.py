@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pose_oad.errors import UserError, nearest
-from pose_oad.reporting.groups import Group, group_runs
+from pose_oad.reporting.groups import Group, Repetition, group_runs
 from pose_oad.reporting.layout import show
 from pose_oad.reporting.statistics import Estimate
 from pose_oad.reporting.store import RunData, Selection
+
+#: Errors by which runs are judged where none is asked for: to the truth, and where there is none to the teacher.
+ERRORS = ("mpjpe_px", "teacher_distance_px")
 
 _PART = re.compile(r"_(second_half|last_third)(?=_px$)")
 
@@ -27,7 +30,7 @@ class Material:
         baseline: label of the groups that the others are tested against
         confidence: level of the intervals, in (0, 1)
         ledger: returns a run's ledger, a row per window
-        superseded: runs left out because a newer one repeats them
+        superseded: runs left out, each with the newer one that repeats it
     """
 
     online: tuple[Group, ...]
@@ -36,7 +39,7 @@ class Material:
     baseline: str
     confidence: float
     ledger: Callable[[RunData], list[dict[str, Any]]]
-    superseded: int = 0
+    superseded: tuple[Repetition, ...] = ()
 
     @property
     def window_error(self) -> str:
@@ -46,6 +49,15 @@ class Material:
     def estimate(self, group: Group, metric: str) -> Estimate:
         """Return mean and interval of a group's final metric."""
         return group.estimate(metric, self.confidence)
+
+    def superseded_text(self) -> str:
+        """Name the runs that were played twice, with the error of both; empty if there is none."""
+        named = []
+        for old, new in self.superseded:
+            error = f"test_{self.error}" if old.kind == "finetune" else self.error
+            before, now = (f"{run.run_id[:8]} ({run.final(error):.1f} px)" for run in (old, new))
+            named.append(f"{old.label}, seed {old.seed}: {before} by {now}")
+        return f"{len(named)} superseded by a newer run of the same settings: {'; '.join(named)}" if named else ""
 
     def lowest(self, groups: Sequence[Group], metric: str) -> str:
         """Say which strategy's error is lowest: what to look for first in a table or figure."""
@@ -59,7 +71,7 @@ class Material:
 
 def gather(
     selection: Selection,
-    error: str,
+    error: str | None,
     baseline: str,
     confidence: float,
     ledger: Callable[[RunData], list[dict[str, Any]]],
@@ -68,7 +80,7 @@ def gather(
 
     Args:
         selection: the runs
-        error: the error that counts
+        error: the error that counts; None: the first of :data:`ERRORS` that a run has
         baseline: label of the baseline
         confidence: level of the intervals, in (0, 1)
         ledger: returns a run's ledger
@@ -82,11 +94,12 @@ def gather(
         for name in run.metrics
         if name.startswith("final/") and name.endswith("_px")
     }
+    error = error or next((name for name in ERRORS if name in known), ERRORS[0])
     if error not in known:
         raise UserError(f"error={error}: no selected run has such a final metric{nearest(error, known)}")
     online, again = group_runs(selection.of_kind("online"))
     offline, offline_again = group_runs(selection.of_kind("finetune"))
-    return Material(tuple(online), tuple(offline), error, baseline, confidence, ledger, again + offline_again)
+    return Material(tuple(online), tuple(offline), error, baseline, confidence, ledger, (*again, *offline_again))
 
 
 def error_title(error: str) -> str:

@@ -66,12 +66,12 @@ def facts(selection: Selection, material: Material) -> list[tuple[str, str]]:
         (len(selection.of_kind(kind)), name) for kind, name in (("online", "online"), ("finetune", "fine-tuning"))
     ]
     ends = [run.ended for run in runs if run.ended is not None]
-    superseded = f"; {material.superseded} superseded by newer ones of the same seed" if material.superseded else ""
     question = selection.parent.tags.get("mlflow.note.content", "") if selection.parent else ""
     return [
         *([("question", question)] if question else []),
         ("studies", _listed(sorted({run.study or "single runs" for run in runs}))),
-        ("runs", ", ".join(f"{count} {name}" for count, name in counts if count) + superseded),
+        ("runs", ", ".join(f"{count} {name}" for count, name in counts if count)),
+        *([("played twice", material.superseded_text())] if material.superseded else []),
         ("left out", selection.left_out_text()),
         ("seeds", f"{len(seeds)} ({_listed(sorted(seeds))})"),
         ("from – to", f"{_minute(min(run.started for run in runs))} – {_minute(max(ends)) if ends else '–'}"),
@@ -97,9 +97,10 @@ def caveats(selection: Selection, material: Material) -> list[str]:
         "Every frame is predicted before any training that could have seen it. Errors are means over all frames of the "
         "stream, those before the first training included.",
         "Teacher calls are frames that the teacher was asked about, for selection or for training; labels made only to "
-        "measure the error are not among them.",
+        "measure the error are counted apart. Wall clock leaves out measuring: these labels, errors, retention.",
         "Wall clock and seconds depend on the machine and on what else it did.",
-        "Runs that did not finish are left out. Of runs that agree in label, parameters and seeds the newest counts.",
+        "Runs that did not finish are left out. Of runs that agree in label, parameters, checkpoint and seeds the "
+        "newest counts, and the others are named at the top of the page.",
     ]
 
 
@@ -139,6 +140,7 @@ def to_json(selection: Selection, material: Material, config: dict[str, Any], fi
     return {
         "config": config,
         "runs": counted,
-        "left_out": dict(selection.left_out) | {"superseded": material.superseded},
+        "left_out": dict(selection.left_out) | {"superseded": len(material.superseded)},
+        "superseded": {old.run_id: new.run_id for old, new in material.superseded},
         "files": sorted(files),
     }

@@ -65,6 +65,11 @@ class RunData:
         """What tables call it; the strategy's class where the run has no label."""
         return self.tags.get("pose_oad.label") or self.params.get("strategy._target_", "–").rpartition(".")[2].lower()
 
+    @property
+    def checkpoint(self) -> str:
+        """What tells its pre-trained weights from others: their SHA-256, or where that was not kept the file's name."""
+        return self.tags.get("checkpoint.sha256") or self.params.get("checkpoint", "")
+
     @cached_property
     def seed(self) -> str:
         """Canonical text of its seeds; runs of the same seeds can be paired."""

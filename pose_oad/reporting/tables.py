@@ -17,14 +17,17 @@ _COSTS: tuple[tuple[str, str, Style], ...] = (
     ("training_events", "training events", "count"),
     ("optimizer_steps", "optimiser steps", "count"),
     ("teacher_calls", "teacher calls", "count"),
+    ("evaluation_teacher_calls", "to measure only", "count"),
     ("selected", "frames labelled", "count"),
     ("seconds/train", "training, s", "seconds"),
     ("wall_clock_s", "wall clock, s", "seconds"),
 )
 _DIAGNOSTICS: tuple[tuple[str, str, Style], ...] = (
     # "{error}" stands for the error that counts, of the whole stream.
-    ("recovery_s", "recovery after a change, s", "seconds"),
-    ("recovered_share", "changes recovered from", "share"),
+    ("frozen_{error}", "never adapted on the same frames, px", "px"),
+    ("gain_px", "gain over it, px", "signed"),
+    ("gain_before_change_px", "gain before a change of clip, px", "signed"),
+    ("gain_after_change_px", "→ after, px", "signed"),
     ("retention_ap_before", "COCO AP before", "share"),
     ("retention_ap_after", "→ after", "share"),
     ("retention_mpjpe_px_before", "COCO error before, px", "px"),
@@ -71,12 +74,12 @@ def diagnostics_table(material: Material) -> Table | None:
         (*key_cells(group), *(material.estimate(group, metric) for metric, _, _ in known)) for group in material.online
     )
     note = (
-        "Recovery: mean time after a change of clip until the error is back near its level before it, a lower bound "
-        "where not all changes are recovered from. Before → after: the student as it came from pre-training and as it "
-        "is at the end, on images like those of its pre-training. Backward transfer: what the final student gains on "
-        "the stream over the student that first met each frame; negative where it has forgotten more than it learnt. "
-        "Correlation: of a strategy's scores with the true errors, by rank. Redundancy: share of chosen frames with "
-        "another chosen frame close by."
+        "Gain: error of the never-adapted student less that of the adapting one on the same frames; before → after a "
+        "change: mean over the last and first two seconds of clips. COCO before → after: the student as it came from "
+        "pre-training and as it is at the end, on images like those of its pre-training. Backward transfer: what the "
+        "final student gains on the stream over the student that first met each frame; negative where it has forgotten "
+        "more than it learnt. Correlation: of a strategy's scores with the true errors, by rank. Redundancy: share of "
+        "chosen frames with another chosen frame close by."
     )
     return Table("diagnostics", "What explains it", (*key_columns(material.online), *metric_columns(known)), rows, note)
 
@@ -177,6 +180,6 @@ def comparison_note(material: Material, groups: Sequence[Group]) -> str:
         f" n = {most} is small: an interval this wide or a p-value this large rules little out." if most < 10 else ""
     )
     return (
-        f"Δ: mean difference over pairs of the same seed, rate and setting, minus {material.baseline}; negative is "
-        f"better. p: paired t-test, two-sided, by Holm's method for all comparisons of this table.{caution}"
+        f"Δ: mean difference over pairs of the same seed, rate, settings and checkpoint, minus {material.baseline}; "
+        f"negative is better. p: paired t-test, two-sided, by Holm's method for all comparisons of this table.{caution}"
     )

@@ -5,21 +5,24 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from omegaconf import DictConfig
 
-from pose_oad.cli import compose_config, plain
+from pose_oad.cli import build, compose_config, plain
 from pose_oad.errors import UserError, check, nearest
 from pose_oad.overrides import override
 
 Overrides = Mapping[str, Any]
 
-#: What may be minimised: figures of a run's summary.
+_ERRORS = tuple(f"{{}}{part}_px" for part in ("", "_second_half", "_last_third"))
+
+#: What may be minimised: figures of a run's summary. ``error_px`` is the error against the truth where there is one,
+#: else against the teacher.
 OBJECTIVES = (
-    "mpjpe_px", "mpjpe_second_half_px", "mpjpe_last_third_px", "teacher_distance_px", "teacher_calls", "selected",
-    "optimizer_steps", "wall_clock_s", "seconds/train",
+    *(error.format(name) for name in ("error", "mpjpe", "teacher_distance") for error in _ERRORS),
+    "teacher_calls", "selected", "optimizer_steps", "wall_clock_s", "seconds/train",
 )  # fmt: skip
 
 
@@ -87,7 +90,7 @@ class Study:
     space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sampler: Mapping[str, Any] | None = None
     trials: int = 0
-    objectives: Sequence[str] = ("mpjpe_px",)
+    objectives: Sequence[str] = ("error_px",)
     prune: bool = False
     prepare: Sequence[Mapping[str, Any]] = ()
 
@@ -188,6 +191,29 @@ def check_slots(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -
         check(not plays_once(stream), "study.set.stream", "live", "videos: every trial sees the same frames")
     for key, entry in study.space.items():
         compose_config("online", [*settings, override(key, entry.get("low", (entry.get("choices") or [None])[0]))])
+
+
+def with_measurable_objectives(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -> Study:
+    """Name the error that the study's stream can be measured by: to the truth, or where there is none to the teacher.
+
+    Args:
+        study: the study
+        settings: overrides of every trial
+        listed: the trials
+
+    Raises:
+        UserError: if the stream cannot be opened, or has no truth for an objective that needs one.
+    """
+    configs = [compose_config("online", [*settings, *point]).stream for point in {slot.overrides for slot in listed}]
+    truths = {build(stream).skeleton is not None for stream in {str(stream): stream for stream in configs}.values()}
+    check(len(truths) == 1, "study.grid.stream", "mixed", "streams with a ground truth, or streams without one")
+    true, other = ("mpjpe", "teacher_distance") if True in truths else ("teacher_distance", "mpjpe")
+    objectives = [re.sub(r"^error_", f"{true}_", name) for name in study.objectives]
+    refused = {error.format(other) for error in _ERRORS} - {"teacher_distance_px"}
+    for name in objectives:
+        has = "a" if True in truths else "no"
+        check(name not in refused, "study.objectives", name, f"error_px, …: the stream has {has} ground truth")
+    return replace(study, objectives=objectives)
 
 
 def overrides(values: Overrides) -> list[str]:

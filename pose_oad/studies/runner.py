@@ -23,7 +23,7 @@ from rich.table import Table
 
 from pose_oad.cli import trust
 from pose_oad.errors import UserError, check
-from pose_oad.studies.plan import Study, check_slots, overrides, slots
+from pose_oad.studies.plan import Study, check_slots, overrides, slots, with_measurable_objectives
 from pose_oad.studies.queue import TrialQueue, fill, recover, requeue
 from pose_oad.studies.worker import Assignment, work
 
@@ -52,6 +52,7 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
     listed = slots(study)
     settings = _settings(cfg, study)
     check_slots(study, settings, listed)
+    study = with_measurable_objectives(study, settings, listed)
     queue = TrialQueue(Path(cfg.folder), cfg.storage, study.name)
     opened = queue.open(study, requeue)
     _prepare(study, Path(cfg.folder))

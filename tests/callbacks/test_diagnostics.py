@@ -76,27 +76,3 @@ def test_what_is_not_defined_is_not_logged(evaluation: PrequentialEvaluation) ->
     summary = diagnostics.summary()
     assert summary["redundancy"] == 0.0
     assert math.isnan(summary["score_error_correlation"])
-
-
-def test_recovery_is_measured_at_every_change_of_clip_and_by_kind(evaluation: PrequentialEvaluation) -> None:
-    diagnostics = SelectionDiagnostics(evaluation, rate_hz=10, smooth_s=0.1)
-    look(diagnostics, window_of(evaluation, 0, [10] * 5 + [40, 30, 10, 10, 10]))  # back after 2 frames
-    second = window_of(evaluation, 1, [50, 50, 50, 50, 10] + [20] * 5)  # back after 4 frames; not back in 5
-    other = ({"subject": "S5", "action": "Eating"}, {"subject": "S5", "action": "Photo"})
-    second.segments = tuple(replace(s, labels=labels) for s, labels in zip(second.segments, other, strict=True))
-    look(diagnostics, second)
-    summary = diagnostics.summary()
-    assert summary["recovery_s"] == pytest.approx((0.2 + 0.4 + 0.5) / 3)
-    assert summary["recovered_share"] == pytest.approx(2 / 3)
-    assert summary["recovery_s/action"] == pytest.approx((0.2 + 0.5) / 2)
-    assert summary["recovery_s/subject"] == pytest.approx(0.4)
-
-
-def test_a_clip_that_goes_on_in_the_next_window_is_no_change(evaluation: PrequentialEvaluation) -> None:
-    diagnostics = SelectionDiagnostics(evaluation, rate_hz=10)
-    for index in range(2):
-        window = window_of(evaluation, index, [10.0] * 10)
-        window.segments = tuple(replace(segment, clip="one", labels={}) for segment in window.segments)
-        look(diagnostics, window)
-    summary = diagnostics.summary()
-    assert all(math.isnan(summary[key]) for key in ("recovery_s", "recovered_share", "recovery_s/action"))

@@ -83,7 +83,7 @@ def meet(met: PrequentialEvaluation, module: OnlineDistillation, windows: list[F
 def test_people_are_matched_from_the_first_window_on_that_holds_several(module: OnlineDistillation) -> None:
     met, windows = evaluation(), stream()
     met.on_fit_start(None, module)  # type: ignore[arg-type]
-    assert met.measured.startswith("one person")
+    assert met.who.startswith("one person")
     meet(met, module, windows)
     assert ["people/AP" in each.metrics for each in windows] == [False, True, True]
     summary = met.summary()
@@ -91,7 +91,7 @@ def test_people_are_matched_from_the_first_window_on_that_holds_several(module: 
     assert (summary["people/wanted"], summary["people/frames"]) == (12, 8)
     assert summary["people/matched_px"] < 0.5
     assert summary["mpjpe_px"] < 0.5
-    assert met.measured.startswith("several people")
+    assert met.who.startswith("several people")
     assert module.student.seen == 12  # type: ignore[attr-defined]  # every frame once, for both ways to read its maps
 
 

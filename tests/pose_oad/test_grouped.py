@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from callbacks.prequential import PrequentialEvaluation
+from pose_oad.distillation import OnlineDistillation, TrainingOptions
 from pose_oad.errors import UserError
 from pose_oad.grouped import GroupedErrors, Locator, measure, measure_located, true_person
 from pose_oad.maps import People
@@ -12,6 +15,7 @@ from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.prediction import Poses, predict_keypoints
 from pose_oad.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig, build_student
+from pose_oad.teachers.truth import TruthTeacher
 from tests.windows import make_window
 
 BODY = get_skeleton("body-12")
@@ -112,3 +116,20 @@ def test_a_window_without_truth_is_refused() -> None:
     window.truth_skeleton = None
     with pytest.raises(UserError, match="clip 0 has no ground truth"):
         true_person(window, BODY)
+
+
+def test_online_and_offline_errors_are_the_same_mean() -> None:
+    """A frame with fewer labelled joints weighs less, in a stream as on test videos."""
+    truth = torch.rand(4, 1, 12, 3) * 60 + 1
+    truth[0, 0, 1:, 2] = 0
+    window = make_window(4, truth=truth)
+    torch.manual_seed(0)
+    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
+    module = OnlineDistillation(student, TruthTeacher(BODY), TrainingOptions())
+    online = PrequentialEvaluation(MissingRule(), BODY, TruthTeacher(BODY), teacher_every=None)
+    online.on_fit_start(None, module)  # type: ignore[arg-type]
+    online.on_train_batch_start(None, module, window, 0)  # type: ignore[arg-type]
+    offline = measure([window], {"student": student}, MissingRule())["student"].values()["mpjpe_px"]
+    assert window.metrics["mpjpe_px"] == pytest.approx(offline, rel=1e-5)
+    assert online.summary()["mpjpe_px"] == pytest.approx(offline, rel=1e-5)
+    assert abs(offline - np.concatenate(online.frame_errors).mean()) > 0.1

@@ -38,12 +38,13 @@ def test_runs_of_other_seeds_are_one_group_and_strategies_come_first() -> None:
     assert [(g.label, g.rate, len(g.runs)) for g in groups] == [
         ("error", 0.1, 1), ("random", 0.01, 1), ("random", 0.1, 2), ("never adapted", None, 1)
     ]  # fmt: skip
-    assert superseded == 0
+    assert superseded == []
 
 
 def test_of_two_runs_of_one_seed_the_newer_counts() -> None:
-    groups, superseded = group_runs([run("random", error=50.0), run("random", error=40.0)])
-    assert superseded == 1
+    older, newer = run("random", error=50.0), run("random", error=40.0)
+    groups, superseded = group_runs([older, newer])
+    assert superseded == [(older, newer)]
     assert groups[0].values("mpjpe_px") == {"0": 40.0}
 
 
@@ -78,7 +79,7 @@ def test_a_key_that_is_new_and_how_a_run_was_recorded_tell_nothing_apart() -> No
 
 def test_switches_of_a_strategy_split_its_label_only() -> None:
     runs = [
-        run("random", strategy__min_gap="1"),
+        run("random", strategy__min_gap="5"),
         run("error", strategy__missing="zero", strategy__min_gap="5"),
         run("error", error=60.0, strategy__missing="worst", strategy__min_gap="5"),
     ]
@@ -86,6 +87,62 @@ def test_switches_of_a_strategy_split_its_label_only() -> None:
     groups, _ = group_runs(runs)
     assert [group.name for group in groups] == ["error, missing worst", "error, missing zero", "random"]
     assert [baseline_of(group, groups, "random") for group in groups] == [groups[2], groups[2], None]
+
+
+def partners(runs: list[RunData], label: str = "random") -> dict[str, str | None]:
+    """What each group is tested against, by label."""
+    groups, _ = group_runs(runs)
+    found = {group.label: baseline_of(group, groups, label) for group in groups}
+    return {name: baseline.label if baseline else None for name, baseline in found.items()}
+
+
+def test_inside_a_variant_the_baseline_has_the_same_settings() -> None:
+    plain = {"strategy__min_gap": "1", "training__batch_norm": "frozen"}
+    apart, trained = plain | {"strategy__min_gap": "25"}, plain | {"training__batch_norm": "train"}
+    runs = [
+        run("random", **plain), run("error", **plain, strategy__scorer="frozen"),
+        run("random, apart", **apart), run("error, apart", **apart, strategy__scorer="frozen"),
+        run("random, trained", **trained), run("error, trained", **trained, strategy__scorer="frozen"),
+        run("error, live", **plain, strategy__scorer="live"), run("uniform", training__batch_norm="frozen"),
+        run("error, both", **(apart | {"training__batch_norm": "train"}), strategy__scorer="frozen"),
+    ]  # fmt: skip
+    assert partners(runs) == {
+        "random": None, "random, apart": None, "random, trained": None,
+        "error": "random", "error, apart": "random, apart", "error, trained": "random, trained",
+        "error, live": "random", "uniform": "random", "error, both": None,
+    }  # fmt: skip
+
+
+def test_a_setting_that_differs_between_strategies_alone_is_seen() -> None:
+    """It tells no two groups of a label apart, so that no column shows it."""
+    assert partners([run("random", strategy__min_gap="1"), run("error", strategy__min_gap="5")])["error"] is None
+    oracle = run("oracle", reference=True, training__epochs="20")
+    assert partners([run("random", training__epochs="10"), oracle])["oracle"] is None
+
+
+def test_runs_of_another_checkpoint_are_neither_pooled_nor_paired() -> None:
+    def of(sha256: str, label: str, seed: int, error: float = 50.0) -> RunData:
+        made = run(label, seed=seed, error=error, checkpoint="checkpoints/small/best.ckpt")
+        return replace(made, tags=made.tags | {"checkpoint.sha256": sha256})
+
+    first, second = "a" * 64, "b" * 64
+    runs = [of(first, "random", 0), of(first, "random", 1), of(second, "random", 1, 10.0), of(second, "error", 1)]
+    groups, superseded = group_runs(runs)
+    assert superseded == []
+    assert [(g.name, len(g.runs)) for g in groups] == [
+        ("error, checkpoint bbbbbbbbbb", 1), ("random, checkpoint aaaaaaaaaa", 2), ("random, checkpoint bbbbbbbbbb", 1)
+    ]  # fmt: skip
+    assert baseline_of(groups[0], groups, "random") is groups[2]
+    assert partners(runs[:2] + runs[3:])["error"] is None
+    # Where a parameter tells them apart already, the weights are not named as well.
+    both = [replace(r, params=r.params | {"student.name": r.tags["checkpoint.sha256"][0]}) for r in runs]
+    assert group_runs(both)[0][0].setting == (("student.name", "b"),)
+
+
+def test_a_reference_without_a_rate_can_be_the_baseline_of_all() -> None:
+    runs = [run("never adapted", reference=True), run("random", "0.1"), run("random", "0.2")]
+    groups, _ = group_runs(runs)
+    assert [baseline_of(group, groups, "never adapted") for group in groups] == [groups[2], groups[2], None]
 
 
 def test_groups_are_compared_at_equal_rate_and_condition_only() -> None:

@@ -39,3 +39,11 @@ def test_the_lowest_strategy_is_named_and_references_do_not_compete(material: Ma
     )
     assert material.lowest([g for g in material.online if g.is_reference], "mpjpe_px") == ""
     assert material.lowest(material.online, "unknown_px") == ""
+
+
+def test_runs_that_were_played_twice_are_named_with_both_errors(material: Material) -> None:
+    assert material.superseded_text() == ""
+    first, second, _ = material.online[0].runs
+    twice = replace(material, superseded=((first, second),))
+    for said in (first.run_id[:8], second.run_id[:8], f"{first.final('mpjpe_px'):.1f} px", "error, seed 0", "1 super"):
+        assert said in twice.superseded_text()

@@ -22,8 +22,8 @@ def test_a_row_of_the_table_of_everything(material: Material) -> None:
     assert found["mpjpe_px"] == "54.0 ± 5.0"
     assert found["mpjpe_last_third_px"] == "49.0 ± 5.0"
     assert found["pck_3px"] == "25.0 ± 0.0 %"
-    assert [found[name] for name in ("training_events", "optimizer_steps", "teacher_calls", "selected")] == [
-        "3", "30", "300", "3"
+    assert [found[name] for name in ("training_events", "teacher_calls", "evaluation_teacher_calls", "selected")] == [
+        "3", "300", "30", "3"
     ]  # fmt: skip
     assert [found["seconds_train"], found["wall_clock_s"]] == ["0.3", "20.3"]
     assert [found["difference_px"], found["pairs"]] == ["+3.0 ± 2.5", "3"]

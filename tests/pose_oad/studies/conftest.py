@@ -19,6 +19,7 @@ def study() -> Study:
         seeds=[0, 1],
         grid={"strategy": ["random", "uniform"]},
         references=[],
+        objectives=["mpjpe_px"],
     )
 
 

@@ -9,7 +9,15 @@ import pytest
 from pose_oad.cli import CONF, compose_config
 from pose_oad.errors import UserError
 from pose_oad.overrides import override
-from pose_oad.studies.plan import Reference, Study, Variant, check_slots, overrides, slots
+from pose_oad.studies.plan import (
+    Reference,
+    Study,
+    Variant,
+    check_slots,
+    overrides,
+    slots,
+    with_measurable_objectives,
+)
 
 ALL = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
 
@@ -129,6 +137,40 @@ def test_a_wrong_description_is_refused(changes: list[str], message: str) -> Non
 def test_a_wrong_range_is_refused(entry: dict[str, object]) -> None:
     with pytest.raises(UserError, match=r"study\.space\.rate"):
         make(grid={}, space={"rate": entry}, trials=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("+study.set.stream.path=a.mp4", {"stream.path": "a.mp4"}),
+        ("study.set.rate=0.3", {"rate": 0.3}),
+        ("++study.set.training.epochs=5", {"training.epochs": 5}),
+        ("study.set.metric.final_pass=false", {"metric.final_pass": False}),
+        ("+study.set.stream.path=[a.mp4,b.mp4]", {"stream.path": ["a.mp4", "b.mp4"]}),
+        ("+study.set.stream.path='a b, c.mp4'", {"stream.path": "a b, c.mp4"}),
+    ],
+)
+def test_keys_of_a_studys_settings_are_not_taken_apart(change: str, expected: dict[str, object]) -> None:
+    settings = compose_config("sweep", ["study=compare_strategies", change]).study.set
+    assert {key: settings[key] for key in expected} == expected
+    assert len(settings) == len({"rate", "metric.final_pass", "retention.root"} | expected.keys())
+    grid = compose_config("sweep", ["study=window", "study.grid.window.seconds=[1]"]).study.grid
+    assert (grid["window.seconds"], len(grid)) == ([1], 3)
+
+
+@pytest.mark.parametrize(
+    "asked", [["error_px"], ["error_last_third_px", "selected"], ["mpjpe_px", "teacher_distance_px"]]
+)
+def test_the_error_of_a_study_is_the_one_its_stream_can_be_measured_by(human36m_tree: Path, asked: list[str]) -> None:
+    study = make(objectives=asked)
+    found = with_measurable_objectives(study, [f"stream.root={human36m_tree}"], slots(study))
+    assert found.objectives == [name.replace("error", "mpjpe") for name in asked]
+    with pytest.raises(
+        UserError, match=r"teacher_distance_last_third_px: expected error_px, …: the stream has a ground"
+    ):
+        with_measurable_objectives(
+            make(objectives=["teacher_distance_last_third_px"]), [f"stream.root={human36m_tree}"], slots(study)
+        )
 
 
 def test_every_study_says_what_it_asks() -> None:

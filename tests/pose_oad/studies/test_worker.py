@@ -96,7 +96,7 @@ def test_a_search_samples_and_takes_the_mean_over_seeds(assign: Callable, played
 def test_a_search_that_goes_on_does_not_propose_the_same_values_again(assign: Callable, played: Played) -> None:
     study = Study(
         "small", "?", {"strategy": "random"}, space={"rate": {"low": 0.1, "high": 0.2}}, trials=2,
-        sampler={"_target_": "optuna.samplers.TPESampler", "seed": 0},
+        sampler={"_target_": "optuna.samplers.TPESampler", "seed": 0}, objectives=["mpjpe_px"],
     )  # fmt: skip
     for trials in (2, 4):
         study = replace(study, trials=trials)
@@ -108,7 +108,7 @@ def test_a_search_that_goes_on_does_not_propose_the_same_values_again(assign: Ca
 def test_a_hopeless_trial_is_given_up(assign: Callable, played: Played) -> None:
     study = Study(
         "small", "?", grid={"strategy": ["random"], "rate": [0.1, 0.9]}, prune=True,
-        references=[Reference("never adapted", {"strategy": "none"})],
+        references=[Reference("never adapted", {"strategy": "none"})], objectives=["mpjpe_px"],
     )  # fmt: skip
     assignment = assign(study)
     work(assignment)

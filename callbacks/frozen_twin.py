@@ -1,0 +1,120 @@
+"""What adapting has gained: the student as it was before the stream plays beside the one that learns."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from callbacks.prequential import PrequentialEvaluation
+from pose_oad.distillation import as_distillation
+from pose_oad.metrics.stream import joint_mean, spans_at_changes, stream_means
+from pose_oad.students import PoseStudent
+from pose_oad.window import FrameWindow
+
+#: Labels of a clip whose changes are also reported apart.
+KINDS = ("action", "subject")
+
+
+class FrozenTwin(Callback):
+    """Measure the never-adapted student on the frames, and by the rule, by which the adapting one is measured.
+
+    The gain is the frozen student's error less the adapting one's: clips that are easy or hard are so for both. It is
+    also taken right before and right after each change of clip, where it shows how much of what was learnt carries
+    over. It costs a forward pass over the measured frames, none as long as nothing has been learnt.
+
+    Must come after the query strategy. It changes nothing.
+
+    Args:
+        evaluation: the errors of the adapting student, and their rule
+        rate_hz: frames of the stream per second
+        span_s: time before and after a change of clip over which the gain is averaged, s
+    """
+
+    def __init__(self, evaluation: PrequentialEvaluation, rate_hz: float, span_s: float = 2.0) -> None:
+        self.evaluation, self.span = evaluation, max(1, round(span_s * rate_hz))
+        self._student: PoseStudent | None = None
+        self._errors: list[np.ndarray] = []
+        self._joints: list[np.ndarray] = []
+        self._changes: list[int] = []
+        self._kinds: dict[str, list[bool]] = {kind: [] for kind in KINDS}
+        self._clip: dict[str, str] | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep a copy of the student as it is before the stream."""
+        self._student = copy.deepcopy(as_distillation(pl_module).student).requires_grad_(False).eval()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Measure the frozen student on one window."""
+        window: FrameWindow = batch
+        module = as_distillation(pl_module)
+        with window.phase("evaluate"):
+            self._follow(window)
+            learnt, student = module.optimizer_steps > 0, self._student
+            if student is None:
+                raise RuntimeError("the run has not begun")
+            measured = self.evaluation.measure(window, student, everywhere=False) if learnt else self.evaluation.latest
+            self._errors.append(measured.frame_errors)
+            self._joints.append(measured.frame_joints)
+            name = f"frozen_{self.evaluation.prefix}_px"
+            window.metrics[name] = joint_mean(self._errors[-1], self._joints[-1])
+
+    def summary(self) -> dict[str, float]:
+        """Return the run's figures, NaN where undefined.
+
+        ``frozen_<error>`` is the frozen student's error, over the parts of the stream over which the adapting one's is
+        reported; ``gain_px``, ``gain_second_half_px``, … are the differences. ``gain_before_change_px`` and
+        ``gain_after_change_px`` are means over changes of clip; ``…/action`` and ``…/subject`` over those changes at
+        which that label changed.
+        """
+        ids, errors, joints = self.evaluation.measured()
+        frozen = _joined(self._errors, np.float32), _joined(self._joints, np.int64)
+        before = stream_means(ids, *frozen)
+        values = {f"frozen_{self.evaluation.prefix}{part}_px": error for part, error in before.items()}
+        after = stream_means(ids, errors, joints)
+        values |= {f"gain{part}_px": error - after[part] for part, error in before.items()}
+        gains = np.array([
+            [joint_mean(*(of[at] for of in frozen)) - joint_mean(errors[at], joints[at]) for at in both]
+            for both in spans_at_changes(ids, np.array(self._changes), self.span)
+        ]).reshape(-1, 2)  # fmt: skip
+        chosen = {"": np.ones(len(gains), dtype=bool)}
+        chosen |= {f"/{kind}": np.array(changed, dtype=bool) for kind, changed in self._kinds.items()}
+        for kind, rows in chosen.items():
+            for column, name in enumerate(("before", "after")):
+                known = gains[rows, column][~np.isnan(gains[rows]).any(1)]
+                values[f"gain_{name}_change_px{kind}"] = float(known.mean()) if len(known) else math.nan
+        return values
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been measured and noted so far."""
+        return {
+            "errors": [torch.from_numpy(errors) for errors in self._errors],
+            "joints": [torch.from_numpy(joints) for joints in self._joints],
+            "changes": self._changes, "kinds": self._kinds, "clip": self._clip,
+        }  # fmt: skip
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        self._errors = [errors.numpy() for errors in state_dict["errors"]]
+        self._joints = [joints.numpy() for joints in state_dict["joints"]]
+        self._changes, self._kinds = state_dict["changes"], state_dict["kinds"]
+        self._clip = state_dict["clip"]
+
+    def _follow(self, window: FrameWindow) -> None:
+        """Note where a clip follows another, and what changes with it."""
+        for clip in window.segments:
+            recording = clip.recording or clip.clip
+            before, self._clip = self._clip, {"clip": recording, **clip.labels}
+            if before is None or before["clip"] == recording:
+                continue
+            self._changes.append(int(window.ids[clip.start]))
+            for kind, changed in self._kinds.items():
+                changed.append(before.get(kind) != clip.labels.get(kind))
+
+
+def _joined(parts: list[np.ndarray], kind: type) -> np.ndarray:
+    return np.concatenate([np.empty(0, dtype=kind), *parts])
