@@ -20,7 +20,7 @@ PLACES = torch.stack([4.0 + 4 * (torch.arange(12) % 3), 4.0 + 6 * (torch.arange(
 class Fixed:
     """Sees joints at the same places of a 32x32 input always."""
 
-    name, skeleton, input_size, map_size = "fixed", BODY, (32, 32), (8, 8)
+    name, skeleton, input_size, map_size, foreground = "fixed", BODY, (32, 32), (8, 8), 0.0
 
     def __init__(self, shift: float = 0.0) -> None:
         self.shift, self.batches = shift, 0

@@ -23,7 +23,7 @@ TURNED = Skeleton("turned", ("right_hip", "pelvis", "left_hip"))
 class Seer:
     """Predicts the maps of two people whose places in the input are known, whatever it is shown."""
 
-    name, skeleton, input_size, map_size = "seer", BODY, (64, 64), (16, 16)
+    name, skeleton, input_size, map_size, foreground = "seer", BODY, (64, 64), (16, 16), 0.0
 
     def __init__(self) -> None:
         down, across = torch.arange(12) // 2, torch.arange(12) % 2
