@@ -91,13 +91,7 @@ def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any
         raise UserError(f"{node.get('_target_')}: {error}") from None
     try:
         return factory(**values, **extra)
-    except (
-        TypeError,
-        ValueError,
-        AttributeError,
-        LookupError,
-        ArithmeticError,
-    ) as error:  # of a kind it does not check
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:  # values of another kind
         raise UserError(f"{node.get('_target_')}: cannot be made of {values} ({error})") from error
 
 

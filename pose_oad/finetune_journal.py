@@ -64,6 +64,9 @@ class SelectionJournal:
     Args:
         path: the file; what it holds already is taken on, less a last line that a crash cut off
 
+    Raises:
+        UserError: if another line of it is damaged.
+
     Attributes:
         rows: rows of ``selection.jsonl`` of all windows so far
         kept: the windows that the file held already, by their number
@@ -75,9 +78,12 @@ class SelectionJournal:
         self.kept: dict[int, KeptWindow] = {}
         if path.exists():
             cut_torn_line(path)
-            for line in path.read_text().splitlines():
-                window = _read(json.loads(line))
-                self.kept[int(window.row["window"])] = window
+            for number, line in enumerate(path.read_bytes().splitlines()):
+                try:
+                    window = _read(json.loads(line), number)
+                except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError) as error:
+                    raise UserError(f"{path}: damaged in line {number + 1} ({error})") from error
+                self.kept[number] = window
                 self.rows.append(window.row)
 
     def append(self, row: Mapping[str, Any], positions: np.ndarray, labelled: FrameBatch | None) -> None:
@@ -103,7 +109,10 @@ class SelectionJournal:
 _LABELS = ("keypoints", "known", "metric_scale")
 
 
-def _read(entry: dict[str, Any]) -> KeptWindow:
+def _read(entry: dict[str, Any], number: int) -> KeptWindow:
+    counts = [entry["row"][key] for key in ("window", "first_frame", "last_frame", "teacher_calls")]
+    if counts[0] != number or not all(isinstance(count, int | float) for count in counts):
+        raise ValueError(f"no row of window {number}")
     positions = np.array(entry["positions"], np.int64)
     if not len(positions):
         return KeptWindow(entry["row"], positions, *(torch.zeros(0) for _ in _LABELS))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import h5py
@@ -32,26 +31,25 @@ def reading(path: Path, what: str) -> Iterator[h5py.File]:
     """
     try:
         with h5py.File(path, "r") as file:
-            file.visititems_links(partial(_check_link, file))
-            file.visititems(_check_dataset)
+            if fault := file.visititems_links(_fault_of_link) or file.visititems(_fault_of_item):
+                raise ValueError(fault)
             yield file
     except (OSError, LookupError, ValueError, RuntimeError, TypeError, AttributeError, MemoryError) as error:
         reason = " ".join(str(error).split())[:100]
         raise UserError(f"{path}: cannot be read as {what} ({reason})") from error
 
 
-def _check_link(file: h5py.File, name: str, link: object) -> None:
-    """Refuse a link to another place, which may be another file."""
-    if not isinstance(link, h5py.HardLink):
-        raise ValueError(f"{name} is a link to another place")
+def _fault_of_link(name: str, link: object) -> str | None:
+    """Say that something is elsewhere, perhaps in another file."""
+    return None if isinstance(link, h5py.HardLink) else f"{name} is a link to another place"
 
 
-def _check_dataset(name: str, item: h5py.Group | h5py.Dataset) -> None:
-    """Refuse a data set whose numbers are not in the file."""
+def _fault_of_item(name: str, item: h5py.Group | h5py.Dataset) -> str | None:
+    """Say that the numbers of a data set are not in the file."""
     if not isinstance(item, h5py.Dataset):
-        return
+        return None
     if item.external or item.is_virtual:
-        raise ValueError(f"{name} lies in another file")
-    held = item.id.get_storage_size() * (_MOST_PACKED if item.compression else 1)
-    if item.nbytes > held:
-        raise ValueError(f"{name} claims {item.nbytes} bytes and holds {item.id.get_storage_size()}")
+        return f"{name} lies in another file"
+    held = item.id.get_storage_size()
+    packed = held * (_MOST_PACKED if item.compression else 1)
+    return f"{name} claims {item.nbytes} bytes and holds {held}" if item.nbytes > packed else None

@@ -185,7 +185,7 @@ def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
     from datamodules.coco.augmentation import AugmentationConfig
 
     student, options = run.module.student, cfg.retention
-    check(Path(options.root).is_dir(), "retention.root", options.root, "the folder of a COCO tree, or null")
+    check(Path(str(options.root)).is_dir(), "retention.root", options.root, "the folder of a COCO tree, or null")
     data = CocoDataModule(
         Path(options.root),
         student.skeleton,

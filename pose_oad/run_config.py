@@ -87,9 +87,9 @@ def _faults(values: Mapping[Any, Any], expected: Mapping[str, Any], prefix: str 
 def _faults_of_choice(group: str, given: Mapping[Any, Any]) -> Iterator[str]:
     """Say which keys a choice lacks; of a class that no choice here names, all of its keys may be left out."""
     same = [choice for choice in _choices(group) if choice.get("_target_") == given.get("_target_")]
-    lacking = [set(choice) - set(given) for choice in same]
+    lacking = [sorted(choice.keys() - given.keys()) for choice in same]
     if lacking and all(lacking):
-        yield f"{group}.{min(sorted(lacking, key=len)[0])}: missing"
+        yield f"{group}.{min(lacking, key=len)[0]}: missing"
 
 
 @cache

@@ -69,3 +69,13 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     (folder / "selection.jsonl").symlink_to("/dev/full")
     with pytest.raises(UserError, match=r"No space left on device.* make room, then resume=abc"):
         journal.append(row(0, 1), np.array([0]), labelled(1, 1))
+
+
+@pytest.mark.parametrize("line", ["[]", "{}", "[" * 10**5, '{"row": 1}', '{"row": {"window": 5}}', "\x00"])
+def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "selection.jsonl"
+    SelectionJournal(path).append(row(0, 0), np.array([], np.int64), None)
+    with path.open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(UserError, match=r"selection\.jsonl: damaged in line 2"):
+        SelectionJournal(path)

@@ -223,6 +223,9 @@ def test_switches_change_what_is_learnt(run: Run) -> None:
         (["teacher.every=0"], "teacher.every=0"),
         (["metric.missing=ignore"], "metric.missing=ignore"),
         (["tracking.uri=sqlite:////proc/none/x.db"], "tracking.uri=sqlite"),
+        (["tracking.uri=null"], "tracking.uri=None: expected sqlite"),
+        (["trainer.precision=bf16-true"], "trainer.precision=bf16-true: expected 32-true, bf16-mixed"),
+        (["window.frames=1e12"], "window.frames=1000000000000: expected at most"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(run: Run, more: list[str], message: str) -> None:

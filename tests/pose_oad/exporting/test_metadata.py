@@ -36,6 +36,8 @@ def test_the_strings_can_be_read_without_this_project() -> None:
         ({"pose_oad.joints": "["}, r"x\.onnx: damaged metadata"),
         ({"pose_oad.limbs": '[["left_hip", "tail"]]'}, r"x\.onnx: damaged metadata"),
         ({"pose_oad.input_size": "[64]"}, r"x\.onnx: damaged metadata"),
+        ({"pose_oad.input_size": "[1e400, 64]"}, r"x\.onnx: damaged metadata"),
+        ({"pose_oad.joints": "[" * 10**5}, r"x\.onnx: damaged metadata"),
     ],
 )
 def test_other_metadata_are_refused(change: dict[str, str], message: str) -> None:

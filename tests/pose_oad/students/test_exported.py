@@ -71,3 +71,11 @@ def test_a_graph_that_is_not_what_it_says_is_refused(file: Path, tmp_path: Path)
         UserError, match=r"expected an input frames \[N, 128, 128, 3\].*it has .*\['batch', 96, 64, 3\]"
     ):
         ExportedStudent(tmp_path / "wrong.onnx")
+
+
+def test_metadata_that_are_no_text_are_refused(file: Path, tmp_path: Path) -> None:
+    content = file.read_bytes()
+    assert content.count(b"squash") == 1
+    (tmp_path / "other.onnx").write_bytes(content.replace(b"squash", b"sq\xff\xfesh"))
+    with pytest.raises(UserError, match=r"other\.onnx: "):
+        ExportedStudent(tmp_path / "other.onnx")
