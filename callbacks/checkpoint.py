@@ -71,8 +71,12 @@ class WindowCheckpoint(Callback):
         if module.optimizer_steps:
             module.student.trained_with(module.options.foreground)
         trainer.precision_plugin.load_state_dict(state["precision"])
-        if state["optimizer"] is not None:
-            trainer.optimizers[0].load_state_dict(state["optimizer"])
+        optimizer, kept = trainer.optimizers[0], state["optimizer"]
+        if kept is not None:
+            known = {frozenset((key, type(value)) for key, value in entry.items()) for entry in kept["state"].values()}
+            if len(known) > 1 or not _alike(kept["param_groups"], optimizer.state_dict()["param_groups"]):
+                raise ValueError("optimizer")
+            optimizer.load_state_dict(kept)
         for name, part in self.parts.items():
             if not _alike(state["parts"][name], part.state_dict()):
                 raise ValueError(f"parts.{name}")
@@ -139,12 +143,15 @@ def _is_position(value: object) -> bool:
 
 
 def _alike(value: object, sample: object) -> bool:
-    """Tell whether a value has the structure of a sample; None and empty containers say nothing of theirs."""
-    if value is None or sample is None:
+    """Tell whether a value has the structure of a sample, of which None and empty containers say nothing."""
+    if sample is None:
         return True
     if isinstance(sample, Mapping):
         keys = isinstance(value, Mapping) and value.keys() >= sample.keys()
         return keys and all(_alike(value[key], part) for key, part in sample.items())  # type: ignore[index]
     if isinstance(sample, int | float):
         return isinstance(value, int | float)
-    return isinstance(value, list | tuple) if isinstance(sample, list | tuple) else isinstance(value, type(sample))
+    if isinstance(sample, list | tuple):
+        listed = isinstance(value, list | tuple)
+        return listed and (not sample or (len(value) == len(sample) and all(map(_alike, value, sample))))  # type: ignore[arg-type]
+    return isinstance(value, type(sample))

@@ -98,11 +98,19 @@ class FrozenTwin(Callback):
         }  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Go on from what :meth:`state_dict` returned.
+
+        Raises:
+            ValueError: if it contradicts itself.
+        """
         self._errors = [errors.numpy() for errors in state_dict["errors"]]
         self._joints = [joints.numpy() for joints in state_dict["joints"]]
         self._changes, self._kinds = state_dict["changes"], state_dict["kinds"]
         self._clip = state_dict["clip"]
+        if {len(changed) for changed in self._kinds.values()} - {len(self._changes)}:
+            raise ValueError("changes of clips and what changed are not of one number")
+        if self._clip is not None and "clip" not in self._clip:
+            raise ValueError("the clip has no name")
 
     def _follow(self, window: FrameWindow) -> None:
         """Note where a clip follows another, and what changes with it."""

@@ -310,10 +310,16 @@ class PrequentialEvaluation(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from errors and totals returned by :meth:`state_dict`."""
+        """Go on from errors and totals returned by :meth:`state_dict`.
+
+        Raises:
+            ValueError: if a frame has no error, or an error no frame.
+        """
         self.frame_ids = [ids.numpy() for ids in state_dict["frame_ids"]]
         self.frame_errors = [errors.numpy() for errors in state_dict["frame_errors"]]
         self.frame_joints = [joints.numpy() for joints in state_dict["frame_joints"]]
+        if [ids.shape for ids in self.frame_ids] != [errors.shape for errors in self.frame_errors]:
+            raise ValueError("frames and errors are not of one number")
         metrics = {**self.metrics, "people": self.people_scores}
         for name, values in {**state_dict["metrics"], "people": state_dict["people"]}.items():
             for key, value in values.items():

@@ -14,6 +14,8 @@ from torch import Tensor
 from pose_oad.errors import UserError
 from pose_oad.files import replacing
 
+_MOST_REPEATED = 2**28  # bytes
+
 
 def read_torch_file(path: Path, called: str | None = None) -> Any:
     """Read what a file holds, to the CPU's memory.
@@ -35,16 +37,16 @@ def read_torch_file(path: Path, called: str | None = None) -> Any:
                 if (entry := archive.testzip()) is not None:
                     raise zipfile.BadZipFile(f"the checksum of {entry} is wrong")
         content = torch.load(path, map_location="cpu", weights_only=True)
-        _check_sizes(content, path.stat().st_size)
+        _check_sizes(content)
         return content
     except Exception as error:  # a damaged pickle can raise anything
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{called}: damaged, or no torch file of tensors alone ({reason})") from error
 
 
-def _check_sizes(content: object, size: int) -> None:
-    """Refuse tensors of more numbers than a file of some bytes holds, as views that repeat one number."""
-    waiting, seen = [content], set[int]()
+def _check_sizes(content: object) -> None:
+    """Refuse tensors that repeat the numbers of a file until they fill the memory."""
+    waiting, seen, repeated = [content], set[int](), 0
     while waiting:
         value = waiting.pop()
         if id(value) in seen:  # lists that hold one another many times over
@@ -54,8 +56,10 @@ def _check_sizes(content: object, size: int) -> None:
             waiting += [*value.keys(), *value.values()]
         elif isinstance(value, list | tuple | set):
             waiting += value
-        elif isinstance(value, Tensor) and value.nbytes > size:
-            raise ValueError(f"a tensor of the shape {tuple(value.shape)} in {size} bytes")
+        elif is_plain(value):
+            repeated += max(0, value.nbytes - value.untyped_storage().nbytes())
+            if repeated > _MOST_REPEATED:
+                raise ValueError(f"a tensor of the shape {tuple(value.shape)} that repeats its numbers")
 
 
 def write_torch_file(path: Path, contents: Mapping[str, Any]) -> None:

@@ -140,8 +140,8 @@ def test_a_run_goes_on_from_a_whole_state_only(stopped: Path, tmp_path: Path, mo
         for damaged in torn(content, 30, seed=4):
             path.write_bytes(damaged)
             assert refused(lambda: read_state(stopped)), len(damaged)
-        parts = [{**whole, "parts": part} for part in mutants(whole["parts"], 20, seed=5)]
-        for damaged in (*mutants({**whole, "student": dict(whole["student"])}, 20, seed=6), *parts):
+        parts = [{**whole, "parts": part} for part in mutants(whole["parts"], 12, seed=5)]
+        for damaged in (*mutants({**whole, "student": dict(whole["student"])}, 12, seed=6), *parts):
             torch.save(damaged, path)
             (stopped / "ledger.jsonl").write_bytes(kept["ledger.jsonl"])
             refused(lambda: play(cfg.copy(), resume=stopped))
