@@ -12,11 +12,13 @@ import importlib.metadata
 import logging
 import os
 import platform
+import shutil
 import sqlite3
 import subprocess
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 # MLflow reports its use to its makers and prints advice unless told not to; set before it is imported.
@@ -27,7 +29,6 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.errors import UserError, check
-from pose_oad.files import replacing
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import MLFlowLogger
@@ -132,10 +133,13 @@ def _make_store(path: Path) -> None:
     with FileLock(f"{path}.lock"):
         if path.exists() and path.stat().st_size:
             return
-        with replacing(path) as partial:
-            for left in (partial, Path(f"{partial}-journal")):  # of a kill; SQLite would take them for this store's
-                left.unlink(missing_ok=True)
-            MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
+        for left in path.parent.glob(f".{path.name}-*"):  # by a kill
+            shutil.rmtree(left)
+        # A name of its own every time: MLflow keeps connections by name.
+        with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+            new = Path(folder) / path.name
+            MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+            new.replace(path)
 
 
 def _first_line(error: Exception) -> str:

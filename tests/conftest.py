@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,41 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real sample files: POSE_OAD_TEST_DATA={folder} is not a folder")
     return folder
+
+
+class SmallDisk:
+    """A disk of 8 MB that can be filled up.
+
+    Args:
+        folder: where it is mounted
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._filler = folder, folder / "filler"
+
+    def fill(self, left: int) -> None:
+        """Leave so many bytes free, in whole blocks."""
+        self._filler.unlink(missing_ok=True)
+        free = os.statvfs(self.folder)
+        self._filler.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - left)))
+
+    def make_room(self) -> None:
+        """Free what was filled."""
+        self._filler.unlink()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A real disk that can be full; the test is skipped where none can be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no small disk: mounting one is not allowed")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

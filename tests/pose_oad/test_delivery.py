@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -20,6 +23,7 @@ from callbacks.window_watcher import WindowWatcher
 from pose_oad.cli import compose_config
 from pose_oad.delivery import UNDELIVERED, DeliveringClient, Journal, RunLogger, deliver_journal
 from pose_oad.errors import UserError
+from pose_oad.locks import holding
 from pose_oad.online import main as online
 from pose_oad.online import play
 from pose_oad.sync import main as sync
@@ -129,6 +133,98 @@ def test_a_line_cut_off_by_a_crash_is_left_out(client: DeliveringClient, store: 
     assert len(Journal.read(client.journal.path)[1]) == 1
 
 
+def test_what_follows_half_a_line_is_read(client: DeliveringClient, store: Store) -> None:
+    store.down = True
+    for number in range(3):
+        with client.journal.path.open("a") as file:
+            file.write('{"uri": "some' if number == 0 else '{"call": "log_ba')
+        client.set_tag("r", str(number), "1")
+    journal, entries = Journal.read(client.journal.path)
+    assert journal.header == HEADER
+    assert [entry["tags"][0][0] for entry in entries] == ["0", "1", "2"]
+
+
+def test_what_is_added_during_a_delivery_is_kept(client: DeliveringClient, store: Store) -> None:
+    store.down = True
+    client.set_tag("r", "before", "1")
+
+    class Slow(Store):
+        def _take(self, name: str, value: Any) -> None:
+            super()._take(name, value)
+            client.set_tag("r", "meanwhile", "1")
+
+    assert deliver_journal(client.journal.path, None, lambda uri: Slow()) == 1  # type: ignore[arg-type,return-value]
+    _, kept = Journal.read(client.journal.path)
+    assert [entry["tags"][0][0] for entry in kept] == ["meanwhile"]
+
+
+class NewRuns(Store):
+    """A store in which runs are made and looked for, and that stops for good after so many calls."""
+
+    def __init__(self, lives: int = 1000) -> None:
+        super().__init__()
+        self.lives, self.runs = lives, list[dict[str, str]]()
+
+    def get_experiment_by_name(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(experiment_id=name)
+
+    def search_runs(self, experiments: list[str], chosen: str) -> list[SimpleNamespace]:
+        return [_run(n) for n, tags in enumerate(self.runs) if f"'{tags['pose_oad.local_id']}'" in chosen]
+
+    def create_run(self, experiment: str, tags: dict[str, str]) -> SimpleNamespace:
+        self.runs.append(tags)
+        return _run(len(self.runs) - 1)
+
+    def _take(self, name: str, value: Any) -> None:
+        self.lives -= 1
+        if self.lives < 0:
+            raise KeyboardInterrupt
+        super()._take(name, value)
+
+
+def _run(number: int) -> SimpleNamespace:
+    return SimpleNamespace(info=SimpleNamespace(run_id=f"run {number}"))
+
+
+@pytest.mark.parametrize("lives", [0, 1])
+def test_a_kill_behind_the_making_of_a_run_does_not_make_another(tmp_path: Path, lives: int) -> None:
+    client = DeliveringClient(None, Journal(tmp_path / "r.jsonl", HEADER | {"run_id": None}))
+    client.set_tag("r", "a", "1")
+    client.set_tag("r", "b", "2")
+    content = client.journal.path.read_bytes()
+    target = NewRuns(lives)
+    with pytest.raises(KeyboardInterrupt):
+        deliver_journal(client.journal.path, None, lambda uri: target)  # type: ignore[arg-type,return-value]
+    client.journal.path.write_bytes(content)  # a kill leaves it as it was
+    target.lives = 10
+    deliver_journal(client.journal.path, None, lambda uri: target)  # type: ignore[arg-type,return-value]
+    client.set_tag("r", "c", "3")  # by a run that still goes on
+    deliver_journal(client.journal.path, None, lambda uri: target)  # type: ignore[arg-type,return-value]
+    assert len(target.runs) == 1
+    assert [value for _, [value] in target.taken[lives:]] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"[1, 2\n", b'{"uri": "x"}\n{"call": "nonsense"}\n', b"\xff\xfe\n", b"3\n"])
+def test_a_damaged_journal_does_not_block_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
+) -> None:
+    store = NewRuns()
+    monkeypatch.setattr("pose_oad.tracking.connect", lambda uri: store)
+    (tmp_path / "a.jsonl").write_bytes(damage)
+    DeliveringClient(None, Journal(tmp_path / "b.jsonl", HEADER)).set_tag("r", "t", "1")
+    with pytest.raises(UserError, match=r"a\.jsonl: not delivered"):
+        sync(compose_config("sync", [f"folder={tmp_path}"]))
+    assert store.taken == [("log_batch", ["t"])]
+    assert [path.name for path in tmp_path.glob("*.jsonl")] == ["a.jsonl"]
+    assert (tmp_path / "a.jsonl").read_bytes() == damage
+
+
+def test_one_process_delivers_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").touch()
+    with holding(tmp_path), pytest.raises(UserError, match=rf"held by process {os.getpid()} "):
+        sync(compose_config("sync", [f"folder={tmp_path}"]))
+
+
 OVERRIDES = [
     "student.input_size=[64,64]", "window.seconds=null", "window.frames=25", "training.epochs=1", "rate=0.2",
     "trainer.accelerator=cpu", "strategy=random", "output.figures=false",
@@ -184,9 +280,6 @@ def server(folder: Path, port: int) -> Iterator[subprocess.Popen]:
 
 
 def _kill(process: subprocess.Popen) -> None:
-    import os
-    import signal
-
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -10,6 +10,7 @@ import torch
 
 from pose_oad.errors import UserError
 from pose_oad.torch_file import read_torch_file, write_torch_file
+from tests.conftest import SmallDisk
 
 
 def test_a_full_disk_leaves_the_last_state_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,9 +44,10 @@ def test_an_interrupt_while_the_state_is_written_is_an_interrupt(
     assert [path.name for path in tmp_path.iterdir()] == ["state.ckpt"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
-def test_torchs_own_writer_reports_a_full_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "state.ckpt.partial").symlink_to("/dev/full")
-    with pytest.raises(UserError, match=r"cannot be written"):
-        write_torch_file(tmp_path / "state.ckpt", {"weights": torch.zeros(1_000_000)})
-    assert not (tmp_path / "state.ckpt").exists()
+@pytest.mark.parametrize("left", [0, 100_000])
+def test_torchs_own_writer_reports_a_full_disk_too(small_disk: SmallDisk, left: int) -> None:
+    small_disk.fill(left)
+    path = small_disk.folder / "state.ckpt"
+    with pytest.raises(UserError, match=r"state.ckpt: cannot be written \(No space left on device\)"):
+        write_torch_file(path, {"weights": torch.zeros(1_000_000)})
+    assert [entry.name for entry in small_disk.folder.iterdir()] == ["filler"]

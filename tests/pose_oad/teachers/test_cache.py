@@ -17,6 +17,7 @@ from pose_oad.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.cache import CachedTeacher
 from pose_oad.teachers.identity import content_hash, settings_key
+from tests.conftest import SmallDisk
 
 
 class Counting:
@@ -260,6 +261,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, video: Path) -
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(UserError, match=r"cache.*: cannot be written"):
         ask(CachedTeacher(Counting(), tmp_path / "cache", "{}"), video, [1])
+
+
+def test_labels_that_do_not_fit_on_the_disk_leave_nothing(small_disk: SmallDisk, video: Path) -> None:
+    cached = CachedTeacher(Counting(), small_disk.folder / "cache", "{}")
+    small_disk.fill(0)
+    with pytest.raises(UserError, match=r"cache/.*: cannot be written \(No space left on device\)"):
+        ask(cached, video, [1])
+    assert not [path for path in small_disk.folder.rglob("*.*") if path.is_file()]
+    small_disk.make_room()
+    ask(cached, video, [1])
+    assert list(small_disk.folder.rglob("*.h5"))
 
 
 def test_settings_stand_for_content_and_speed_for_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""A disk that is full: one line that names the file, nothing half-written, and it works when there is room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from pose_oad.cli import compose_config
+from pose_oad.data import main as data
+from pose_oad.errors import UserError
+from pose_oad.online import main
+from tests.conftest import SmallDisk
+
+FULL = r"cannot be written \(No space left on device\)"
+
+
+@pytest.fixture
+def overrides(
+    human36m_tree: Path, student_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    monkeypatch.chdir(tmp_path)
+    return [
+        "student.input_size=[64,64]", "window.seconds=null", "window.frames=25", "training.epochs=1", "rate=0.2",
+        "trainer.accelerator=cpu", "strategy=random", "output.figures=false", f"stream.root={human36m_tree}",
+        f"checkpoint={student_checkpoint}", f"output.folder={tmp_path}/disk/runs",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_run_promises_to_go_on_only_where_it_can(overrides: list[str], small_disk: SmallDisk, tmp_path: Path) -> None:
+    runs = small_disk.folder / "runs"
+    for left, file in ((0, "config.yaml"), (4096, "ledger.jsonl")):
+        small_disk.fill(left)
+        with pytest.raises(UserError, match=rf"{file}: {FULL}$"):
+            main(compose_config("online", overrides))
+    assert sorted(path.name for path in runs.rglob("*.*")) == ["config.yaml", "ledger.jsonl"]
+    small_disk.fill(2_000_000)  # for the state, but not for two of them
+    with pytest.raises(UserError, match=rf"state.ckpt: {FULL}; resume=") as stopped:
+        main(compose_config("online", overrides))
+    small_disk.make_room()
+    name = str(stopped.value).partition("resume=")[2].split()[0]
+    assert main(compose_config("online", [f"resume={name}", f"output.folder={runs}"]))["frames"] == 108
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    found = client.search_runs([client.get_experiment_by_name("online").experiment_id])
+    assert sorted(run.info.status for run in found) == ["FAILED"] * 2 + ["FINISHED"]
+
+
+@pytest.mark.slow
+def test_a_frame_cache_that_does_not_fit_is_named(overrides: list[str], small_disk: SmallDisk) -> None:
+    cache = small_disk.folder / "cache"
+    given = [
+        *overrides,
+        f"window.cache={cache}",
+        "output.folder=runs",
+        "logger=local",
+        "+trainer.limit_train_batches=1",
+    ]
+    small_disk.fill(4096)
+    with pytest.raises(UserError, match=rf"cache/.*\.h5: {FULL}"):
+        main(compose_config("online", given))
+    assert not [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    small_disk.make_room()
+    main(compose_config("online", given))
+    assert list(cache.rglob("*.h5"))
+
+
+@pytest.mark.slow
+def test_a_world_that_does_not_fit_leaves_nothing(small_disk: SmallDisk) -> None:
+    root = small_disk.folder / "world"
+    given = [
+        f"root={root}", "train_images=4", "val_images=1", "stream_sequences=1", "other_sequences=1", "workers=0",
+        "stream_frames=4", "other_frames=4", "cameras=[55011271]",
+    ]  # fmt: skip
+    for left in (0, 30_000, 60_000):
+        small_disk.fill(left)
+        with pytest.raises(UserError, match="world: cannot be written"):
+            data(compose_config("data", given))
+        assert {path.name for path in small_disk.folder.iterdir()} == {"filler", "world.lock"}
+    small_disk.make_room()
+    data(compose_config("data", given))
