@@ -113,7 +113,7 @@ test-fast: $(SETUP)  ## run the tests that take seconds
 bench: $(SETUP) $(DATA) $(PRETRAINED)  ## measure speed side by side with bare loops
 	$(PYTHON) -m pose_oad.bench $(ARGS)
 
-clean:  ## remove everything generated but .venv (data, checkpoints, runs, tracking store)
+clean:  ## remove everything generated but .venv (data, checkpoints, runs, tracking store), unless a command runs
 	@python3 -m pose_oad.locks .commands rm -rf data checkpoints runs mlruns/mlflow.db mlruns/artifacts
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .ruff_cache .mypy_cache build *.egg-info
