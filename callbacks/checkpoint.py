@@ -152,6 +152,7 @@ def _alike(value: object, sample: object) -> bool:
     if isinstance(sample, int | float):
         return isinstance(value, int | float)
     if isinstance(sample, list | tuple):
-        listed = isinstance(value, list | tuple)
-        return listed and (not sample or (len(value) == len(sample) and all(map(_alike, value, sample))))  # type: ignore[arg-type]
+        if not isinstance(value, list | tuple):
+            return False
+        return not sample or (len(value) == len(sample) and all(map(_alike, value, sample)))
     return isinstance(value, type(sample))

@@ -119,8 +119,9 @@ def _weights(folder: Path) -> dict[str, list[float]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("windows", "frames"), [("null", 108), ("2", 50)])
 def test_a_disk_that_is_full_at_the_very_end_costs_nothing(
-    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, windows: str, frames: int
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -128,13 +129,13 @@ def test_a_disk_that_is_full_at_the_very_end_costs_nothing(
     with monkeypatch.context() as patch:
         patch.setattr("callbacks.ledger.pq.write_table", full)
         with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); resume="):
-            main(compose_config("online", overrides))
+            main(compose_config("online", [*overrides, f"trainer.limit_train_batches={windows}"]))
     [folder] = (tmp_path / "runs").iterdir()
     summary = main(compose_config("online", [f"resume={folder.name}", f"output.folder={tmp_path}/runs"]))
-    assert summary["frames"] == 108
+    assert summary["frames"] == frames
     assert (folder / "ledger.parquet").exists()
     assert not (folder / "unfinished").exists()
-    assert [row["window"] for row in ledger(folder)] == [0, 1, 2, 3, 4]
+    assert [row["window"] for row in ledger(folder)] == list(range(-(-frames // 25)))
 
 
 def test_a_run_goes_on_with_its_own_settings(tmp_path: Path) -> None:

@@ -215,3 +215,12 @@ def test_a_slot_counts_with_the_furthest_of_its_trials(study: Study, queue: Tria
     claim(opened, "a")
     counts = count_slots(opened.get_trials())
     assert counts == {"complete": 0, "pruned": 0, "running": 1, "waiting": 2, "fail": 1}
+
+
+def test_a_trial_claimed_by_nobody_who_lives_is_put_back(study: Study, queue: TrialQueue) -> None:
+    opened = queue.open(study)
+    fill(opened, slots(study))
+    opened.ask()  # killed before it could say who it was
+    with queue.session():
+        assert recover(opened, queue, lost) == 0  # it may be this one
+    assert recover(opened, queue, lost) == 1
