@@ -25,7 +25,7 @@ from pose_oad.locks import holding
 from pose_oad.preparation import make_trainer
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback
+    from lightning.pytorch import Callback, Trainer
 
     from datamodules.coco import CocoDataModule
     from pose_oad.delivery import RunLogger
@@ -86,20 +86,12 @@ def main(cfg: DictConfig) -> PretrainResult:
         UserError: if a value, the data or a checkpoint to resume from is refused, or another process writes to the
             folder; before anything is written.
     """
+    import lightning
+
     from pose_oad.tracking import quiet_libraries
 
     quiet_libraries()
     files = CheckpointFiles.within(cfg.checkpoint.folder)
-    with holding(files.best.parent):
-        return _pretrain(cfg, files)
-
-
-def _pretrain(cfg: DictConfig, files: CheckpointFiles) -> PretrainResult:
-    import lightning
-
-    from pose_oad.checkpoint_io import AtomicCheckpointIO
-    from pose_oad.finetuning import EpochLogger
-
     if cfg.resume and not (files.last.is_file() or files.run.is_file()):
         raise UserError(f"resume=true: no {files.last} to continue from; expected one of an earlier pre-training")
     if cfg.resume and not files.run.is_file() and (finished := _finished(cfg, files)):
@@ -115,6 +107,21 @@ def _pretrain(cfg: DictConfig, files: CheckpointFiles) -> PretrainResult:
         _check_same_student(last, module)
     bar = sys.stderr.isatty()
     trainer = make_trainer(plain(cfg.trainer), logger=False, callbacks=_callbacks(files), enable_progress_bar=bar)
+    with holding(files.best.parent):
+        return _train(cfg, files, trainer, module, data, last)
+
+
+def _train(
+    cfg: DictConfig,
+    files: CheckpointFiles,
+    trainer: Trainer,
+    module: PretrainModule,
+    data: CocoDataModule,
+    last: Path | None,
+) -> PretrainResult:
+    from pose_oad.checkpoint_io import AtomicCheckpointIO
+    from pose_oad.finetuning import EpochLogger
+
     trainer.strategy.checkpoint_io = AtomicCheckpointIO()
     logger = _logger(cfg, files)
     trainer.callbacks.append(EpochLogger(logger, logger.last_step("lr")))  # type: ignore[attr-defined]
