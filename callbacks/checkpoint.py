@@ -129,7 +129,8 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         return None
     state = read_torch_file(path, f"resume={folder.name}: {path}")
     whole = isinstance(state, dict) and all(isinstance(state.get(key), kinds) for key, kinds in _KINDS.items())
-    if not whole or not _is_position(state["parts"].get("stream")):
+    counted = whole and _is_count(state["optimizer_steps"]) and _is_count(state["teacher_calls"])
+    if not counted or not _is_position(state["parts"].get("stream")):
         raise UserError(f"resume={folder.name}: {path}: damaged, or not the state of a run")
     return state
 
@@ -139,7 +140,11 @@ def _is_position(value: object) -> bool:
     if not isinstance(value, dict) or value.keys() != {"window", "frame", "clip", "source_frame"}:
         return False
     numbers = [number for key, number in value.items() if not (key == "source_frame" and number is None)]
-    return all(type(number) is int and 0 <= number < 2**53 for number in numbers)
+    return all(map(_is_count, numbers))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**53
 
 
 def _alike(value: object, sample: object) -> bool:
@@ -150,9 +155,9 @@ def _alike(value: object, sample: object) -> bool:
         keys = isinstance(value, Mapping) and value.keys() >= sample.keys()
         return keys and all(_alike(value[key], part) for key, part in sample.items())  # type: ignore[index]
     if isinstance(sample, int | float):
-        return isinstance(value, int | float)
+        return isinstance(value, float) or _is_count(value)
     if isinstance(sample, list | tuple):
-        if not isinstance(value, list | tuple):
+        if not isinstance(value, list | tuple) or len(value) != (len(sample) or len(value)):
             return False
-        return not sample or (len(value) == len(sample) and all(map(_alike, value, sample)))
+        return all(_alike(part, usual) for part, usual in zip(value, sample, strict=False))
     return isinstance(value, type(sample))

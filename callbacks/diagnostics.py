@@ -47,7 +47,7 @@ class SelectionDiagnostics(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from notes returned by :meth:`state_dict`."""
-        self._values = state_dict["values"]
+        self._values = {name: [float(value) for value in values] for name, values in state_dict["values"].items()}
 
     def summary(self) -> dict[str, float]:
         """Return the means over windows of ``score_error_correlation`` and ``redundancy``, NaN where undefined."""
