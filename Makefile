@@ -44,7 +44,7 @@ $(DATA): | $(SETUP)
 $(PRETRAINED): | $(DATA)
 ifndef ALONE
 $(SETUP) $(DATA) $(PRETRAINED):
-	@python3 -m pose_oad.locks --wait .make $(MAKE) --no-print-directory ALONE=1 $@
+	@python3 -m pose_oad.tracking.locks --wait .make $(MAKE) --no-print-directory ALONE=1 $@
 else
 $(SETUP):
 	test -x $(PYTHON) || python3 -m venv .venv
@@ -52,48 +52,48 @@ $(SETUP):
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 $(DATA):
-	$(PYTHON) -m pose_oad.data
+	$(PYTHON) -m pose_oad.cli.data
 $(PRETRAINED):
-	$(PYTHON) -m pose_oad.pretrain student=$(STUDENT)
+	$(PYTHON) -m pose_oad.cli.pretrain student=$(STUDENT)
 endif
 
 setup: $(SETUP)  ## make .venv and install the pinned packages
 
 data: $(SETUP)  ## make the embedded data set, or prepare what you own (SOURCE=human36m ROOT=/path)
-	$(PYTHON) -m pose_oad.data $(if $(SOURCE),source=$(SOURCE)) $(if $(ROOT),root="'$(ROOT)'") $(ARGS)
+	$(PYTHON) -m pose_oad.cli.data $(if $(SOURCE),source=$(SOURCE)) $(if $(ROOT),root="'$(ROOT)'") $(ARGS)
 
 pretrain: $(DATA)  ## pre-train a student on COCO keypoints (STUDENT)
-	$(PYTHON) -m pose_oad.pretrain student=$(STUDENT) $(ARGS)
+	$(PYTHON) -m pose_oad.cli.pretrain student=$(STUDENT) $(ARGS)
 
 online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=<run>)
-	$(PYTHON) -m pose_oad.online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
+	$(PYTHON) -m pose_oad.cli.online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
 
 finetune: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## the offline study: choose in videos, train on all, test on other people (as online)
-	$(PYTHON) -m pose_oad.finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%) $(ARGS)
+	$(PYTHON) -m pose_oad.cli.finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%) $(ARGS)
 
 sweep: $(SETUP) $(DATA) $(PRETRAINED)  ## run a study, or go on with it (STUDY, WORKERS)
-	$(PYTHON) -m pose_oad.sweep study=$(STUDY) workers=$(WORKERS) $(ARGS)
+	$(PYTHON) -m pose_oad.cli.sweep study=$(STUDY) workers=$(WORKERS) $(ARGS)
 
 report: $(SETUP)  ## tables, figures and a page of a study (STUDY), or STUDY=null of every run
-	$(PYTHON) -m pose_oad.report study_name=$(STUDY) $(ARGS)
+	$(PYTHON) -m pose_oad.cli.report study_name=$(STUDY) $(ARGS)
 
 replay: $(SETUP)  ## do a run again and compare (RUN)
-	$(PYTHON) -m pose_oad.replay run=$(RUN) $(ARGS)
+	$(PYTHON) -m pose_oad.cli.replay run=$(RUN) $(ARGS)
 
 predict: $(SETUP)  ## draw poses into a video and write them to a file (CHECKPOINT, SOURCE, OUT)
-	$(PYTHON) -m pose_oad.predict checkpoint=$(CHECKPOINT) source="'$(SOURCE)'" output.video=$(OUT) $(ARGS)
+	$(PYTHON) -m pose_oad.cli.predict checkpoint=$(CHECKPOINT) source="'$(SOURCE)'" output.video=$(OUT) $(ARGS)
 
 evaluate: $(SETUP)  ## errors of checkpoints on a stream, or with ARGS="on=coco" on a COCO set (CHECKPOINTS=a.ckpt,b.onnx)
-	$(PYTHON) -m pose_oad.evaluate checkpoints=[$(CHECKPOINTS)] $(ARGS)
+	$(PYTHON) -m pose_oad.cli.evaluate checkpoints=[$(CHECKPOINTS)] $(ARGS)
 
 teacher-eval: $(SETUP)  ## a teacher's errors on a stream, or with ARGS="on=coco" on a COCO set (TEACHER)
-	$(PYTHON) -m pose_oad.teacher_eval teacher=$(TEACHER) $(ARGS)
+	$(PYTHON) -m pose_oad.cli.teacher_eval teacher=$(TEACHER) $(ARGS)
 
 export: $(SETUP)  ## write a student as an ONNX file or trt_pose's .pth, checked against the original (CHECKPOINT, OUT)
-	$(PYTHON) -m pose_oad.export checkpoint=$(CHECKPOINT) output.file=$(OUT) $(ARGS)
+	$(PYTHON) -m pose_oad.cli.export checkpoint=$(CHECKPOINT) output.file=$(OUT) $(ARGS)
 
 sync: $(SETUP)  ## deliver records that the tracking store could not take
-	$(PYTHON) -m pose_oad.sync $(ARGS)
+	$(PYTHON) -m pose_oad.cli.sync $(ARGS)
 
 ui: $(SETUP)  ## compare runs in the browser: MLflow on 127.0.0.1 (PORT)
 	.venv/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port $(PORT)
@@ -111,9 +111,9 @@ test-fast: $(SETUP)  ## run the tests that take seconds
 	$(TEST) -m "not slow" $(ARGS)
 
 bench: $(SETUP) $(DATA) $(PRETRAINED)  ## measure speed side by side with bare loops
-	$(PYTHON) -m pose_oad.bench $(ARGS)
+	$(PYTHON) -m benchmarks.__main__ $(ARGS)
 
 clean:  ## remove everything generated but .venv (data, checkpoints, runs, tracking store), unless a command runs
-	@python3 -m pose_oad.locks .commands rm -rf data checkpoints runs mlruns/mlflow.db mlruns/artifacts
+	@python3 -m pose_oad.tracking.locks .commands rm -rf data checkpoints runs mlruns/mlflow.db mlruns/artifacts
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .ruff_cache .mypy_cache build *.egg-info

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from lightning import Callback, LightningModule, Trainer
 
-from pose_oad.distillation import OnlineDistillation, as_distillation
-from pose_oad.errors import UserError
-from pose_oad.resuming import UNFINISHED
-from pose_oad.torch_file import read_torch_file, write_torch_file
-from pose_oad.window import FrameWindow
+from pose_oad.cli.resuming import UNFINISHED
+from pose_oad.online.distillation import OnlineDistillation, as_distillation
+from pose_oad.online.window import FrameWindow
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.torch_file import read_torch_file, write_torch_file
 
 # Parts of a state, and what each is.
 _KINDS: dict[str, tuple[type, ...]] = {

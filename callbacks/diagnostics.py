@@ -10,7 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from callbacks.prequential import PrequentialEvaluation
 from pose_oad.metrics.stream import rank_correlation, redundancy
-from pose_oad.window import FrameWindow
+from pose_oad.online.window import FrameWindow
 
 
 class SelectionDiagnostics(Callback):

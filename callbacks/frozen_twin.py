@@ -11,10 +11,10 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from callbacks.prequential import PrequentialEvaluation
-from pose_oad.distillation import as_distillation
 from pose_oad.metrics.stream import joint_mean, spans_at_changes, stream_means
+from pose_oad.online.distillation import as_distillation
+from pose_oad.online.window import FrameWindow
 from pose_oad.students import PoseStudent
-from pose_oad.window import FrameWindow
 
 #: Labels of a clip whose changes are also reported apart.
 KINDS = ("action", "subject")

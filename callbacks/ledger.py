@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lightning import Callback, LightningModule, Trainer
 
-from pose_oad.errors import UserError
-from pose_oad.files import append_lines, replacing
-from pose_oad.window import FrameWindow
+from pose_oad.online.window import FrameWindow
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.files import append_lines, replacing
 
 _LARGEST = 2**63  # of whole numbers
 

@@ -10,9 +10,6 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from pose_oad.distillation import as_distillation
-from pose_oad.errors import check
-from pose_oad.maps import People
 from pose_oad.metrics.keypoints import DetectionRate, JointErrors, MissingRule, Mpjpe, Pck, joint_errors, torso_length
 from pose_oad.metrics.people import (
     PeopleErrors,
@@ -23,12 +20,15 @@ from pose_oad.metrics.people import (
     people_errors,
 )
 from pose_oad.metrics.stream import stream_means, stream_parts
-from pose_oad.prediction import predict_in_window
-from pose_oad.skeleton import Skeleton, map_keypoints
+from pose_oad.online.distillation import as_distillation
+from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.window import FrameWindow, reveal
+from pose_oad.poses.maps import People
+from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
+from pose_oad.students.keypoints import predict_in_window
 from pose_oad.teachers.base import Teacher
-from pose_oad.teachers.desk import LabelDesk
-from pose_oad.window import FrameWindow, reveal
+from pose_oad.tracking.errors import check
 
 
 class Measured(NamedTuple):

@@ -10,7 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pose_oad.window import FrameWindow
+from pose_oad.online.window import FrameWindow
 
 
 class WindowProgress(Callback):

@@ -6,10 +6,10 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from pose_oad.distillation import as_distillation
-from pose_oad.errors import check
-from pose_oad.metrics.source_domain import ValidationData, evaluate_on_source
-from pose_oad.window import FrameWindow
+from pose_oad.offline.source_domain import ValidationData, evaluate_on_source
+from pose_oad.online.distillation import as_distillation
+from pose_oad.online.window import FrameWindow
+from pose_oad.tracking.errors import check
 
 
 class Retention(Callback):

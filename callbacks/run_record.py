@@ -18,10 +18,10 @@ from callbacks.ledger import Ledger, read_ledger
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.sampler import FrameSampler
 from callbacks.timing import PHASES, Timing
-from pose_oad.delivery import RunLogger
-from pose_oad.distillation import OnlineDistillation, as_distillation
-from pose_oad.files import writing
+from pose_oad.online.distillation import OnlineDistillation, as_distillation
 from pose_oad.students.checkpoint import save_student
+from pose_oad.tracking.delivery import RunLogger
+from pose_oad.tracking.files import writing
 
 _LOG = logging.getLogger(__name__)
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
@@ -107,7 +107,7 @@ class RunRecord(Callback):
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 
     def _draw(self, module: OnlineDistillation) -> None:
-        from pose_oad.figures import error_curve, frame_sheet
+        from pose_oad.report.run_figures import error_curve, frame_sheet
 
         rows = read_ledger(self.ledger.path)
         if rows:

@@ -10,9 +10,9 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from pose_oad.distillation import as_distillation
-from pose_oad.skeleton import Skeleton, map_keypoints
-from pose_oad.window import FrameWindow, reveal
+from pose_oad.online.distillation import as_distillation
+from pose_oad.online.window import FrameWindow, reveal
+from pose_oad.poses.skeleton import Skeleton, map_keypoints
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from pose_oad.distillation import as_distillation
-from pose_oad.window import FrameWindow
+from pose_oad.online.distillation import as_distillation
+from pose_oad.online.window import FrameWindow
 
 _STATUS = Path("/proc/self/status")  # Linux only
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from pose_oad.window import FrameWindow
+from pose_oad.online.window import FrameWindow
 
 
 class WindowWatcher(Callback):

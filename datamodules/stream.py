@@ -16,10 +16,10 @@ from lightning import LightningDataModule
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, FrameSource, is_live
 from datamodules.video.frames import decode_frames
 from datamodules.windowing import StreamOptions, StreamPosition, WindowBuilder
-from pose_oad.distillation import as_distillation
-from pose_oad.errors import check
-from pose_oad.geometry import FrameFit
-from pose_oad.window import FrameWindow
+from pose_oad.online.distillation import as_distillation
+from pose_oad.online.window import FrameWindow
+from pose_oad.poses.geometry import FrameFit
+from pose_oad.tracking.errors import check
 
 
 class WindowLoader:

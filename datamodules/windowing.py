@@ -11,11 +11,11 @@ import torch
 
 from datamodules.video.clips import Clip, DecodedFrame, is_number
 from datamodules.video.frames import FrameCache
-from pose_oad.errors import UserError, check
-from pose_oad.geometry import Fit, FrameFit
-from pose_oad.origin import Origin
-from pose_oad.skeleton import Skeleton
-from pose_oad.window import FrameWindow, Segment
+from pose_oad.online.window import FrameWindow, Segment
+from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.poses.skeleton import Skeleton
+from pose_oad.teachers.origin import Origin
+from pose_oad.tracking.errors import UserError, check
 
 ImageSize = Callable[[tuple[int, int]], tuple[int, int] | None]
 

@@ -12,11 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pose_oad.cli import CONF, compose_config, trust
-from pose_oad.overrides import override
+from pose_oad.cli.command import CONF, compose_config, trust
+from pose_oad.cli.overrides import override
 from pose_oad.students import PoseStudent, load_student
 from pose_oad.students.checkpoint import save_student
-from pose_oad.tracking import file_hash
+from pose_oad.tracking.store import file_hash
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ class Adaptation:
     def curve(self) -> Figure:
         """Draw the error over the stream: each frame, the mean of each window, the frames that were labelled."""
         from callbacks.ledger import read_ledger
-        from pose_oad.figures import error_curve
+        from pose_oad.report.run_figures import error_curve
 
         evaluation = self.record.evaluation
         quantity = "MPJPE, px" if evaluation.against == "truth" else "distance to the teacher, px"
@@ -126,7 +126,7 @@ def adapt(
         UserError: if a value, a file, or the combination cannot be used.
     """
     from callbacks.progress import WindowProgress
-    from pose_oad.online import play
+    from pose_oad.cli.online import play
 
     network = student if isinstance(student, PoseStudent) else load_student(student)
     overrides = {

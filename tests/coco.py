@@ -11,7 +11,7 @@ import numpy as np
 
 from datamodules.coco import CocoDataModule, PoseBatch
 from datamodules.coco.augmentation import AugmentationConfig
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
 
 COCO17 = get_skeleton("coco-17")
 BODY = get_skeleton("body-12")

@@ -7,10 +7,10 @@ from pathlib import Path
 import onnx
 import torch
 
-from pose_oad.exporting.graph import Precision, add_metadata, quantise_int8, to_onnx
-from pose_oad.exporting.metadata import ExportMetadata
-from pose_oad.geometry import Fit
+from pose_oad.export.graph import Precision, add_metadata, quantise_int8, to_onnx
+from pose_oad.poses.geometry import Fit
 from pose_oad.students import PoseStudent, StudentConfig, build_student
+from pose_oad.students.onnx_metadata import ExportMetadata
 
 
 def random_student(size: tuple[int, int] = (64, 64), **values: str) -> PoseStudent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 
 BODY = get_skeleton("body-12")

@@ -26,13 +26,13 @@ from datamodules.human36m.archives import unpack
 from datamodules.human36m.prepared import MANIFEST, read_manifest
 from datamodules.video import VideoFileSource
 from datamodules.windowing import StreamOptions
-from pose_oad.errors import UserError
-from pose_oad.hdf5 import reading
-from pose_oad.registered_model import StudentModel
+from pose_oad.export.registered_model import StudentModel
 from pose_oad.students import StudentConfig, build_student, load_student
 from pose_oad.students.checkpoint import save_student
 from pose_oad.teachers.openpose.caffemodel import read_caffemodel
-from pose_oad.torch_file import read_torch_file
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.hdf5 import reading
+from pose_oad.tracking.torch_file import read_torch_file
 from tests.media import counting_frames, write_video
 
 GIB = 2**30

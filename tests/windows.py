@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pose_oad.geometry import FrameFit
-from pose_oad.skeleton import get_skeleton
-from pose_oad.window import FrameWindow, Segment
+from pose_oad.online.window import FrameWindow, Segment
+from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.skeleton import get_skeleton
 
 
 def make_window(

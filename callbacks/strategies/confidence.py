@@ -11,8 +11,8 @@ from torch import Tensor
 
 from callbacks.strategies.base import QueryStrategy, Scorer
 from callbacks.strategies.error import MissingScore, check_missing
-from pose_oad.errors import check
-from pose_oad.window import SelectionView
+from pose_oad.online.window import SelectionView
+from pose_oad.tracking.errors import check
 
 
 class Confidence(QueryStrategy):

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from callbacks.strategies.base import QueryStrategy, Scorer
-from pose_oad.errors import check
 from pose_oad.metrics.keypoints import MissingRule, joint_errors
 from pose_oad.metrics.people import frame_means, holds_several, people_errors
-from pose_oad.window import SelectionView
+from pose_oad.online.window import SelectionView
+from pose_oad.tracking.errors import check
 
 MissingScore = Literal["zero", "worst"]
 

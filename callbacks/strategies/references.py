@@ -6,7 +6,7 @@ import numpy as np
 
 from callbacks.strategies.base import QueryStrategy
 from pose_oad.metrics.keypoints import MissingRule, joint_errors
-from pose_oad.window import SelectionView
+from pose_oad.online.window import SelectionView
 
 
 class Everything(QueryStrategy):

@@ -14,7 +14,7 @@ import numpy as np
 
 from datamodules.coco.category import Category, choose_category
 from datamodules.coco.regions import Outline, outline_mask, read_outline
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 # Share of its box that a person covers, where a file gives no areas: as CrowdPose's evaluation takes it.

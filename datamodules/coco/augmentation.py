@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.errors import UserError, check, nearest
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.skeleton import Skeleton
+from pose_oad.tracking.errors import UserError, check, nearest
 
 # albumentations works in pixel indices, in which the centre of the first pixel is 0.
 _PIXEL_CENTRE = 0.5

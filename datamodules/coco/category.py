@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pose_oad.errors import UserError, check, nearest
-from pose_oad.joint_names import joint_name
-from pose_oad.skeleton import SKELETONS, Skeleton, get_skeleton
+from pose_oad.poses.joint_names import joint_name
+from pose_oad.poses.skeleton import SKELETONS, Skeleton, get_skeleton
+from pose_oad.tracking.errors import UserError, check, nearest
 
 #: ``data.category``: every category that has keypoints, as if it were one.
 EVERY = "all"

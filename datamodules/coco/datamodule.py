@@ -5,7 +5,7 @@ The official tree, or any set in the same format with whatever joints its catego
 hold.
 
 Training images fill the input (no bars: cropped, or squashed), randomly seen through
-:mod:`datamodules.coco.augmentation`. Validation images lie whole in it, so that :class:`~pose_oad.geometry.FrameFit`
+:mod:`datamodules.coco.augmentation`. Validation images lie whole in it, so that :class:`~pose_oad.poses.geometry.FrameFit`
 brings predictions back to the original px exactly.
 """
 
@@ -30,9 +30,9 @@ from datamodules.coco.augmentation import AugmentationConfig
 from datamodules.coco.index import CocoIndex
 from datamodules.coco.tree import CocoTree
 from datamodules.coco.views import Sample, TrainingPoses, ValidationPoses
-from pose_oad.errors import check
-from pose_oad.geometry import Fit
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.geometry import Fit
+from pose_oad.poses.skeleton import Skeleton
+from pose_oad.tracking.errors import check
 
 _LOG = logging.getLogger(__name__)
 

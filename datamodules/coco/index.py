@@ -18,9 +18,9 @@ from pycocotools.coco import COCO
 
 from datamodules.coco.annotation_file import ImageEntry, Person, read_coco
 from datamodules.coco.regions import box_mask, outline_mask
-from pose_oad.errors import UserError
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE, evaluated_joints
-from pose_oad.skeleton import Skeleton, joint_map, map_keypoints
+from pose_oad.poses.skeleton import Skeleton, joint_map, map_keypoints
+from pose_oad.tracking.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 # People mapped at a time: the intermediate results of a mapping are several times as large as its input.

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as run_length
 
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 #: ``segmentation`` in a compact form: polygons, int32, shape (points, 2), px; or pycocotools' compressed run lengths.
 Outline = list[np.ndarray] | dict[str, Any]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datamodules.coco.annotation_file import read_category
 from datamodules.coco.category import Category
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 
 from datamodules.coco.augmentation import Augmentation, AugmentationConfig, unlabel_outside
 from datamodules.coco.index import CocoImage, CocoIndex
-from pose_oad.errors import UserError
-from pose_oad.geometry import Fit, FrameFit
+from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.tracking.errors import UserError
 
 # Training images are kept this much larger than the input, so that magnified views stay sharp.
 _OVERSAMPLING = 1.5

@@ -16,8 +16,8 @@ from typing import IO, cast
 
 from datamodules.human36m.findings import Finding
 from datamodules.human36m.tree import POSE_FOLDERS, VIDEO_FOLDER, file_facts
-from pose_oad.errors import UserError
-from pose_oad.files import replacing
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.files import replacing
 
 log = logging.getLogger(__name__)
 

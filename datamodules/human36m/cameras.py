@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from datamodules.human36m.names import CAMERAS
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 # The release numbers its subjects to S11 and keeps, camera by camera, six extrinsics for each; then nine intrinsics for
 # each camera.

@@ -8,7 +8,7 @@ from datamodules.human36m.fetch import FetchTree
 from datamodules.human36m.prepared import PreparedFolder
 from datamodules.human36m.recordings import Catalogue
 from datamodules.human36m.tree import RawTree
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 
 def open_catalogue(root: Path, key: str) -> Catalogue:

@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 _VERSION_3 = b"\xcd\xf3\x00\x01"
 _PLAIN = b"\x00\x00\xff\xff"  # not compressed as a whole

@@ -20,7 +20,7 @@ from datamodules.video.clips import Clip
 from datamodules.video.decoding import open_video, reason
 from datamodules.video.images import decode_image
 from datamodules.video.reading import LENGTH_TOLERANCE
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 
 @dataclass(frozen=True)

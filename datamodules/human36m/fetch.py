@@ -14,8 +14,8 @@ from datamodules.human36m.recordings import PoseKind
 from datamodules.human36m.tree import file_facts, with_confidence
 from datamodules.video.clips import Clip
 from datamodules.video.images import image_size
-from pose_oad.errors import UserError
-from pose_oad.hdf5 import reading
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.hdf5 import reading
 
 _ANNOTATIONS, _IMAGES = "annot.h5", "imageSequence"
 _DATASETS: dict[PoseKind, str] = {"2d": "pose/2d", "camera": "pose/3d"}

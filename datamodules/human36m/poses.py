@@ -8,7 +8,7 @@ import cdflib
 import numpy as np
 
 from datamodules.human36m.cdf_header import check_header
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 JOINTS = 32
 

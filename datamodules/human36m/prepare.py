@@ -24,10 +24,10 @@ from datamodules.human36m.findings import Examination, Finding, Report
 from datamodules.human36m.prepared import MANIFEST, PreparedRecording, made_from, read_entry, write_manifest
 from datamodules.human36m.processes import in_processes
 from datamodules.human36m.tree import RawTree
-from pose_oad.errors import UnwritableError, UserError
-from pose_oad.files import replacing, writing
-from pose_oad.geometry import Fit, FrameFit
-from pose_oad.locks import holding
+from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.tracking.errors import UnwritableError, UserError
+from pose_oad.tracking.files import replacing, writing
+from pose_oad.tracking.locks import holding
 
 log = logging.getLogger(__name__)
 

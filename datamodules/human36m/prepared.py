@@ -18,9 +18,9 @@ from datamodules.human36m.names import RecordingName, parse_name
 from datamodules.human36m.sampling import wanted_frames
 from datamodules.human36m.tree import with_confidence
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
-from pose_oad.errors import UserError
-from pose_oad.files import replacing
-from pose_oad.hdf5 import reading
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.files import replacing
+from pose_oad.tracking.hdf5 import reading
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from datamodules.human36m.catalogue import open_catalogue
 from datamodules.human36m.names import RecordingName
 from datamodules.human36m.recordings import Recording
 from datamodules.video.clips import Clip, check_metric_width, fraction_of
-from pose_oad.errors import UserError, check, nearest
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
+from pose_oad.tracking.errors import UserError, check, nearest
 
 log = logging.getLogger(__name__)
 

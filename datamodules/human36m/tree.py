@@ -15,7 +15,7 @@ from datamodules.human36m.poses import count_poses, read_poses
 from datamodules.human36m.recordings import PoseKind
 from datamodules.video.clips import Clip
 from datamodules.video.reading import LENGTH_TOLERANCE, probe
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 VIDEO_FOLDER = "Videos"
 #: Where the poses of each kind are in a subject's folder.

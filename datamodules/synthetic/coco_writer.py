@@ -19,7 +19,7 @@ from datamodules.synthetic.places import occluder, snapshot_scene
 from datamodules.synthetic.post import cast_shadow, finish, grain
 from datamodules.synthetic.raster import Solids, project_solids
 from datamodules.synthetic.scenes import Backdrop, Scene, cast
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
 
 _JOINTS = get_skeleton("coco-17").joints
 #: What people do in photographs; they sit more often than one action in fifteen would have it.

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from pycocotools.coco import COCO
 
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
 
 _WIDTH, _HEIGHT = 1920, 320  # px: the sheet's width, the height of a frame on it
 _CAPTION = 22  # px

@@ -23,9 +23,9 @@ from datamodules.synthetic.coco_writer import Photograph, take_photograph
 from datamodules.synthetic.contact_sheet import write_contact_sheet
 from datamodules.synthetic.human36m_writer import Sequence, write_sequence
 from datamodules.synthetic.plan import human36m_sequences, photographs
-from pose_oad.errors import UserError, check
-from pose_oad.locks import holding
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.locks import holding
 
 #: Raised whenever the same parameters would give other files.
 VERSION = 4

@@ -24,7 +24,7 @@ from datamodules.synthetic.places import chair, studio_scene
 from datamodules.synthetic.post import cast_shadow, finish, grain
 from datamodules.synthetic.raster import Solids, Sprites, project_solids
 from datamodules.synthetic.scenes import Backdrop, cast
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
 
 FRAME_RATE = 50  # Hz
 #: Fast to write and to read; at the usual frame size about 1.5 kB a frame.

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from pose_oad.errors import UserError, check
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.skeleton import Skeleton
+from pose_oad.tracking.errors import UserError, check
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from datamodules.video.clips import Clip
 from datamodules.video.decoding import TIMEOUT, Decoded, FrameDecoder, open_video, reason
 from datamodules.video.files import is_finite, open_url
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pose_oad.errors import UserError, check
-from pose_oad.geometry import LARGEST_IMAGE
+from pose_oad.poses.geometry import LARGEST_IMAGE
+from pose_oad.tracking.errors import UserError, check
 
 TIMEOUT = 10.0  # s that a server may be silent while a file of its is read
 

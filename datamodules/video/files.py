@@ -13,8 +13,8 @@ from datamodules.video.clips import Clip, check_metric_width, fraction_of, is_nu
 from datamodules.video.decoding import TIMEOUT, open_video
 from datamodules.video.images import common_size, list_images
 from datamodules.video.reading import probe
-from pose_oad.errors import UserError, check
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.skeleton import Skeleton
+from pose_oad.tracking.errors import UserError, check
 
 # Protocols that fetch files; the others bring what is filmed while it is watched.
 _FILE_PROTOCOLS = {"http", "https", "ftp", "file"}

@@ -10,8 +10,8 @@ import av
 from av.video.frame import VideoFrame
 
 from datamodules.video.decoding import LIMITS, Decoded, reason
-from pose_oad.errors import UserError, check
-from pose_oad.geometry import LARGEST_IMAGE
+from pose_oad.poses.geometry import LARGEST_IMAGE
+from pose_oad.tracking.errors import UserError, check
 
 #: Suffixes of the images in a folder.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")

@@ -17,8 +17,8 @@ from datamodules.video.connections import Address, connect, decode_live, open_li
 from datamodules.video.decoding import TIMEOUT, Decoded, reason
 from datamodules.video.frames import resize_frame
 from datamodules.video.reading import Ticks
-from pose_oad.errors import UserError, check
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.skeleton import Skeleton
+from pose_oad.tracking.errors import UserError, check
 
 log = logging.getLogger(__name__)
 

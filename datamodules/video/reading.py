@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from datamodules.video.clips import Clip, tick
 from datamodules.video.decoding import TIMEOUT, Decoded, FrameDecoder, is_shown, open_video, reason
 from datamodules.video.images import read_images
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ of these joints are ignored, as COCO does) and the evaluation takes these joints
 comparable with published ones over 17 joints, nor is that of a set with joints of its own.
 
 The constants are those of the ground truth's category where it gives ``sigmas``, else COCO's by the joint's name, else
-a default (see :attr:`pose_oad.skeleton.Skeleton.sigmas`).
+a default (see :attr:`pose_oad.poses.skeleton.Skeleton.sigmas`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
-from pose_oad.errors import UserError
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
+from pose_oad.tracking.errors import UserError
 
 #: COCO writes the index of the pixel that holds a joint; its centre lies half a pixel further in continuous px.
 COCO_PIXEL_CENTRE = 0.5

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from pose_oad.errors import check
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.skeleton import Skeleton
+from pose_oad.tracking.errors import check
 
 MissingPolicy = Literal["argmax", "drop", "penalty", "zero"]
 MISSING_POLICIES = ("argmax", "drop", "penalty", "zero")

@@ -24,10 +24,10 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from torchmetrics import Metric
 
-from pose_oad.errors import check
-from pose_oad.maps import People
 from pose_oad.metrics.keypoints import JointErrors, MissingRule, joint_errors
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.maps import People
+from pose_oad.poses.skeleton import Skeleton
+from pose_oad.tracking.errors import check
 
 #: Who is measured: ``one`` person per frame, ``many``, or ``many`` as soon as the reference holds several (``auto``).
 COUNTINGS = ("auto", "one", "many")

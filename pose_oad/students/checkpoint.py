@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from pose_oad.divergence import is_sound
-from pose_oad.errors import UserError
 from pose_oad.students.config import StudentConfig
+from pose_oad.students.divergence import is_sound
 from pose_oad.students.network import PoseStudent
 from pose_oad.students.transfer import with_joint_set
 from pose_oad.students.trt_pose import find_tensors, from_trt_pose
-from pose_oad.torch_file import read_torch_file, write_torch_file
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.torch_file import read_torch_file, write_torch_file
 
 _LOG = logging.getLogger(__name__)
 _PREFIX = "student."

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from pose_oad.errors import UserError, check, nearest
-from pose_oad.geometry import FITS, Fit
-from pose_oad.skeleton import FROM_DATA, get_skeleton
+from pose_oad.poses.geometry import FITS, Fit
+from pose_oad.poses.skeleton import FROM_DATA, get_skeleton
+from pose_oad.tracking.errors import UserError, check, nearest
 
 #: Input px per map cell, of every student.
 STRIDE = 4
@@ -24,7 +24,7 @@ class StudentConfig:
     Attributes:
         name: how reports and checkpoint folders call it
         backbone: name of a timm model that supports ``features_only``
-        skeleton: joint set it predicts: a name, the plain values of :meth:`pose_oad.skeleton.Skeleton.describe`, or
+        skeleton: joint set it predicts: a name, the plain values of :meth:`pose_oad.poses.skeleton.Skeleton.describe`, or
             ``data`` for whatever a checkpoint holds
         input_size: width and height of its input, px
         head: kind of head (see ``heads``)
@@ -33,7 +33,7 @@ class StudentConfig:
         pretrained: start from timm's published backbone weights (downloads them)
         fit: how an original frame lies in the input it was trained on, ``letterbox`` or ``squash``
         foreground: additional weight of a joint's cells in the training that its weights come from last, by which its
-            confidences are read (see :mod:`pose_oad.maps.calibration`); training writes it
+            confidences are read (see :mod:`pose_oad.poses.maps.calibration`); training writes it
     """
 
     name: str

@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pose_oad.errors import UserError, check
-from pose_oad.exporting.metadata import CONFIDENCE_MAPS, FRAMES, PART_AFFINITY_FIELDS, ExportMetadata
-from pose_oad.onnx_session import ORT_ERRORS, describe, first_line, open_session
 from pose_oad.students.config import STRIDE
+from pose_oad.students.onnx_metadata import CONFIDENCE_MAPS, FRAMES, PART_AFFINITY_FIELDS, ExportMetadata
+from pose_oad.students.onnx_session import ORT_ERRORS, describe, first_line, open_session
+from pose_oad.tracking.errors import UserError, check
 
 
 class ExportedStudent:
     """Run an exported student with onnxruntime, on a GPU where it has one. It cannot be trained.
 
-    A :class:`pose_oad.predictors.Predictor`.
+    A :class:`pose_oad.predict.networks.Predictor`.
 
     Args:
         path: ONNX file that ``make export`` wrote

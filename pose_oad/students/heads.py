@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pose_oad.errors import UserError, nearest
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.skeleton import Skeleton
 from pose_oad.students.config import STRIDE
+from pose_oad.tracking.errors import UserError, nearest
 
 
 class AttentionHead(nn.Module):

@@ -10,11 +10,11 @@ import torch
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from pose_oad.errors import UserError, check, nearest
-from pose_oad.maps import MapTargets, encode
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.poses.maps import MapTargets, encode
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students.config import STRIDE, StudentConfig
 from pose_oad.students.heads import get_head
+from pose_oad.tracking.errors import UserError, check, nearest
 
 
 class PoseStudent(nn.Module):
@@ -26,7 +26,7 @@ class PoseStudent(nn.Module):
     Attributes:
         config: what the network is, in plain values
         skeleton: joint set of the maps
-        decoding: how one person is read from its maps (see :func:`pose_oad.prediction.predict_keypoints`)
+        decoding: how one person is read from its maps (see :func:`pose_oad.students.keypoints.predict_keypoints`)
     """
 
     decoding: Literal["argmax", "grouped"] = "argmax"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.skeleton import Skeleton
 from pose_oad.students.config import StudentConfig
 from pose_oad.students.network import PoseStudent
 

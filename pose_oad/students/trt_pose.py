@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pose_oad.errors import UserError
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students.config import StudentConfig
 from pose_oad.students.network import PoseStudent
-from pose_oad.torch_file import is_plain
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.torch_file import is_plain
 
 _CLASSES = 1000  # of ImageNet, on which torchvision's classifiers were trained
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from pose_oad.cli import build, compose_config, plain
-from pose_oad.errors import UserError, check, nearest
-from pose_oad.overrides import override
+from pose_oad.cli.command import build, compose_config, plain
+from pose_oad.cli.overrides import override
+from pose_oad.tracking.errors import UserError, check, nearest
 
 Overrides = Mapping[str, Any]
 
@@ -184,7 +184,7 @@ def check_slots(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -
     Raises:
         UserError: for an override that is refused, or a stream that cannot be played for every trial.
     """
-    from pose_oad.preparation import plays_once
+    from pose_oad.cli.assembly import plays_once
 
     for point in {slot.overrides for slot in listed}:
         stream = compose_config("online", [*settings, *point]).stream

@@ -25,10 +25,10 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from pose_oad.cli import build
-from pose_oad.errors import UserError, check
-from pose_oad.files import cut_torn_line
+from pose_oad.cli.command import build
 from pose_oad.studies.plan import Slot, Study, overrides
+from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.files import cut_torn_line
 
 _HEARTBEAT = 30  # s
 # A trial is claimed, and a moment later says by whom.

@@ -21,11 +21,11 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 
-from pose_oad.cli import trust
-from pose_oad.errors import UserError, check
+from pose_oad.cli.command import trust
 from pose_oad.studies.plan import Study, check_slots, overrides, slots, with_measurable_objectives
 from pose_oad.studies.queue import TrialQueue, fill, recover, requeue
 from pose_oad.studies.worker import Assignment, work
+from pose_oad.tracking.errors import UserError, check
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
     Raises:
         UserError: if the configuration, the storage or the data cannot be used.
     """
-    from pose_oad.tracking import quiet_libraries
+    from pose_oad.tracking.store import quiet_libraries
 
     quiet_libraries()
     study = Study.of(cfg.study)
@@ -105,7 +105,7 @@ def _prepare(study: Study, folder: Path) -> None:
 
 def _parent_run(cfg: DictConfig, study: Study, opened: optuna.Study) -> str:
     """Return the id of the study's own run in the tracking store, made if it is new there."""
-    from pose_oad.tracking import make_logger
+    from pose_oad.tracking.store import make_logger
 
     known = opened.user_attrs.get("run")
     if known is not None:

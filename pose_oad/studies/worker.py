@@ -16,15 +16,15 @@ from mlflow.tracking import MlflowClient
 from optuna.trial import FrozenTrial
 
 from callbacks.window_watcher import WindowWatcher
-from pose_oad.cli import compose_config
-from pose_oad.errors import UserError
-from pose_oad.online import play
-from pose_oad.overrides import override
+from pose_oad.cli.command import compose_config
+from pose_oad.cli.online import play
+from pose_oad.cli.overrides import override
+from pose_oad.online.window import FrameWindow
 from pose_oad.studies import pruning
 from pose_oad.studies.plan import Slot, Study, overrides
 from pose_oad.studies.queue import TrialQueue, as_slot, is_duplicate, requeue, waiting
-from pose_oad.tracking import quiet_libraries
-from pose_oad.window import FrameWindow
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.store import quiet_libraries
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.origin import Origin
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.skeleton import Skeleton
+from pose_oad.teachers.origin import Origin
 
 
 @dataclass(frozen=True)

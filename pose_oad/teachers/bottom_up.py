@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pose_oad.errors import check
-from pose_oad.geometry import FrameFit
-from pose_oad.maps import decode_people
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.maps import decode_people
+from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.tracking.errors import check
 
 #: Px of the input per cell of the maps, along both axes.
 STRIDE = 8

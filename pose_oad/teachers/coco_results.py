@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pose_oad.errors import UserError, check, nearest
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
-from pose_oad.origin import Origin
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.label_files import assemble, check_options, known_origin, read_json, read_people
+from pose_oad.teachers.origin import Origin
+from pose_oad.tracking.errors import UserError, check, nearest
 
 
 class CocoResultsTeacher:

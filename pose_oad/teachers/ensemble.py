@@ -12,12 +12,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from pose_oad.distillation import match_maps
-from pose_oad.errors import check
 from pose_oad.metrics.people import box_sizes
-from pose_oad.skeleton import Skeleton, joint_map, map_keypoints
+from pose_oad.online.distillation import match_maps
+from pose_oad.online.label_service import WindowLabels
+from pose_oad.poses.skeleton import Skeleton, joint_map, map_keypoints
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
-from pose_oad.teachers.desk import WindowLabels
+from pose_oad.tracking.errors import check
 
 
 class EnsembleTeacher:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pose_oad.geometry import FrameFit
+from pose_oad.poses.geometry import FrameFit
 from pose_oad.students.exported import ExportedStudent
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.student import label_frames

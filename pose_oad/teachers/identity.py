@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 # Settings that change how fast a teacher works, not what it says.
 _SPEED = ("every", "batch_size", "threads", "device")

@@ -15,13 +15,13 @@ from torchvision.models.detection import KeypointRCNN, KeypointRCNN_ResNet50_FPN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
 
-from pose_oad.errors import UserError, check
-from pose_oad.geometry import FrameFit
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.identity import content_hash
 from pose_oad.teachers.loading import find_device, read_state_dict
+from pose_oad.tracking.errors import UserError, check
 
 _PUBLISHED = KeypointRCNN_ResNet50_FPN_Weights
 # The longer side of an image, as a multiple of the shorter one, from which it is shrunk further: torchvision's own.

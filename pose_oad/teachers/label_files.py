@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from pose_oad.errors import UserError, check
-from pose_oad.origin import Origin
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels
+from pose_oad.teachers.origin import Origin
+from pose_oad.tracking.errors import UserError, check
 
 #: What becomes of a frame without labels: the run stops; it teaches nothing; it is background.
 MISSING = ("refuse", "skip", "nobody")

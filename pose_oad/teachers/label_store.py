@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.errors import UserError
-from pose_oad.files import replacing_hdf5
-from pose_oad.hdf5 import reading
 from pose_oad.teachers.base import Labels
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.files import replacing_hdf5
+from pose_oad.tracking.hdf5 import reading
 
 log = logging.getLogger(__name__)
 

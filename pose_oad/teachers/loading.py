@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pose_oad.errors import UserError
-from pose_oad.torch_file import read_torch_file
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.torch_file import read_torch_file
 
 
 def find_device(name: str) -> torch.device:

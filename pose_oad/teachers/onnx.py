@@ -7,9 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pose_oad.errors import check
-from pose_oad.exporting.metadata import is_exported
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.students.onnx_metadata import is_exported
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.bottom_up import (
     PaddedMaps,
@@ -22,6 +21,7 @@ from pose_oad.teachers.bottom_up import (
 )
 from pose_oad.teachers.exported import ExportedTeacher
 from pose_oad.teachers.onnx_network import OpenPoseNetwork
+from pose_oad.tracking.errors import check
 
 _FIELD_CHANNELS = field_channels(get_skeleton("coco-18"))
 _PADDING = 128  # the grey that OpenPose pads frames with: zero once its networks have normalised it

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_oad.errors import UserError, check
-from pose_oad.onnx_session import ORT_ERRORS, describe, first_line, open_session
+from pose_oad.students.onnx_session import ORT_ERRORS, describe, first_line, open_session
 from pose_oad.teachers.bottom_up import STRIDE
+from pose_oad.tracking.errors import UserError, check
 
 #: Channels of the two outputs: 18 joints and the background, and two components for each of 19 limbs.
 HEAT_MAPS, FIELDS = 19, 38

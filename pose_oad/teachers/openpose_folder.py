@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from pose_oad.errors import UserError, check, nearest
-from pose_oad.origin import Origin
+from pose_oad.teachers.origin import Origin
+from pose_oad.tracking.errors import UserError, check, nearest
 
 _SUFFIX = "_keypoints.json"
 _NUMBERED = re.compile(r"(?:(.*)_)?(\d+)", re.DOTALL)

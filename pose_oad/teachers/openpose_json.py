@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pose_oad.errors import UserError, check
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.label_files import assemble, check_options, known_origin, read_json, read_people
 from pose_oad.teachers.openpose_folder import OpenPoseFiles
+from pose_oad.tracking.errors import UserError, check
 
 # Joint sets by the length of a person's list.
 _SETS = {3 * len(get_skeleton(name)): name for name in ("body-25", "coco-18")}

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pose_oad.errors import check
-from pose_oad.geometry import FrameFit
-from pose_oad.maps import decode_people
-from pose_oad.maps.resample import turn_fields
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.maps import decode_people
+from pose_oad.poses.maps.resample import turn_fields
+from pose_oad.poses.skeleton import Skeleton
 from pose_oad.students import load_student
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.loading import find_device
+from pose_oad.tracking.errors import check
 
 
 class CheckpointTeacher:

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import torch
 
-from pose_oad.errors import UserError, check
-from pose_oad.skeleton import Skeleton
+from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.tracking.errors import UserError, check
 
 
 class TruthTeacher:

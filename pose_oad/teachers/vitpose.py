@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from pose_oad.errors import UserError, check
-from pose_oad.geometry import FrameFit
-from pose_oad.joint_names import joint_name
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.joint_names import joint_name
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.keypoint_rcnn import KeypointRcnn
 from pose_oad.teachers.loading import find_device
+from pose_oad.tracking.errors import UserError, check
 
 # Which of the data sets that ViTPose+ was trained on at once, each with its own expert; COCO is its first.
 _COCO_EXPERT = 0

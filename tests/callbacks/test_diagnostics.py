@@ -11,9 +11,9 @@ import pytest
 from callbacks.diagnostics import SelectionDiagnostics
 from callbacks.prequential import PrequentialEvaluation
 from pose_oad.metrics.keypoints import MissingRule
-from pose_oad.skeleton import get_skeleton
+from pose_oad.online.window import FrameWindow
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.truth import TruthTeacher
-from pose_oad.window import FrameWindow
 from tests.windows import make_window
 
 BODY = get_skeleton("body-12")

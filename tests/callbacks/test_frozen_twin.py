@@ -11,13 +11,13 @@ import torch
 
 from callbacks.frozen_twin import FrozenTwin
 from callbacks.prequential import PrequentialEvaluation
-from pose_oad.distillation import OnlineDistillation, TrainingOptions
 from pose_oad.metrics.keypoints import MissingRule
-from pose_oad.prediction import Poses, predict_poses
-from pose_oad.skeleton import get_skeleton
+from pose_oad.online.distillation import OnlineDistillation, TrainingOptions
+from pose_oad.online.window import FrameWindow, reveal
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import StudentConfig, build_student
+from pose_oad.students.keypoints import Poses, predict_poses
 from pose_oad.teachers.truth import TruthTeacher
-from pose_oad.window import FrameWindow, reveal
 from tests.windows import make_window
 
 BODY = get_skeleton("body-12")
@@ -145,7 +145,7 @@ def test_only_frames_that_are_measured_are_predicted(
         seen.append(len(frames))
         return predict_poses(student, frames, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pose_oad.prediction.predict_poses", count)
+    monkeypatch.setattr("pose_oad.students.keypoints.predict_poses", count)
     twin.on_train_batch_start(None, module, window, 0)  # type: ignore[arg-type]
     assert seen == [3]
     assert twin._errors[0] == pytest.approx(evaluation.frame_errors[0], rel=1e-3)

@@ -10,18 +10,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from callbacks.hindsight import FinalPass
+from callbacks.backward_transfer import FinalPass
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.strategies.error import Error
-from pose_oad.distillation import OnlineDistillation, TrainingOptions
-from pose_oad.errors import UserError
-from pose_oad.maps import encode
 from pose_oad.metrics.keypoints import MissingRule
-from pose_oad.skeleton import get_skeleton
+from pose_oad.online.distillation import OnlineDistillation, TrainingOptions
+from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.window import FrameWindow
+from pose_oad.poses.maps import encode
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import StudentConfig, build_student
-from pose_oad.teachers.desk import LabelDesk
 from pose_oad.teachers.truth import TruthTeacher
-from pose_oad.window import FrameWindow
+from pose_oad.tracking.errors import UserError
 from tests.windows import make_window
 
 BODY = get_skeleton("body-12")

@@ -15,12 +15,12 @@ from lightning.pytorch import Trainer
 from callbacks.retention import Retention
 from datamodules.coco import CocoDataModule
 from datamodules.coco.augmentation import AugmentationConfig
-from pose_oad.distillation import OnlineDistillation, TrainingOptions, freeze_batch_norm
-from pose_oad.errors import UserError
-from pose_oad.metrics.source_domain import evaluate_on_source
-from pose_oad.pretraining import PretrainModule
-from pose_oad.skeleton import get_skeleton
+from pose_oad.offline.map_regression import PretrainModule
+from pose_oad.offline.source_domain import evaluate_on_source
+from pose_oad.online.distillation import OnlineDistillation, TrainingOptions, freeze_batch_norm
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.truth import TruthTeacher
+from pose_oad.tracking.errors import UserError
 from tests.windows import make_window
 
 BODY, COCO17 = get_skeleton("body-12"), get_skeleton("coco-17")

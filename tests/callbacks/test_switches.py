@@ -30,17 +30,17 @@ from torch import Tensor
 from callbacks.strategies.base import QueryStrategy
 from callbacks.strategies.confidence import Confidence
 from callbacks.strategies.error import Error
-from pose_oad import distillation
-from pose_oad.distillation import OnlineDistillation, TrainingOptions
-from pose_oad.maps import MapTargets
 from pose_oad.metrics.stream import redundancy
-from pose_oad.prediction import predict_keypoints
-from pose_oad.skeleton import get_skeleton
+from pose_oad.online import distillation
+from pose_oad.online.distillation import OnlineDistillation, TrainingOptions
+from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.window import FrameWindow
+from pose_oad.poses.maps import MapTargets
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import StudentConfig, build_student
+from pose_oad.students.keypoints import predict_keypoints
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
-from pose_oad.teachers.desk import LabelDesk
 from pose_oad.teachers.truth import TruthTeacher
-from pose_oad.window import FrameWindow
 from tests.windows import make_window
 
 BODY = get_skeleton("body-12")

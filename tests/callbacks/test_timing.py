@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from callbacks.timing import Timing, peak_memory, peak_resident
-from pose_oad.distillation import OnlineDistillation, TrainingOptions
-from pose_oad.skeleton import get_skeleton
+from pose_oad.online.distillation import OnlineDistillation, TrainingOptions
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import StudentConfig, build_student
 from pose_oad.teachers.truth import TruthTeacher
 from tests.windows import make_window

@@ -15,16 +15,16 @@ from callbacks.strategies.error import Error
 from callbacks.strategies.sampling import Random, Uniform
 from datamodules.coco.augmentation import Augmentation, AugmentationConfig, FrameAugmentation
 from datamodules.windowing import window_length
-from pose_oad import distillation
-from pose_oad.cli import build, compose_config, plain
-from pose_oad.distillation import TrainingOptions
-from pose_oad.errors import UserError
-from pose_oad.maps import MapTargets
-from pose_oad.objectives import map_loss
-from pose_oad.prediction import predict_keypoints
-from pose_oad.preparation import OnlineRun, make_teacher, prepare
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.cli.assembly import OnlineRun, make_teacher, prepare
+from pose_oad.cli.command import build, compose_config, plain
+from pose_oad.online import distillation
+from pose_oad.online.distillation import TrainingOptions
+from pose_oad.online.objectives import map_loss
+from pose_oad.poses.maps import MapTargets
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig
+from pose_oad.students.keypoints import predict_keypoints
+from pose_oad.tracking.errors import UserError
 from tests.media import write_sequence
 
 STRATEGIES = {"uniform": Uniform, "random": Random, "error": Error, "confidence": Confidence}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pose_oad.cli import CONF, compose_config, plain
+from pose_oad.cli.command import CONF, compose_config, plain
 from pose_oad.students import StudentConfig, build_student
 
 NAMES = sorted(path.stem for path in (CONF / "student").glob("*.yaml"))

@@ -13,11 +13,11 @@ from datamodules.human36m import Human36mSource
 from datamodules.stream import WindowLoader
 from datamodules.video import VideoFileSource
 from datamodules.windowing import StreamOptions, window_length
-from pose_oad.cli import compose_config
-from pose_oad.errors import UserError
-from pose_oad.overrides import override
-from pose_oad.preparation import stream_options
-from pose_oad.window import FrameWindow, reveal
+from pose_oad.cli.assembly import stream_options
+from pose_oad.cli.command import compose_config
+from pose_oad.cli.overrides import override
+from pose_oad.online.window import FrameWindow, reveal
+from pose_oad.tracking.errors import UserError
 from tests.media import walking_pose, write_sequence
 from tests.videos import damage, write_counting
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pose_oad.registered_model import find_keypoints
+from pose_oad.export.registered_model import find_keypoints
 from tests.conftest import ROOT
 from tests.exports import random_student, write_export
 

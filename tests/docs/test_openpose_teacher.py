@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from pose_oad.cli import compose_config
+from pose_oad.cli.command import compose_config
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "openpose-teacher.md").read_text().replace("\\\n", " ")

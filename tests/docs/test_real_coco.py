@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.coco.annotation_file import read_coco
-from pose_oad.cli import CONF, compose_config
+from pose_oad.cli.command import CONF, compose_config
 
 PAGE = (CONF.parent / "docs" / "real-coco.md").read_text()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pose_oad.cli import CONF, compose_config
-from pose_oad.data import main
+from pose_oad.cli.command import CONF, compose_config
+from pose_oad.cli.data import main
 from tests.media import write_full_sequence
 
 PAGE = (CONF.parent / "docs" / "real-human36m.md").read_text()

@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 
 import callbacks.strategies
 import pose_oad.teachers
-from pose_oad.cli import CONF, build, compose_config
-from pose_oad.errors import UserError
+from pose_oad.cli.command import CONF, build, compose_config
 from pose_oad.teachers.base import TeacherRequest
+from pose_oad.tracking.errors import UserError
 
 DOCS = CONF.parent / "docs"
 

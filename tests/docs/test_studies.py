@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pose_oad import report, sweep
-from pose_oad.cli import CONF, compose_config
-from pose_oad.errors import UserError
+from pose_oad.cli import report, sweep
+from pose_oad.cli.command import CONF, compose_config
+from pose_oad.tracking.errors import UserError
 
 PAGE = (CONF.parent / "docs" / "studies.md").read_text()
 

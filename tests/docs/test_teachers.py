@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import pose_oad.cli
-from pose_oad.cli import CONF, compose_config, plain
+import pose_oad.cli.command
+from pose_oad.cli.command import CONF, compose_config, plain
 from pose_oad.teachers.described.spec import InputSpec, OutputSpec, read_spec
 
 PAGE = (CONF.parent / "docs" / "teachers.md").read_text()
@@ -27,7 +27,7 @@ def test_files_of_the_page_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (tmp_path / "conf" / "teacher" / f"{name}.yaml").write_text(text)
         names.append(name)
     assert names[:2] == ["yolo_pose", "rtmpose_behind_onnx"]
-    monkeypatch.setattr(pose_oad.cli, "CONF", tmp_path / "conf")
+    monkeypatch.setattr(pose_oad.cli.command, "CONF", tmp_path / "conf")
     teachers = {name: plain(compose_config("online", [f"teacher={name}"]).teacher) for name in names}
     assert all("_target_" in teacher for teacher in teachers.values())
     for name in names[:2]:

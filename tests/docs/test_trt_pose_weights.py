@@ -13,8 +13,8 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from pose_oad.cli import compose_config
-from pose_oad.exporting.trt_pose import write_trt_pose
+from pose_oad.cli.command import compose_config
+from pose_oad.export.trt_pose import write_trt_pose
 from pose_oad.students import StudentConfig, build_student
 from tests.conftest import ROOT
 from tests.trt_pose import reference

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from pose_oad import api
 from pose_oad.api import Adaptation, adapt, load_student
-from pose_oad.cli import compose_config
-from pose_oad.errors import UserError
-from pose_oad.online import main
-from pose_oad.overrides import render
+from pose_oad.cli.command import compose_config
+from pose_oad.cli.online import main
+from pose_oad.cli.overrides import render
+from pose_oad.tracking.errors import UserError
 from tests.media import counting_frames, write_video
 
 TINY = {
@@ -46,7 +46,7 @@ def test_paths_and_tuples_become_text_and_lists() -> None:
 def configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Catch the configuration instead of playing it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pose_oad.online.play", lambda cfg, watchers: None)
+    monkeypatch.setattr("pose_oad.cli.online.play", lambda cfg, watchers: None)
     return lambda *args, **kwargs: adapt(*args, **kwargs).cfg
 
 

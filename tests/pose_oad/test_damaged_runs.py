@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from callbacks.checkpoint import read_state
 from callbacks.ledger import Ledger, read_ledger
 from callbacks.window_watcher import WindowWatcher
-from pose_oad.cli import compose_config
-from pose_oad.errors import UserError
-from pose_oad.online import play
-from pose_oad.preparation import observers, prepare
-from pose_oad.run_config import read_config
+from pose_oad.cli.assembly import observers, prepare
+from pose_oad.cli.command import compose_config
+from pose_oad.cli.online import play
+from pose_oad.cli.run_config import read_config
+from pose_oad.tracking.errors import UserError
 
 #: Values of every kind that YAML, JSON and torch write.
 STRANGE = (None, True, -1, 0, 10**30, 1e308, float("inf"), float("nan"), "", "text", "???", [], ["a"], {}, {"a": 1})
@@ -154,7 +154,7 @@ def test_a_run_goes_on_from_a_whole_state_only(stopped: Path, tmp_path: Path, mo
 def test_what_a_file_names_is_not_run(stopped: Path, tmp_path: Path) -> None:
     values = yaml.safe_load((stopped / "config.yaml").read_bytes())
     path, mark = tmp_path / "config.yaml", tmp_path / "it-ran"
-    for target in ("os.mkdir", "pathlib.Path.mkdir", "pose_oad.tracking.os.mkdir"):
+    for target in ("os.mkdir", "pathlib.Path.mkdir", "pose_oad.tracking.store.os.mkdir"):
         path.write_text(
             yaml.safe_dump(values | {"strategy": {"_target_": target, "path": str(mark)}, "modules": ["os"]})
         )

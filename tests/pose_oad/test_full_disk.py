@@ -7,10 +7,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pose_oad.cli import compose_config
-from pose_oad.data import main as data
-from pose_oad.errors import UserError
-from pose_oad.online import main
+from pose_oad.cli.command import compose_config
+from pose_oad.cli.data import main as data
+from pose_oad.cli.online import main
+from pose_oad.tracking.errors import UserError
 from tests.conftest import SmallDisk
 
 FULL = r"cannot be written \(No space left on device\)"

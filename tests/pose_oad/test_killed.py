@@ -35,8 +35,8 @@ def work(verb: str, arguments: list[str], kill_before: int, steps: Path) -> None
     """Run a command in this process; count its steps, and die before one of them (0: none)."""
     import importlib
 
-    from pose_oad.cli import compose_config
-    from pose_oad.delivery import DeliveringClient
+    from pose_oad.cli.command import compose_config
+    from pose_oad.tracking.delivery import DeliveringClient
 
     done = 0
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_oad.errors import UserError, check
-from pose_oad.onnx_session import ORT_ERRORS, describe, first_line, open_session
+from pose_oad.students.onnx_session import ORT_ERRORS, describe, first_line, open_session
 from pose_oad.teachers.described.spec import InputSpec, OutputSpec
+from pose_oad.tracking.errors import UserError, check
 
 # How onnxruntime calls the types of input that a picture can be given in.
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,

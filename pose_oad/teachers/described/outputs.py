@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.errors import UserError
-from pose_oad.maps import decode_single
+from pose_oad.poses.maps import decode_single
 from pose_oad.teachers.described.spec import OutputSpec
+from pose_oad.tracking.errors import UserError
 
 
 def read_people(

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
-from pose_oad.errors import UserError, check, nearest
-from pose_oad.geometry import Fit
+from pose_oad.poses.geometry import Fit
+from pose_oad.tracking.errors import UserError, check, nearest
 
 _Spec = TypeVar("_Spec", "InputSpec", "OutputSpec")
 

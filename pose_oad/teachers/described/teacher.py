@@ -12,15 +12,15 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from pose_oad.errors import UserError, check
-from pose_oad.geometry import FrameFit
-from pose_oad.joint_names import joint_name
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.joint_names import joint_name
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
 from pose_oad.teachers.described.crops import Crop, boxes_of
 from pose_oad.teachers.described.network import DescribedNetwork
 from pose_oad.teachers.described.outputs import read_people
 from pose_oad.teachers.described.spec import InputSpec, OutputSpec, read_spec
+from pose_oad.tracking.errors import UserError, check
 
 
 class DescribedTeacher:
@@ -144,7 +144,7 @@ class DescribedTeacher:
 
 def _make_detector(values: Mapping[str, Any]) -> Teacher:
     """Build the teacher that finds people; what it refuses is said with the key it stands under."""
-    from pose_oad.preparation import make_teacher  # which makes teachers like this one
+    from pose_oad.cli.assembly import make_teacher  # which makes teachers like this one
 
     key = "teacher.detector"
     whole = isinstance(values, Mapping) and "_target_" in values

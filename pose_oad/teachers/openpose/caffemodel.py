@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from torch import Tensor
 
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 # Message: (field, number, type). A field is repeated where its name ends in "*"; a type that is no scalar is a message.
 _FIELDS = {

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pose_oad.errors import check
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.bottom_up import (
     PaddedMaps,
@@ -23,6 +22,7 @@ from pose_oad.teachers.bottom_up import (
 )
 from pose_oad.teachers.loading import find_device
 from pose_oad.teachers.openpose.weights import load_openpose
+from pose_oad.tracking.errors import check
 
 _PRECISIONS = {"32-true": torch.float32, "bf16-true": torch.bfloat16}
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pose_oad.errors import UserError, check, nearest
 from pose_oad.teachers.openpose.caffemodel import read_caffemodel
 from pose_oad.teachers.openpose.networks import NETWORKS, OpenPoseBody25, OpenPoseCoco18
-from pose_oad.torch_file import is_plain, read_torch_file
+from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.torch_file import is_plain, read_torch_file
 
 
 def load_openpose(path: Path, network: str = "auto") -> OpenPoseCoco18 | OpenPoseBody25:

@@ -7,9 +7,9 @@ import torch
 from callbacks.strategies.base import QueryStrategy, top_k
 from callbacks.strategies.references import Everything, Nothing
 from callbacks.strategies.sampling import Random, Uniform
-from pose_oad.errors import UserError
-from pose_oad.skeleton import get_skeleton
-from pose_oad.window import GroundTruthAccessError, SelectionView
+from pose_oad.online.window import GroundTruthAccessError, SelectionView
+from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.tracking.errors import UserError
 from tests.windows import make_window
 
 

@@ -10,11 +10,11 @@ from callbacks.strategies.base import QueryStrategy
 from callbacks.strategies.error import Error
 from callbacks.strategies.references import Everything, Nothing, Oracle
 from callbacks.strategies.sampling import Random, Uniform
-from pose_oad.errors import UserError
-from pose_oad.skeleton import get_skeleton, map_keypoints
-from pose_oad.teachers.desk import LabelDesk
+from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.window import FrameWindow, GroundTruthAccessError, SelectionView
+from pose_oad.poses.skeleton import get_skeleton, map_keypoints
 from pose_oad.teachers.truth import TruthTeacher
-from pose_oad.window import FrameWindow, GroundTruthAccessError, SelectionView
+from pose_oad.tracking.errors import UserError
 from tests.windows import make_window
 
 BODY = get_skeleton("body-12")

@@ -13,11 +13,11 @@ import torch
 from callbacks.strategies.base import QueryStrategy
 from callbacks.strategies.confidence import Confidence
 from callbacks.strategies.error import Error
-from pose_oad.errors import UserError
-from pose_oad.skeleton import get_skeleton
-from pose_oad.teachers.desk import LabelDesk
+from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.window import FrameWindow, SelectionView
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.truth import TruthTeacher
-from pose_oad.window import FrameWindow, SelectionView
+from pose_oad.tracking.errors import UserError
 from tests.windows import make_window
 
 BODY = get_skeleton("body-12")

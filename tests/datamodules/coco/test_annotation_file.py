@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from datamodules.coco.annotation_file import read_coco
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 RUNS = {"size": [40, 60], "counts": [40 * 10, 40 * 5, 40 * 45]}  # columns 10 to 14 of 60 by 40 px
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from datamodules.coco.augmentation import Augmentation, AugmentationConfig, FrameAugmentation, mirrored, unlabel_outside
-from pose_oad.errors import UserError
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.tracking.errors import UserError
 
 BODY = get_skeleton("body-12")
 

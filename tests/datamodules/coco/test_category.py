@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from datamodules.coco.category import choose_category
-from pose_oad.errors import UserError
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.tracking.errors import UserError
 
 FILE = Path("set.json")
 COCO17 = get_skeleton("coco-17")

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 from tests.coco import (
     open_set,
     small_set,

@@ -16,10 +16,10 @@ from datamodules.coco import CocoDataModule
 from datamodules.coco.augmentation import AugmentationConfig
 from datamodules.coco.index import CocoIndex
 from datamodules.coco.tree import CocoTree
-from pose_oad.errors import UserError
-from pose_oad.geometry import FrameFit
 from pose_oad.metrics.coco_ap import average_precision, to_results
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
+from pose_oad.tracking.errors import UserError
 from tests.coco import (
     BODY,
     STILL,

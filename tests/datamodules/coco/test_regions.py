@@ -7,7 +7,7 @@ import pytest
 from pycocotools import mask as run_length
 
 from datamodules.coco.regions import box_mask, outline_mask, read_outline
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 SIZE = (6, 4)  # width, height
 

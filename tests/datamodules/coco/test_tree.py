@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.coco.tree import CocoTree
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 
 @pytest.mark.parametrize(

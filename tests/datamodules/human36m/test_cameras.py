@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datamodules.human36m.cameras import estimate_camera, read_metadata
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 # Camera 55011271, as published: f, c, k and p.
 SECOND = [1149.676, 1147.592, 508.849, 508.065, -0.194214, 0.240409, 0.006820, -0.001619, -0.002741]

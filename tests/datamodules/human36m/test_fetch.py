@@ -10,8 +10,8 @@ from datamodules.human36m.doctor import Selection
 from datamodules.human36m.prepare import PrepareOptions, examine_folder, prepare_folder
 from datamodules.stream import WindowLoader
 from datamodules.windowing import StreamOptions
-from pose_oad.errors import UserError
-from pose_oad.window import FrameWindow, reveal
+from pose_oad.online.window import FrameWindow, reveal
+from pose_oad.tracking.errors import UserError
 from tests.media import walking_pose, write_fetch_sequence
 
 CAMERAS = ("54138969", "55011271")

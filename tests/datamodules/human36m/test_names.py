@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from datamodules.human36m.names import ACTIONS, PARENTS, parse_name
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
 
 
 @pytest.mark.parametrize(

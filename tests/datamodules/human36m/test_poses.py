@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from datamodules.human36m.poses import count_poses, read_poses
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 from tests.media import walking_pose, write_cdf
 
 

@@ -20,9 +20,9 @@ from datamodules.human36m.findings import Report
 from datamodules.human36m.prepare import PrepareOptions, examine_folder, prepare_folder
 from datamodules.stream import WindowLoader
 from datamodules.windowing import StreamOptions
-from pose_oad.errors import UserError
-from pose_oad.locks import holding
-from pose_oad.window import reveal
+from pose_oad.online.window import reveal
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.locks import holding
 from tests.media import walking_pose, write_full_sequence
 
 CAMERAS = ("54138969", "55011271")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from datamodules.human36m import Human36mSource
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 from tests.media import counting_frames, walking_pose, write_cdf, write_sequence, write_video
 
 

@@ -14,7 +14,7 @@ from datamodules.synthetic.body import (
     pose_body,
     sample_build,
 )
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
 
 BUILD = Build(1.75, 1.0, 0.18, 0.1, 0.25, 0.3, 0.26, 0.42, 0.41, 0.2, 0.23)
 

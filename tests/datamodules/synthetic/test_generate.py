@@ -9,7 +9,7 @@ import pytest
 
 from datamodules.synthetic import generate as module
 from datamodules.synthetic.generate import MARKER, World, generate
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 from tests.datamodules.synthetic.conftest import TINY
 
 

@@ -12,7 +12,7 @@ from datamodules.synthetic.camera import human36m_camera
 from datamodules.synthetic.generate import World
 from datamodules.synthetic.human36m_writer import write_pose
 from datamodules.synthetic.plan import human36m_sequences, photographs
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
 
 
 def pose(world: Path, *parts: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 from av.video.frame import PictureType
 
 from datamodules.video.decoding import FrameDecoder, Upright, open_video
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 from tests.videos import corners, damage, level, write_counting
 
 

@@ -13,7 +13,7 @@ from datamodules.video.clips import Clip, fraction_of
 from datamodules.video.images import IMAGE_SUFFIXES
 from datamodules.video.reading import probe, read_frames
 from datamodules.windowing import StreamOptions
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 from tests.media import counting_frames, write_video
 from tests.servers import serving_files, serving_live
 from tests.videos import damage, level, write_counting

@@ -16,7 +16,7 @@ from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from datamodules.video.frames import FrameCache, decode_frames
 from datamodules.video.reading import read_frames
 from datamodules.windowing import StreamOptions
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 from tests.media import counting_frames, write_video
 
 SIZES = FrameSizes(student=(24, 16), teacher=(48, 40))

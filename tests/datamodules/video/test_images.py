@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from datamodules.video.images import common_size, decode_image, image_size, list_images, read_images
-from pose_oad.errors import UserError
+from pose_oad.tracking.errors import UserError
 
 
 def write_image(path: Path, blue: int, size: tuple[int, int] = (20, 12)) -> None:

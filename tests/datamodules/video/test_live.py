@@ -22,8 +22,8 @@ from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, is_live
 from datamodules.video.decoding import Decoded
 from datamodules.video.live import LiveFeed, LiveSource, Patience
 from datamodules.windowing import StreamOptions
-from pose_oad.cli import compose_config
-from pose_oad.errors import UserError
+from pose_oad.cli.command import compose_config
+from pose_oad.tracking.errors import UserError
 from tests.servers import serving_files, serving_live
 from tests.videos import write_counting
 

@@ -11,9 +11,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
-from pose_oad.errors import UserError
 from pose_oad.metrics.coco_ap import average_precision, to_results
-from pose_oad.skeleton import Skeleton, get_skeleton, map_keypoints
+from pose_oad.poses.skeleton import Skeleton, get_skeleton, map_keypoints
+from pose_oad.tracking.errors import UserError
 
 COCO_17 = get_skeleton("coco-17")
 SIDE = 100  # px, of a person's square

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from pose_oad.errors import UserError
 from pose_oad.metrics.keypoints import DetectionRate, MissingRule, Mpjpe, Pck, joint_errors, torso_length
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.tracking.errors import UserError
 
 # Two frames, three joints. Frame 0: off by (3, 4) = 5 px and sure; off by 30 px and unsure; no label.
 # Frame 1: nothing is found; off by 10, 20 and 30 px.

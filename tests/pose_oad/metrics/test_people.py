@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.maps import People
 from pose_oad.metrics.coco_ap import average_precision, to_results
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.metrics.people import PeopleScores, _annotated, box_sizes, frame_means, holds_several, people_errors
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.maps import People
+from pose_oad.poses.skeleton import get_skeleton
 
 BODY = get_skeleton("coco-17")
 

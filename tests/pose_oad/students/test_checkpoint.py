@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from pose_oad.errors import UserError
 from pose_oad.students import PoseStudent, StudentConfig, build_student, load_student
 from pose_oad.students.checkpoint import save_student
+from pose_oad.tracking.errors import UserError
 
 CONFIG = StudentConfig("tiny", "mobilenetv4_conv_small_050", head_channels=16, input_size=(64, 64))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pose_oad.errors import UserError
 from pose_oad.students import StudentConfig, build_student, load_student
 from pose_oad.students.checkpoint import save_student
+from pose_oad.tracking.errors import UserError
 
 HORSE = {"name": "horse-3", "joints": ["withers", "tail", "nose"], "limbs": [["withers", "tail"], ["nose", "withers"]]}
 

@@ -6,10 +6,10 @@ import onnx
 import pytest
 import torch
 
-from pose_oad.errors import UserError
-from pose_oad.exporting.compare import eager
-from pose_oad.predictors import Predictor, load_predictor
+from pose_oad.export.compare import eager
+from pose_oad.predict.networks import Predictor, load_predictor
 from pose_oad.students.exported import ExportedStudent
+from pose_oad.tracking.errors import UserError
 from tests.exports import random_frames, random_student, write_export
 
 

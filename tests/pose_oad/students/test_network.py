@@ -5,9 +5,9 @@ import timm
 import torch
 import torchvision
 
-from pose_oad.errors import UserError
-from pose_oad.skeleton import SKELETONS, Skeleton
+from pose_oad.poses.skeleton import SKELETONS, Skeleton
 from pose_oad.students import PoseStudent, StudentConfig, build_student
+from pose_oad.tracking.errors import UserError
 
 
 def _small(**values: object) -> StudentConfig:

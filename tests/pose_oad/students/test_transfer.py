@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig, build_student
 from pose_oad.students.transfer import SharedChannels, with_joint_set
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from pose_oad.errors import UserError
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import PoseStudent, StudentConfig, build_student, load_student
 from pose_oad.students.trt_pose import to_trt_pose, topology, topology_file
+from pose_oad.tracking.errors import UserError
 from tests.trt_pose import SIDES, reference, write_reference
 
 BACKBONES = sorted(SIDES)

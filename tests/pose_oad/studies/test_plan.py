@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pose_oad.cli import CONF, compose_config
-from pose_oad.errors import UserError
-from pose_oad.overrides import override
+from pose_oad.cli.command import CONF, compose_config
+from pose_oad.cli.overrides import override
 from pose_oad.studies.plan import (
     Reference,
     Study,
@@ -18,6 +17,7 @@ from pose_oad.studies.plan import (
     slots,
     with_measurable_objectives,
 )
+from pose_oad.tracking.errors import UserError
 
 ALL = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
 

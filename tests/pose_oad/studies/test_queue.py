@@ -15,10 +15,10 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from pose_oad.errors import UserError
 from pose_oad.studies.plan import Study, slots
 from pose_oad.studies.queue import TrialQueue, as_slot, fill, is_duplicate, recover, requeue, waiting
 from pose_oad.studies.runner import count_slots
+from pose_oad.tracking.errors import UserError
 
 
 def claim(opened: optuna.Study, worker: str) -> optuna.Trial:

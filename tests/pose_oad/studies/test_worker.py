@@ -13,11 +13,11 @@ import pytest
 from omegaconf import DictConfig
 from optuna.trial import FrozenTrial, TrialState
 
-from pose_oad.errors import UserError
 from pose_oad.studies import worker
 from pose_oad.studies.plan import Reference, Study, slots
 from pose_oad.studies.queue import TrialQueue, fill
 from pose_oad.studies.worker import Assignment, work
+from pose_oad.tracking.errors import UserError
 from tests.windows import make_window
 
 Played = list[tuple[str, float, int, dict[str, str]]]

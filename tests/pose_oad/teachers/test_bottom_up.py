@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.errors import UserError
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.bottom_up import (
     PaddedMaps,
@@ -16,6 +15,7 @@ from pose_oad.teachers.bottom_up import (
     pad_to_cells,
     size_at_height,
 )
+from pose_oad.tracking.errors import UserError
 
 SKELETON = get_skeleton("coco-18")
 CHANNELS = len(SKELETON) + 2 * len(SKELETON.limbs)

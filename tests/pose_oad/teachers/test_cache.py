@@ -10,13 +10,13 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from pose_oad.errors import UserError
-from pose_oad.origin import Origin
-from pose_oad.preparation import make_teacher
-from pose_oad.skeleton import get_skeleton
+from pose_oad.cli.assembly import make_teacher
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.cache import CachedTeacher
 from pose_oad.teachers.identity import content_hash, settings_key
+from pose_oad.teachers.origin import Origin
+from pose_oad.tracking.errors import UserError
 from tests.conftest import SmallDisk
 
 
@@ -212,7 +212,7 @@ def test_where_no_frame_could_be_labelled_nothing_is_kept(tmp_path: Path, video:
 
 @pytest.mark.parametrize("folder", [5, ""])
 def test_a_cache_that_is_no_folder_is_refused(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pose_oad.cli._TRUSTED", {"tests"})
+    monkeypatch.setattr("pose_oad.cli.command._TRUSTED", {"tests"})
     node = OmegaConf.create({"_target_": "tests.pose_oad.teachers.test_cache.Counting"})
     with pytest.raises(UserError, match=f"label_cache={folder}: expected a folder"):
         make_teacher(node, None, folder)

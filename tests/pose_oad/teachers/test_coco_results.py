@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.errors import UserError
-from pose_oad.origin import Origin
-from pose_oad.predicting.keypoint_files import CocoFile, image_ids, write_image_list
-from pose_oad.predicting.poses import FramePoses
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.predict.keypoint_files import CocoFile, image_ids, write_image_list
+from pose_oad.predict.poses import FramePoses
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.coco_results import CocoResultsTeacher
+from pose_oad.teachers.origin import Origin
+from pose_oad.tracking.errors import UserError
 
 
 def entry(image_id: Any = 0, x: float = 10.0, visibility: float = 0.5, score: Any = 1.0, joints: int = 17) -> dict:

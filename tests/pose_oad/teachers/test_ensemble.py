@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad import cli
-from pose_oad.cli import compose_config
-from pose_oad.errors import UserError
-from pose_oad.preparation import make_teacher
-from pose_oad.skeleton import Skeleton, get_skeleton
+from pose_oad.cli import command as cli
+from pose_oad.cli.assembly import make_teacher
+from pose_oad.cli.command import compose_config
+from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.ensemble import EnsembleTeacher, similarity
+from pose_oad.tracking.errors import UserError
 from tests.conftest import ROOT
 from tests.teachers import BODY, FixedTeacher, standing
 

@@ -15,10 +15,10 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from pose_oad.errors import UserError
 from pose_oad.teachers import keypoint_rcnn
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.keypoint_rcnn import KeypointRcnnTeacher
+from pose_oad.tracking.errors import UserError
 
 
 class FixedNetwork(nn.Module):

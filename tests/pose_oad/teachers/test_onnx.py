@@ -14,12 +14,12 @@ from onnx import TensorProto, helper
 from PIL import Image
 from pycocotools.coco import COCO
 
-from pose_oad.errors import UserError
-from pose_oad.maps import encode
 from pose_oad.metrics.coco_ap import average_precision, to_results
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.maps import encode
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.onnx import _FIELD_CHANNELS, OnnxTeacher
+from pose_oad.tracking.errors import UserError
 
 # OpenPose's own table: each limb as joint numbers, and the channels of its field's x and y.
 OPENPOSE_FIELDS = {

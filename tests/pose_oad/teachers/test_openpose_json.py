@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.cli import compose_config
-from pose_oad.errors import UserError
-from pose_oad.online import main
-from pose_oad.origin import Origin
-from pose_oad.predicting.keypoint_files import OpenPoseFolder
-from pose_oad.predicting.poses import FramePoses
-from pose_oad.skeleton import get_skeleton
+from pose_oad.cli.command import compose_config
+from pose_oad.cli.online import main
+from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.predict.keypoint_files import OpenPoseFolder
+from pose_oad.predict.poses import FramePoses
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.openpose_json import OpenPoseJsonTeacher
+from pose_oad.teachers.origin import Origin
+from pose_oad.tracking.errors import UserError
 from tests.media import counting_frames, write_video
 
 SIZE = (101, 51)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_oad.errors import UserError
 from pose_oad.students.checkpoint import save_student
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.student import CheckpointTeacher
+from pose_oad.tracking.errors import UserError
 from tests.exports import random_student
 from tests.trt_pose import write_reference
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.errors import UserError
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.truth import TruthTeacher
+from pose_oad.tracking.errors import UserError
 
 BODY = get_skeleton("body-12")
 

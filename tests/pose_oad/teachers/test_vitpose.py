@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from pose_oad.errors import UserError
-from pose_oad.skeleton import get_skeleton
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers import vitpose
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.keypoint_rcnn import People
 from pose_oad.teachers.vitpose import VitPoseTeacher
+from pose_oad.tracking.errors import UserError
 
 COCO = get_skeleton("coco-17").joints
 

@@ -9,12 +9,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pose_oad.cli import compose_config
-from pose_oad.errors import UserError
-from pose_oad.origin import Origin
-from pose_oad.preparation import make_teacher
+from pose_oad.cli.assembly import make_teacher
+from pose_oad.cli.command import compose_config
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.described import DescribedTeacher
+from pose_oad.teachers.origin import Origin
+from pose_oad.tracking.errors import UserError
 
 TWO_JOINTS = ["Left Wrist", "right-wrist"]
 TYPES = {"float": TensorProto.FLOAT, "int32": TensorProto.INT32, "uint8": TensorProto.UINT8}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.errors import UserError
 from pose_oad.teachers.openpose.caffemodel import read_caffemodel
+from pose_oad.tracking.errors import UserError
 from tests.openpose import write_caffemodel
 
 WEIGHTS = {

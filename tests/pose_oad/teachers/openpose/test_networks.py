@@ -57,7 +57,7 @@ def test_every_layer_gives_what_the_published_graph_gives(
 
 
 def test_maps_have_a_channel_for_each_joint_and_the_background_and_two_for_each_limb() -> None:
-    from pose_oad.skeleton import get_skeleton
+    from pose_oad.poses.skeleton import get_skeleton
 
     for name, layers in (("coco-18", coco_18()), ("body-25", body_25())):
         skeleton = get_skeleton(name)

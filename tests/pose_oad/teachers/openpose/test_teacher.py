@@ -9,16 +9,16 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from pose_oad.cli import CONF
-from pose_oad.errors import UserError
-from pose_oad.maps import encode
-from pose_oad.preparation import make_teacher
-from pose_oad.skeleton import get_skeleton
+from pose_oad.cli.assembly import make_teacher
+from pose_oad.cli.command import CONF
+from pose_oad.poses.maps import encode
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.bottom_up import field_channels
 from pose_oad.teachers.openpose import teacher as module
 from pose_oad.teachers.openpose.networks import OpenPoseBody25
 from pose_oad.teachers.openpose.teacher import OpenPoseTeacher
+from pose_oad.tracking.errors import UserError
 from tests.openpose import body_25, hollow_tensors, random_weights, to_tensors
 
 # OpenPose's POSE_MAP_INDEX of BODY_25, limb by limb: channels of the field's x and y.

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.errors import UserError
 from pose_oad.teachers.openpose.weights import load_openpose
+from pose_oad.tracking.errors import UserError
 from tests.openpose import Weights, body_25, coco_18, hollow_tensors, random_weights, to_tensors, write_caffemodel
 
 HOLLOW = {"coco-18": hollow_tensors(coco_18()), "body-25": hollow_tensors(body_25())}

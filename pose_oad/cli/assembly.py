@@ -1,0 +1,330 @@
+"""What an online run is made of, built and checked before anything is recorded."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from pose_oad.cli.command import build, factory_of, plain
+from pose_oad.tracking.errors import UserError, check
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+    from callbacks.prequential import PrequentialEvaluation
+    from callbacks.strategies import QueryStrategy
+    from callbacks.timing import Timing
+    from datamodules.coco import CocoDataModule
+    from datamodules.stream import StreamDataModule
+    from datamodules.video.clips import FrameSource
+    from datamodules.windowing import StreamOptions
+    from pose_oad.online.distillation import Augment, OnlineDistillation, TrainingOptions
+    from pose_oad.poses.skeleton import Skeleton
+    from pose_oad.students import PoseStudent
+    from pose_oad.teachers.base import Teacher
+
+
+_LOG = logging.getLogger(__name__)
+_ANY_SIZE = (64, 48)
+# Weights, frames and targets are of 32 bits; a mixed precision converts inside the network alone.
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", 32, "32")
+
+
+@dataclass(frozen=True)
+class OnlineRun:
+    """Everything a run is made of, ready to start.
+
+    Attributes:
+        module: student, teacher and how it trains
+        data: the stream
+        strategy: which frames are chosen
+        evaluation: the errors
+        timing: the times
+    """
+
+    module: OnlineDistillation
+    data: StreamDataModule
+    strategy: QueryStrategy
+    evaluation: PrequentialEvaluation
+    timing: Timing
+
+
+def prepare(cfg: DictConfig) -> OnlineRun:
+    """Build what a run is made of, checking everything that can be checked before it starts.
+
+    Args:
+        cfg: the resolved configuration
+
+    Raises:
+        UserError: if a value, a file, or the combination cannot be used.
+    """
+    from callbacks.prequential import PrequentialEvaluation
+    from callbacks.timing import Timing
+    from datamodules.stream import StreamDataModule
+    from pose_oad.metrics.keypoints import MissingRule
+    from pose_oad.online.distillation import OnlineDistillation, TrainingOptions
+    from pose_oad.poses.joint_check import check_joint_sets
+
+    strategy = build(cfg.strategy)
+    rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
+    training = TrainingOptions(**plain(cfg.training), seed=cfg.seed.model)
+    # One that runs nothing: what Lightning refuses is refused before anything is recorded.
+    make_trainer(plain(cfg.trainer), logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    every = cfg.teacher.every
+    check(isinstance(every, int) and every >= 1, "teacher.every", every, "a number of frames, 1 or more")
+    check(cfg.predictor in ("student", "teacher"), "predictor", cfg.predictor, "student or teacher")
+    source = build(cfg.stream)
+    if strategy.sees_truth and source.skeleton is None:
+        raise UserError(f"strategy={strategy.name}: this stream has no ground truth; choose a strategy without it")
+    teacher = make_teacher(cfg.teacher, source.skeleton, cfg.get("label_cache"), training.labels == "maps")
+    student = load_run_student(cfg)
+    check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=source.skeleton)
+    evaluation = PrequentialEvaluation(
+        rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor,
+        cfg.metric.people,
+    )  # fmt: skip
+    options = stream_options(cfg, source, student, teacher)
+    warn_of_empty_budget(strategy, options.window_frames)
+    return OnlineRun(
+        OnlineDistillation(student, teacher, training, make_augment(training, student.skeleton)),
+        StreamDataModule(source, replace(options, windows=cfg.trainer.limit_train_batches)),
+        strategy,
+        evaluation,
+        Timing(),
+    )
+
+
+def warn_of_empty_budget(strategy: QueryStrategy, frames: int) -> None:
+    """Say that no frame will ever be chosen, where a rate is too small for a window of so many frames."""
+    if strategy.budget(frames) == 0 and strategy.budget(sys.maxsize) > 0:
+        _LOG.warning(
+            "rate=%g: chooses none of a window's %d frames, so that nothing is learnt; expected 1/%d or more, or a "
+            "longer window", strategy.rate, frames, frames,
+        )  # fmt: skip
+
+
+def load_run_student(cfg: DictConfig) -> PoseStudent:
+    """Load the student of a configuration; it carries from now on how this run lays frames into it and reads its maps.
+
+    Args:
+        cfg: a configuration with ``student``, ``checkpoint``, ``window`` and ``metric``
+
+    Raises:
+        UserError: if the checkpoint cannot be used for that student, or ``window.fit`` or ``metric.decoding`` does not
+            exist.
+    """
+    from pose_oad.poses.geometry import FITS
+    from pose_oad.students import StudentConfig, load_student
+
+    fit = cfg.window.fit
+    check(fit in FITS, "window.fit", fit, "letterbox or squash")
+    decoding, missing = cfg.metric.decoding, cfg.metric.missing
+    check(decoding in ("argmax", "grouped"), "metric.decoding", decoding, "argmax or grouped")
+    lost = decoding == "grouped" and missing == "argmax"
+    check(not lost, "metric.missing", missing, "drop, penalty or zero with metric.decoding=grouped")
+    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student) | {"fit": fit}))
+    student.decoding = decoding
+    return student
+
+
+def make_augment(options: TrainingOptions, skeleton: Skeleton) -> Augment | None:
+    """Return what shows chosen frames in other views; None where they are shown as they are.
+
+    Args:
+        options: how the student trains
+        skeleton: joint set of the people
+    """
+    from datamodules.coco.augmentation import FrameAugmentation
+
+    return FrameAugmentation(skeleton, options.seed) if options.augmentation == "light" else None
+
+
+def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
+    """Build the callbacks that look at errors and selection, and add to the run's summary.
+
+    Args:
+        cfg: the resolved configuration
+        run: what the run is made of
+
+    Raises:
+        UserError: if a value is refused, or the source domain's data cannot be used.
+    """
+    from callbacks.backward_transfer import FinalPass
+    from callbacks.diagnostics import SelectionDiagnostics
+    from callbacks.frozen_twin import FrozenTwin
+    from datamodules.stream import WindowLoader
+    from datamodules.video.clips import is_live
+
+    loader = run.data.loader
+    rate = loader.source.clips[0].played_rate(cfg.window.camera_rate)
+    watching: list[Any] = [SelectionDiagnostics(run.evaluation, rate)]
+    twin = cfg.metric.frozen_twin
+    check(isinstance(twin, bool), "metric.frozen_twin", twin, "true or false")
+    if twin and cfg.predictor == "student":
+        watching.append(FrozenTwin(run.evaluation, rate))
+    if cfg.retention.root:
+        from callbacks.retention import Retention
+
+        watching.append(Retention(_source_domain(cfg, run), cfg.retention.every, cfg.retention.images))
+    if cfg.metric.final_pass and cfg.predictor == "student":
+        check(not is_live(loader.source), "metric.final_pass", True, "false: a live stream plays once")
+        watching.append(FinalPass(lambda: WindowLoader(loader.source, loader.options), run.evaluation))
+    return watching
+
+
+def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
+    """Read the validation set of the data the student was pre-trained on."""
+    from datamodules.coco import CocoDataModule
+    from datamodules.coco.augmentation import AugmentationConfig
+
+    student, options = run.module.student, cfg.retention
+    check(Path(str(options.root)).is_dir(), "retention.root", options.root, "the folder of a COCO tree, or null")
+    data = CocoDataModule(
+        Path(options.root),
+        student.skeleton,
+        student.input_size,
+        student.map_size,
+        augmentation=AugmentationConfig(),
+        val=options.split,
+        batch_size=cfg.metric.batch_size,
+        fit=student.config.fit,
+        image_folder=options.get("image_folder"),
+        category=options.get("category"),
+        missing_images=options.get("missing_images", "refuse"),
+    )
+    data.setup("validate")
+    return data
+
+
+def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, teacher: Teacher) -> StreamOptions:
+    """Read how a stream is cut into windows from a configuration's ``window`` and ``teacher`` nodes."""
+    from datamodules.video.clips import is_live
+    from datamodules.video.frames import FrameCache
+    from datamodules.windowing import StreamOptions, check_rate, window_length
+
+    check_rate(cfg.window.camera_rate)
+    rate = source.clips[0].played_rate(cfg.window.camera_rate) * source.together
+    check(
+        not (cfg.window.cache and is_live(source)), "window.cache", cfg.window.cache, "null: a live stream plays once"
+    )
+    return StreamOptions(
+        window_frames=window_length(cfg.window.seconds, cfg.window.frames, rate),
+        input_size=student.input_size,
+        fit=cfg.window.fit,
+        rate=cfg.window.camera_rate,
+        teacher_image_size=teacher.image_size,
+        teacher_every=cfg.teacher.every,
+        decoder_threads=cfg.window.decoder_threads,
+        cache=FrameCache(Path(cfg.window.cache)) if cfg.window.cache else None,
+    )
+
+
+def plays_once(stream: DictConfig) -> bool:
+    """Say whether a stream's frames are gone when they have been played, as a camera's.
+
+    Args:
+        stream: the config node
+
+    Raises:
+        UserError: if there is no source of that name.
+    """
+    return bool(getattr(factory_of(stream), "plays_once", False))
+
+
+def make_teacher(
+    node: DictConfig, truth_skeleton: Any, label_cache: str | None = None, keep_maps: bool = False
+) -> Teacher:
+    """Build the teacher of a config node, with its members and its gate; a simulated one is told the true joint set.
+
+    Args:
+        node: the config node
+        truth_skeleton: joint set of the stream's ground truth; None where there is none
+        label_cache: folder in which labels are kept for later runs; None asks the teacher every time. A teacher that
+            reads no pixels is not worth it, and is asked. Of an ensemble each member's are kept; what a gate makes of
+            labels is not: another gate needs no new ones
+        keep_maps: whether its maps are wanted, and kept, too
+
+    Raises:
+        UserError: if it refuses a value, or needs a ground truth that the stream has not.
+    """
+    from pose_oad.teachers.cache import CachedTeacher
+    from pose_oad.teachers.identity import settings_key
+
+    if node.get("gate") is not None:
+        behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != "gate"])
+        return build(node.gate, teacher=make_teacher(behind, truth_skeleton, label_cache, keep_maps))
+    if "members" in node:
+        several = node.members is None or isinstance(node.members, DictConfig)
+        check(several, "teacher.members", node.members, "teachers by name, as +teacher@teacher.members.first=onnx")
+        members = {
+            str(name): _make_member(str(name), member, truth_skeleton, label_cache, keep_maps)
+            for name, member in (node.members or {}).items()
+        }
+        return build(node, without=["every", "members"], members=members)
+    simulated = getattr(factory_of(node), "uses_truth", False)
+    teacher: Teacher = build(node, without=["every"], **({"skeleton": truth_skeleton} if simulated else {}))
+    named = label_cache is None or (isinstance(label_cache, str) and bool(label_cache))
+    check(named, "label_cache", label_cache, "a folder, or null")
+    if label_cache is None or teacher.image_size(_ANY_SIZE) is None:
+        return teacher
+    return CachedTeacher(teacher, Path(label_cache), settings_key(plain(node)), keep_maps)
+
+
+def _make_member(name: str, node: Any, *others: Any) -> Teacher:
+    """Build a member of an ensemble; what it refuses is said with its name."""
+    key = f"teacher.members.{name}"
+    check(isinstance(node, DictConfig) and "_target_" in node, key, node, f"a teacher, as +teacher@{key}=onnx")
+    try:
+        return make_teacher(node, *others)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
+
+
+def make_trainer(values: Mapping[str, Any], **own: Any) -> Trainer:
+    """Build Lightning's trainer.
+
+    Args:
+        values: the config node ``trainer``, in plain values
+        own: arguments that are not the user's
+
+    Raises:
+        UserError: if a value is refused.
+    """
+    from lightning import Trainer
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    precision = values.get("precision")
+    check(precision in _PRECISIONS, "trainer.precision", precision, ", ".join(map(str, _PRECISIONS)))
+    try:
+        return Trainer(enable_model_summary=False, **own, **values)
+    except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"trainer={dict(values)}: refused by Lightning: {error}") from error
+
+
+def take_threads(threads: int | None) -> int:
+    """Set the number of torch's threads.
+
+    Args:
+        threads: how many; None leaves one core to the decoder: on two cores, small steps are faster with one thread
+            than with two that it disturbs
+
+    Returns:
+        How many there are now.
+
+    Raises:
+        UserError: if it is no positive number.
+    """
+    import torch
+
+    if threads is None:
+        threads = max(1, (os.cpu_count() or 1) - 1)
+    check(isinstance(threads, int) and threads >= 1, "threads", threads, "a whole number, 1 or more, or null")
+    torch.set_num_threads(threads)
+    return threads

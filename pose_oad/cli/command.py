@@ -1,0 +1,248 @@
+"""The shell of every command: compose the configuration, run it, turn a user's mistake into one line.
+
+A command is a module ``pose_oad/<verb>.py`` with a function ``main(cfg)`` and a file ``conf/<verb>.yaml``. Everything
+in the configuration can be overridden in Hydra's syntax (``key=value``, ``group=choice``). ``main`` imports what is
+heavy itself, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.locks import using_checkout
+
+#: Where the configuration files live: beside the packages.
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+# Modules of which _target_ may name classes; a user names his own on the command line (see trust).
+_TRUSTED = {"pose_oad", "datamodules", "callbacks", "optuna.samplers"}
+# What stands below these is itself a key of a configuration, dots and all: a choice and a key inside it can be given
+# side by side, as study.set.stream=video study.set.stream.path=my.mp4.
+_DOTTED_KEYS = re.compile(r"^\+{0,2}(study\.(?:set|grid))\.([^=]+)=(.*)$", re.DOTALL)
+
+_USAGE = """\
+usage: python -m pose_oad.{verb} [key=value …] [group=choice …]
+
+{doc}
+
+Choices (conf/<group>/<choice>.yaml):
+{groups}
+
+Keys and their defaults (conf/{verb}.yaml); --cfg prints the whole configuration as it would run:
+
+{keys}"""
+
+
+def compose_config(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose the configuration of a command and resolve every reference in it.
+
+    Args:
+        verb: the command, for which ``conf/<verb>.yaml`` exists
+        overrides: Hydra overrides, as on the command line
+
+    Raises:
+        UserError: for an override that names an unknown key or choice, cannot be parsed or does not resolve.
+    """
+    overrides = [_DOTTED_KEYS.sub(r"++\1={\2: \3}", override) for override in overrides]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        try:
+            cfg = compose(verb, list(overrides))
+            _check_nodes(cfg, verb)
+            OmegaConf.resolve(cfg)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(_explain(error, verb, overrides)) from error
+        except ValueError as error:  # Hydra's word for a group of which null or a number is chosen
+            groups = [override for override in overrides if (CONF / override.partition("=")[0]).is_dir()]
+            raise UserError(f"{' '.join(groups)}: expected the name of a choice ({error})") from error
+    return cfg
+
+
+def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any:
+    """Make the object that a config node names by ``_target_``, with plain Python values as arguments.
+
+    Args:
+        node: the config node
+        without: keys of the node that are not for the object
+        extra: further keyword arguments
+
+    Raises:
+        UserError: if the class does not exist, does not take one of the keys, or refuses a value.
+    """
+    factory = factory_of(node)
+    values = {key: value for key, value in plain(node).items() if key not in (*without, "_target_")}
+    try:
+        inspect.signature(factory).bind(**values, **extra)
+    except TypeError as error:
+        raise UserError(f"{node.get('_target_')}: {error}") from None
+    try:
+        return factory(**values, **extra)
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:  # values of another kind
+        raise UserError(f"{node.get('_target_')}: cannot be made of {values} ({error})") from error
+
+
+def factory_of(node: DictConfig) -> type:
+    """Return the class that a config node names by ``_target_``.
+
+    Raises:
+        UserError: if there is none of that name, or it is none of this project and of no module that a user named: a
+            configuration can come from a file or a store, and what it names is run.
+    """
+    target = str(node.get("_target_"))
+    accepted = f"a class of {', '.join(sorted(_TRUSTED))} or of a module named on the command line, as modules=[mine]"
+    check(any(target.startswith(f"{module}.") for module in _TRUSTED), "_target_", target, accepted)
+    try:
+        found = get_object(target)
+    except Exception as error:  # whatever importing it raised, the name in the config is what led there
+        raise UserError(f"_target_={target}: cannot be imported ({error})") from error
+    # Not what a module of these has merely imported, as pose_oad.tracking.store.subprocess.Popen.
+    own = isinstance(found, type) and found.__module__.partition(".")[0] == target.partition(".")[0]
+    check(own, "_target_", target, accepted)
+    return cast("type", found)
+
+
+def trust(modules: Sequence[str]) -> None:
+    """Let ``_target_`` name classes of further modules, in this process. Never of what a file or a store says.
+
+    Args:
+        modules: names of modules or packages, as a user gave them
+
+    Raises:
+        UserError: if they are no list of names.
+    """
+    names = OmegaConf.is_list(modules) or isinstance(modules, list | tuple)
+    named = names and all(isinstance(name, str) and name for name in modules)
+    check(named, "modules", modules, "a list of names of Python modules, as modules=[my_package]")
+    _TRUSTED.update(modules)
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """Return a config node as plain Python values by key, references resolved."""
+    values = OmegaConf.to_container(node, resolve=True)
+    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
+
+
+def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line to its end: help, configuration, the work, and the exit code.
+
+    Exit codes: 0 done, 2 a mistake of the user (one line on stderr), 130 interrupted; a traceback is a bug of ours.
+
+    Args:
+        verb: the command
+        main: its work
+        argv: command line without the program's name; the process's own by default
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        if any(arg in ("-h", "--help") for arg in argv):
+            sys.stdout.write(help_text(verb, sys.modules[main.__module__].__doc__ or ""))
+            sys.exit(0)
+        flags = [arg for arg in argv if arg.startswith("-")]
+        if set(flags) - {"--cfg"}:
+            raise UserError(f"unknown option {flags[0]}: options are written key=value; see --help")
+        cfg = compose_config(verb, [arg for arg in argv if arg != "--cfg"])
+        if "--cfg" in argv:
+            sys.stdout.write(OmegaConf.to_yaml(cfg))
+            sys.exit(0)
+        trust(cfg.get("modules", []))
+        with using_checkout():
+            main(cfg)
+    except UserError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.stderr.write(f"error: {error.filename or verb}: cannot be written ({os.strerror(error.errno)})\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _interrupted()
+    except SystemExit as stop:
+        # Lightning's trainer turns an interrupt into exit code 1.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            _interrupted()
+        raise
+    sys.exit(0)
+
+
+def _interrupted() -> NoReturn:
+    sys.stderr.write("interrupted\n")
+    sys.exit(130)
+
+
+def _check_nodes(cfg: DictConfig, verb: str) -> None:
+    """Refuse a value in the place of a node that has keys of its own."""
+    given: Any = OmegaConf.to_container(cfg)
+    nodes: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{verb}.yaml"))
+    for key, node in nodes.items():
+        if isinstance(node, dict) and not isinstance(given[key], dict):
+            raise UserError(
+                f"{key}={given[key]}: expected its keys one by one, as {key}.{next(iter(node))}={given[key]}"
+            )
+
+
+def help_text(verb: str, doc: str) -> str:
+    """Return the help page of a command: its docstring, the choices of each config group, its commented keys."""
+    keys = (CONF / f"{verb}.yaml").read_text()
+    groups = re.findall(r"^\s*- (?:override )?(/?\w+)\s*:", keys, flags=re.MULTILINE)
+    listed = "\n".join(f"  {group}: {', '.join(_choices(group))}" for group in groups) or "  (none)"
+    return _USAGE.format(verb=verb, doc=doc.strip(), groups=listed, keys=keys)
+
+
+def _choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group.strip("/")).glob("*.yaml"))
+
+
+def _explain(error: Exception, verb: str, overrides: Sequence[str]) -> str:
+    """Say in one line what was wrong with an override, with the nearest name that exists."""
+    text = str(error)
+    if isinstance(error, MissingConfigException):
+        missing = str(error.missing_cfg_file or "")
+        group, _, choice = missing.removesuffix(".yaml").rpartition("/")
+        return f"{group}={choice}: unknown {group or 'config'}{nearest(choice, _choices(group))}"
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        key = unknown.group(1)
+        with_choices = _known_keys(verb, overrides)
+        if key in with_choices:
+            return f"{key}: {text.splitlines()[-1]}"
+        return f"unknown config key '{key}'{_nearest_key(key, with_choices)}"
+    if isinstance(error, OverrideParseException):
+        key, _, value = str(error.override).partition("=")
+        hint = f"""; a value with signs such as = or , is quoted twice: "{key}='{value}'\"""" if key and value else ""
+        return f"cannot read the override '{error.override}': expected key=value{hint}"
+    return " ".join(text.split())
+
+
+def _nearest_key(key: str, known: list[str]) -> str:
+    hint = nearest(key, known)
+    return hint if "mean" in hint else "; see python -m pose_oad.<command> --help for the keys"
+
+
+def _known_keys(verb: str, overrides: Sequence[str]) -> list[str]:
+    """List the keys there are with the choices that a command line makes: another choice has other keys."""
+    pairs = [override.partition("=") for override in overrides]
+    chosen = [f"{group}={choice}" for group, _, choice in pairs if (CONF / group / f"{choice}.yaml").is_file()]
+    return list(_walk(OmegaConf.to_container(compose(verb, chosen))))
+
+
+def _walk(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, child in node.items():
+            yield f"{prefix}{key}"
+            yield from _walk(child, f"{prefix}{key}.")

@@ -1,0 +1,267 @@
+"""Measure one or several students on a COCO set or on a stream, and compare them in one table.
+
+A student is a checkpoint or an exported network. Nothing is trained; every frame is decoded once for all students of
+one input size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from pose_oad.cli.command import build, run_command
+from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.progress import watched
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import MLFlowLogger
+
+    from datamodules.coco import PoseBatch
+    from datamodules.video.clips import FrameSource
+    from pose_oad.poses.geometry import Fit
+    from pose_oad.predict.networks import Predictor
+
+Figures = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A measurement that is ready to start.
+
+    Attributes:
+        title: what is measured on, in a line
+        facts: the same in plain values
+        measure: does it; returns the figures by checkpoint and name
+    """
+
+    title: str
+    facts: dict[str, Any]
+    measure: Callable[[], Figures]
+
+
+def main(cfg: DictConfig) -> Figures:
+    """Measure checkpoints from a configuration, and show, write and track the figures.
+
+    Args:
+        cfg: ``conf/evaluate.yaml`` with overrides
+
+    Returns:
+        Figures by checkpoint and name: on a stream those of :meth:`pose_oad.online.breakdown.GroupedErrors.values`, on a COCO
+        set pycocotools' average precisions and recalls, and ``mpjpe_px`` of people who are alone.
+
+    Raises:
+        UserError: if the configuration or the data cannot be used; nothing has been written or tracked then.
+    """
+    from rich.console import Console
+
+    from pose_oad.cli.assembly import take_threads
+    from pose_oad.predict.comparison import comparison_table, write_comparison
+    from pose_oad.predict.networks import load_predictor
+    from pose_oad.tracking.atomic_output import Staging
+    from pose_oad.tracking.store import quiet_libraries
+
+    quiet_libraries()
+    paths = check_values(cfg)
+    cfg.threads = take_threads(cfg.threads)
+    file = Path(str(cfg.output.file)) if cfg.output.file else None
+    with Staging(cfg.overwrite) as staging:
+        if file is not None:
+            staging.refuse("output.file", file)
+        predictors = {path: load_predictor(path, cfg.device, cfg.threads) for path in paths}
+        plan = plan_stream(cfg, predictors) if cfg.on == "stream" else plan_coco(cfg, predictors)
+        place = staging.place("output.file", file) if file is not None else None
+        with tracked(cfg, paths) as loggers:
+            measured = plan.measure()
+            figures = {path: measured[path] for path in paths}
+            if place is not None:
+                described = [_describe(path, predictors[path]) for path in paths]
+                write_comparison(place, plan.facts, described, figures)
+            for path, logger in loggers.items():
+                finite = {f"final/{name}": value for name, value in figures[path].items() if math.isfinite(value)}
+                logger.log_metrics(finite)
+    several = any("people/AP" in values for values in figures.values())
+    Console().print(comparison_table(figures, plan.title + ", several people, matched by OKS" * several))
+    return figures
+
+
+def check_values(cfg: DictConfig) -> list[str]:
+    """Refuse values that nobody else checks.
+
+    Returns:
+        The checkpoints.
+
+    Raises:
+        UserError: naming the key.
+    """
+    given = cfg.checkpoints
+    paths = [str(path) for path in given] if OmegaConf.is_list(given) else [str(given)] if given else []
+    check(bool(paths), "checkpoints", given, "one or several files, as [a.ckpt,b.onnx]")
+    check(len(set(paths)) == len(paths), "checkpoints", given, "each file once")
+    check(cfg.on in ("stream", "coco"), "on", cfg.on, "stream or coco")
+    counts = {"metric.batch_size": cfg.metric.batch_size, "window.frames": cfg.window.frames}
+    if cfg.coco.images is not None:
+        counts["coco.images"] = cfg.coco.images
+    for key, value in counts.items():
+        check(isinstance(value, int) and not isinstance(value, bool) and value >= 1, key, value, "1 or more")
+    return paths
+
+
+def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
+    """Open the videos of a stream, whose errors are measured frame by frame.
+
+    Raises:
+        UserError: if a value or a video cannot be used, or there is no ground truth.
+    """
+    from datamodules.stream import WindowLoader
+    from datamodules.video.frames import FrameCache
+    from datamodules.windowing import StreamOptions
+    from pose_oad.metrics.keypoints import MissingRule
+    from pose_oad.metrics.people import check_people
+    from pose_oad.poses.skeleton import joint_map
+    from pose_oad.predict.measuring import measure_stream
+
+    rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
+    check_people(cfg.metric.people)
+    window = cfg.window
+    source: FrameSource = build(cfg.stream)
+    truth = source.skeleton
+    if truth is None:
+        raise UserError("stream: its videos have no ground truth; expected some that have, as stream=human36m")
+    groups = _laid_alike(predictors, window.fit, "input_size")
+    for predictor in predictors.values():
+        joint_map(truth, predictor.skeleton)  # refuses sets without a common joint
+    cache = FrameCache(Path(str(window.cache))) if window.cache else None
+
+    def windows(size: tuple[int, int], fit: Fit) -> WindowLoader:
+        options = StreamOptions(
+            window.frames, size, fit, window.camera_rate, decoder_threads=window.decoder_threads, cache=cache
+        )
+        return WindowLoader(source, options)
+
+    def measure() -> Figures:
+        figures: Figures = {}
+        for fit, group in groups:
+            loader = windows(next(iter(group.values())).input_size, fit)
+            videos = watched(loader, len(loader), "evaluate")
+            errors = measure_stream(videos, group, rule, cfg.metric.batch_size, cfg.metric.people)
+            figures |= {name: grouped.values() for name, grouped in errors.items()}
+        return figures
+
+    frames = windows((1, 1), "squash").total_frames
+    check(frames > 0, "stream.end", cfg.stream.get("end"), "a range of at least one frame")
+    facts = {"on": "stream", "videos": [clip.name for clip in source.clips], "frames": frames}
+    return Plan(f"{frames:,} frames of {len(source.clips)} videos, missing joints: {rule.policy}", facts, measure)
+
+
+def plan_coco(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
+    """Read the annotations of a COCO set, on which the precision of all people found is measured.
+
+    Raises:
+        UserError: if the set cannot be used.
+    """
+    from datamodules.coco import CocoDataModule
+    from datamodules.coco.augmentation import AugmentationConfig
+    from pose_oad.predict.measuring import measure_coco
+
+    root, batch_size = Path(str(cfg.coco.root)), cfg.metric.batch_size
+    check(root.is_dir(), "coco.root", root, "the folder of a COCO tree")
+    parts = []
+    for fit, group in _laid_alike(predictors, cfg.window.fit, "skeleton", "input_size", "map_size"):
+        one = next(iter(group.values()))
+        data = CocoDataModule(
+            root, one.skeleton, one.input_size, one.map_size, augmentation=AugmentationConfig(), val=cfg.coco.split,
+            batch_size=batch_size, cache_mib=0, fit=fit,
+            image_folder=cfg.coco.image_folder, category=cfg.coco.category, missing_images=cfg.coco.missing_images,
+        )  # fmt: skip
+        data.setup("validate")
+        parts.append((group, data, fit))
+    images = len(parts[0][1].validation)
+    if cfg.coco.images is not None:
+        images = min(images, cfg.coco.images)
+
+    def measure() -> Figures:
+        figures: Figures = {}
+        for group, data, fit in parts:
+            batches = watched(_first_images(data.val_dataloader(), images), -(-images // batch_size), "evaluate")
+            figures |= measure_coco(batches, group, data.ground_truth, data.category_id, fit)
+        return figures
+
+    facts = {"on": "coco", "root": str(root), "split": cfg.coco.split, "images": images}
+    return Plan(f"{images:,} images of {root}, {cfg.coco.split}", facts, measure)
+
+
+@contextmanager
+def tracked(cfg: DictConfig, paths: list[str]) -> Iterator[dict[str, MLFlowLogger]]:
+    """Open a run per checkpoint in the tracking store, and close it as what it became.
+
+    Args:
+        cfg: the configuration; ``tracking.uri=null`` tracks nothing
+        paths: the checkpoints
+
+    Yields:
+        A logger by checkpoint; none where nothing is tracked.
+
+    Raises:
+        UserError: if the store cannot be opened.
+    """
+    from pose_oad.tracking.store import file_hash, log_provenance, make_logger
+
+    loggers: dict[str, MLFlowLogger] = {}
+    status = "failed"
+    try:
+        for path in paths if cfg.tracking.uri else []:
+            tags = {"pose_oad.kind": "evaluate", "pose_oad.label": path, "checkpoint.sha256": file_hash(path)}
+            loggers[path] = make_logger(cfg, f"evaluate-{cfg.on}-{Path(path).stem}", tags)
+            log_provenance(loggers[path], cfg)
+        yield loggers
+        status = "success"
+    finally:
+        for logger in loggers.values():
+            logger.finalize(status)
+
+
+def _laid_alike(
+    predictors: Mapping[str, Predictor], fit: str | None, *attributes: str
+) -> list[tuple[Fit, dict[str, Predictor]]]:
+    """Group predictors that agree in some attributes and in how frames are laid into them."""
+    from pose_oad.predict.measuring import alike
+    from pose_oad.predict.networks import choose_fit
+
+    fits = {name: choose_fit(predictor, "window.fit", fit) for name, predictor in predictors.items()}
+    groups: list[tuple[Fit, dict[str, Predictor]]] = []
+    for chosen in sorted(set(fits.values())):
+        same = {name: predictor for name, predictor in predictors.items() if fits[name] == chosen}
+        groups += [(chosen, group) for group in alike(same, *attributes)]
+    return groups
+
+
+def _describe(path: str, predictor: Predictor) -> dict[str, Any]:
+    """Say in plain values what was measured."""
+    from pose_oad.tracking.store import file_hash
+
+    return {
+        "checkpoint": path,
+        "sha256": file_hash(path),
+        "name": predictor.name,
+        "skeleton": predictor.skeleton.name,
+        "input_size": list(predictor.input_size),
+    }
+
+
+def _first_images(batches: Iterable[PoseBatch], images: int) -> Iterator[Any]:
+    """Yield batches up to a number of images, the last one cut."""
+    for batch in batches:
+        if images <= 0:
+            return
+        yield batch._replace(**{name: part[:images] for name, part in batch._asdict().items() if part is not None})
+        images -= len(batch.images)
+
+
+if __name__ == "__main__":
+    run_command("evaluate", main)

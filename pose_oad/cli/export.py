@@ -1,0 +1,260 @@
+"""Write a student as an ONNX file or as trt_pose's weights, and check it against the original on real frames."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from pose_oad.cli.command import build, run_command
+from pose_oad.export.output_paths import finished, report_file, writing
+from pose_oad.poses.geometry import FITS
+from pose_oad.tracking.errors import UserError, check
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from datamodules.stream import WindowLoader
+    from datamodules.video.clips import FrameSource
+    from pose_oad.export.compare import Parity
+    from pose_oad.export.latency import Latency
+    from pose_oad.export.report import ExportReport
+    from pose_oad.export.trt_pose import TrtPoseReport
+    from pose_oad.students import PoseStudent
+    from pose_oad.students.exported import ExportedStudent
+
+log = logging.getLogger(__name__)
+
+_WINDOW = 256  # frames decoded at once, whatever the length of the stream
+_SPACING = 10  # frames between two that are compared, at most: neighbours are alike
+
+
+def main(cfg: DictConfig) -> ExportReport | TrtPoseReport:
+    """Export one student.
+
+    Args:
+        cfg: ``conf/export.yaml`` with overrides
+
+    Returns:
+        What was measured; that of an ONNX file stands in the JSON file beside it too.
+
+    Raises:
+        UserError: if the configuration, the checkpoint or the stream cannot be used, or the exported network is not the
+            same as the original; nothing has been written then.
+    """
+    from rich.console import Console
+
+    from pose_oad.cli.assembly import take_threads
+    from pose_oad.tracking.store import quiet_libraries
+
+    write = _export_trt_pose if _format(cfg) == "trt_pose" else _export_onnx
+    _check_values(cfg)
+    quiet_libraries()
+    cfg.threads = take_threads(cfg.threads)
+    student = _load(cfg)
+    source = build(cfg.stream)
+    report: ExportReport | TrtPoseReport = write(student, source, _real_frames(source, student, cfg), cfg)
+    Console().print(report.tables())
+    return report
+
+
+def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> TrtPoseReport:
+    """Write trt_pose's weights and the topology beside them, if they give the same maps when read back."""
+    from pose_oad.export.trt_pose import TrtPoseReport, compare_written, write_trt_pose
+    from pose_oad.students.trt_pose import topology_file
+
+    file = Path(cfg.output.file)
+    with finished(file, topology_file) as part:
+        with writing(file):
+            write_trt_pose(student, part)
+        parity = compare_written(student, part, frames, cfg.parity.tolerance, cfg.batch_size)
+    config = student.config
+    return TrtPoseReport(str(file), config.backbone, student.skeleton, config.fit, parity, source.clips[0].name)
+
+
+def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> ExportReport:
+    """Write the ONNX file and a report beside it, if it gives the same maps."""
+    from benchmarks.setting import machine
+    from pose_oad.export.report import ExportReport
+    from pose_oad.students.exported import ExportedStudent
+    from pose_oad.tracking.store import file_hash
+
+    threads = cfg.threads
+    with finished(Path(cfg.output.file), report_file) as part:
+        convolutions = _write(student, cfg, part)
+        exported = ExportedStudent(part, threads)
+        parity = _parity(student, exported, frames, cfg)
+        errors, note = _errors(student, exported, source, cfg)
+        report = ExportReport(
+            file=str(cfg.output.file),
+            sha256=file_hash(part),
+            size_mib=part.stat().st_size / 2**20,
+            metadata=exported.metadata,
+            parity=parity,
+            tolerance=cfg.parity.tolerance,
+            frames_from=source.clips[0].name,
+            quantised=convolutions,
+            errors=errors,
+            errors_note=note,
+            latency=_latency(student, exported, frames, cfg, threads),
+            threads=threads,
+            machine=machine(),
+        )
+        with writing(Path(cfg.output.file)):
+            report_file(part).write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+    return report
+
+
+def _format(cfg: DictConfig) -> str:
+    """Tell what is to be written; the suffix says it, and ``output.format`` may only agree."""
+    file, wanted = cfg.output.file, cfg.output.format
+    named = isinstance(file, str) and not Path(file).is_dir()
+    kind = {".onnx": "onnx", ".pth": "trt_pose"}.get(Path(file).suffix) if named else None
+    check(wanted in (None, "onnx", "trt_pose"), "output.format", wanted, "null, onnx or trt_pose")
+    if kind is None:
+        accepted = "the ONNX file to write, as output.file=student.onnx, or student.pth for trt_pose's format"
+        raise UserError(f"output.file={file}: expected {accepted}")
+    check(wanted in (None, kind), "output.format", wanted, f"null or {kind} for output.file={file}")
+    plain = cfg.precision == "fp32" and cfg.quantise is None
+    check(plain or kind == "onnx", "output.format", kind, "onnx where precision or quantise change the weights")
+    return kind
+
+
+def _check_values(cfg: DictConfig) -> None:
+    """Refuse values that nobody else looks at."""
+    check(cfg.fit is None or cfg.fit in FITS, "fit", cfg.fit, "letterbox or squash, or null")
+    check(cfg.quantise in (None, "int8"), "quantise", cfg.quantise, "null or int8")
+    mixed = cfg.quantise is not None and cfg.precision != "fp32"
+    check(not mixed, "precision", cfg.precision, "fp32 where quantise=int8")
+    whole = {"parity.frames": 1, "errors.frames": 0, "latency.repeats": 1, "latency.warmup": 0, "latency.batch_size": 1}
+    for key, least in (whole | {"batch_size": 1}).items():
+        value = OmegaConf.select(cfg, key)
+        check(isinstance(value, int) and value >= least, key, value, f"a whole number, {least} or more")
+    for key, value in {"parity.tolerance": cfg.parity.tolerance, "latency.compile_s": cfg.latency.compile_s}.items():
+        check(isinstance(value, int | float) and value >= 0, key, value, "a number, 0 or more")
+
+
+def _load(cfg: DictConfig) -> PoseStudent:
+    """Read the student, at the input size and with the fit asked for."""
+    from pose_oad.students import StudentConfig, load_student
+
+    student = load_student(str(cfg.checkpoint))
+    size = OmegaConf.to_container(cfg.input_size) if OmegaConf.is_list(cfg.input_size) else cfg.input_size
+    asked = {key: value for key, value in {"input_size": size, "fit": cfg.fit}.items() if value is not None}
+    if not asked:
+        return student
+    return load_student(cfg.checkpoint, StudentConfig.from_dict(student.config.to_dict() | asked))
+
+
+def _windows(source: FrameSource, student: PoseStudent, every: int) -> WindowLoader:
+    """Cut a stream into windows of which one frame in so many is a candidate."""
+    from datamodules.stream import WindowLoader
+    from datamodules.windowing import StreamOptions
+
+    return WindowLoader(source, StreamOptions(_WINDOW, student.input_size, student.config.fit, teacher_every=every))
+
+
+def _real_frames(source: FrameSource, student: PoseStudent, cfg: DictConfig) -> Tensor:
+    """Take frames of the first video, uint8, shape (frames, height, width, 3), spread over its beginning."""
+    import torch
+
+    count, length = cfg.parity.frames, source.clips[0].sampled_length(None)
+    every = max(1, min(_SPACING, length // count))
+    taken: list[Tensor] = []
+    for window in _windows(source, student, every):
+        taken.append(window.frames[torch.from_numpy(window.candidates)])
+        if sum(map(len, taken)) >= count:
+            break
+    return torch.cat(taken)[:count]
+
+
+def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int] | None:
+    """Write the graph; return how many convolutions were quantised, and of how many."""
+    import importlib.metadata
+
+    from pose_oad.export.graph import add_metadata, quantise_int8, to_onnx
+    from pose_oad.students.onnx_metadata import ExportMetadata
+    from pose_oad.tracking.store import file_hash
+
+    model, convolutions = to_onnx(student, cfg.opset, cfg.precision), None
+    if cfg.quantise == "int8":
+        model, *counts = quantise_int8(model)
+        convolutions = (counts[0], counts[1])
+    config = student.config
+    metadata = ExportMetadata(
+        config.name,
+        config.backbone,
+        student.skeleton,
+        student.input_size,
+        config.fit,
+        config.sigma,
+        config.foreground,
+        cfg.precision,
+        cfg.quantise or "none",
+        file_hash(cfg.checkpoint),
+        importlib.metadata.version("pose_oad"),
+    )
+    add_metadata(model, metadata)
+    with writing(Path(cfg.output.file)):
+        path.write_bytes(model.SerializeToString())
+    return convolutions
+
+
+def _parity(student: PoseStudent, exported: ExportedStudent, frames: Tensor, cfg: DictConfig) -> Parity:
+    """Compare the maps, and refuse an fp32 network that is not the same or one that is not a number."""
+    from pose_oad.export.compare import compare_maps, eager
+
+    parity = compare_maps(eager(student), exported.maps, frames, cfg.batch_size)
+    exact = cfg.precision == "fp32" and cfg.quantise is None
+    if not parity.largest <= (cfg.parity.tolerance if exact else float("inf")):  # a NaN is not either
+        raise UserError(
+            f"parity.tolerance={cfg.parity.tolerance:g}: the exported maps differ from the original's by "
+            f"{parity.largest:.1e} on {parity.frames} frames; nothing has been written"
+        )
+    return parity
+
+
+def _errors(
+    student: PoseStudent, exported: ExportedStudent, source: FrameSource, cfg: DictConfig
+) -> tuple[dict[str, dict[str, float]] | None, str]:
+    """Measure both on the stream where it has a ground truth, with a word about it."""
+    from pose_oad.export.compare import compare_errors, eager
+
+    if not cfg.errors.frames:
+        return None, "not measured (errors.frames=0)"
+    if source.skeleton is None:
+        return None, "not measured: this stream has no ground truth"
+    total = sum(clip.sampled_length(None) for clip in source.clips)
+    every = max(1, total // cfg.errors.frames)
+    networks = {"eager": eager(student), "exported": exported.maps}
+    errors = compare_errors(_windows(source, student, every), networks, student, cfg.batch_size)
+    return errors, f"one frame in {every} of {total:,}, in {len(source.clips)} videos"
+
+
+def _latency(
+    student: PoseStudent, exported: ExportedStudent, frames: Tensor, cfg: DictConfig, threads: int
+) -> list[Latency]:
+    """Time the original, the compiled and the exported network."""
+    from pose_oad.export.compare import eager
+    from pose_oad.export.latency import time_compiled, time_maps
+
+    options = cfg.latency
+    batches = sorted({1, options.batch_size})
+    frames = frames.repeat(-(-batches[-1] // len(frames)), 1, 1, 1)
+    log.info("timing the original")
+    rows = time_maps("eager", eager(student), frames, batches, options.repeats, options.warmup)
+    if options.compile_s:
+        log.info("compiling and timing it, for %g s at most", options.compile_s)
+        rows += time_compiled(
+            Path(cfg.checkpoint), student.input_size, batches, options.repeats, options.warmup, threads,
+            options.compile_s,
+        )  # fmt: skip
+    log.info("timing the exported network")
+    return rows + time_maps("onnxruntime", exported.maps, frames, batches, options.repeats, options.warmup)
+
+
+if __name__ == "__main__":
+    run_command("export", main)

@@ -1,0 +1,297 @@
+"""Draw a student's poses into a video, beside a teacher's and the truth, and write them to a file.
+
+The source is a video, a folder of images, a camera or a URL; the student a checkpoint or an exported network.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from contextlib import ExitStack
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from pose_oad.cli.command import run_command
+from pose_oad.tracking.errors import UserError, check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.video.frame import VideoFrame
+    from rich.progress import Progress
+
+    from datamodules.video.clips import Clip
+    from pose_oad.predict.outputs import Outputs
+    from pose_oad.predict.poses import PoseReader, TruthReader
+    from pose_oad.predict.video_source import Footage
+    from pose_oad.tracking.atomic_output import Staging
+
+
+_LOG = logging.getLogger(__name__)
+
+
+def main(cfg: DictConfig) -> dict[str, float]:
+    """Predict a source from its configuration.
+
+    Args:
+        cfg: ``conf/predict.yaml`` with overrides
+
+    Returns:
+        ``frames``, ``seconds``, ``frames_per_second`` and, where there is something to compare with,
+        ``error_px/<reader>``.
+
+    Raises:
+        UserError: if the configuration, the source or an output cannot be used; no output is left then.
+    """
+    from pose_oad.predict.keypoint_files import check_joints
+    from pose_oad.predict.outputs import choose_outputs
+    from pose_oad.tracking.atomic_output import Staging
+
+    with Staging(cfg.overwrite) as staging:
+        outputs = choose_outputs(cfg, staging)
+        footage, readers, reference = prepare(cfg)
+        if outputs.kind:
+            check_joints(outputs.kind, readers[0].skeleton, cfg.output.openpose)
+        summary = run(cfg, staging, outputs, footage, readers, reference)
+    _report(summary, outputs)
+    return summary
+
+
+def prepare(cfg: DictConfig) -> tuple[Footage, list[PoseReader], int | None]:
+    """Open the source and load whoever says where people are, checking everything that can be checked before.
+
+    Returns:
+        The frames; the readers, the student first and the truth last; and the place of the reader that errors are
+        measured to, None where there is none.
+
+    Raises:
+        UserError: if a value or a file cannot be used.
+    """
+    from pose_oad.cli.assembly import make_teacher, take_threads
+    from pose_oad.predict.networks import choose_fit, load_predictor
+    from pose_oad.predict.poses import StudentReader, TeacherReader
+
+    _check_values(cfg)
+    footage = open_footage(cfg.source, cfg.output.image_rate)
+    truth = _truth(str(cfg.truth), footage) if cfg.truth else None
+    cfg.threads = take_threads(cfg.threads)
+    readers: list[PoseReader] = []
+    for path in (cfg.checkpoint, cfg.compare):
+        if path:
+            predictor = load_predictor(str(path), cfg.device, cfg.threads)
+            readers.append(StudentReader(predictor, choose_fit(predictor, "fit", cfg.fit), cfg.people))
+    if len(readers) == 2 and readers[1].name == readers[0].name:
+        readers[1].name += " (compare)"
+    reference = None
+    if cfg.get("teacher") is not None:
+        check(cfg.teacher.every == 1, "teacher.every", cfg.teacher.every, "1: every frame is drawn")
+        teacher = make_teacher(cfg.teacher, truth.skeleton if truth else None)
+        keypoints = truth.keypoints if truth and teacher.uses_truth else None
+        place = None if footage.live else Path(str(cfg.source))
+        readers.append(TeacherReader(teacher, cfg.people, keypoints, place, footage.images))
+        reference = len(readers) - 1
+    if truth is not None:
+        readers.append(truth)
+        reference = len(readers) - 1
+    return footage, readers, reference
+
+
+def open_footage(source: object, image_rate: float) -> Footage:
+    """Open what is to be predicted.
+
+    Args:
+        source: a video file, a folder of images, an image, a camera's number or a URL
+        image_rate: images/s of a folder
+
+    Raises:
+        UserError: if it is none of these, or cannot be read.
+    """
+    from datamodules.video.files import open_file
+    from datamodules.video.images import IMAGE_SUFFIXES, decode_image, list_images
+    from pose_oad.predict.video_source import Footage
+
+    text = "" if source is None else str(source)
+    if text.isdecimal() or "://" in text:
+        return _open_remote(text)
+    path = Path(text)
+    there = bool(text) and (path.is_dir() or path.is_file())
+    check(there, "source", source, "a video file, a folder of images, an image, a camera's number or a URL")
+    if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
+        return _footage(open_file(path))
+    images = list_images(path) if path.is_dir() else [path]
+    first = decode_image(images[0])
+    return Footage(
+        (first.width, first.height),
+        _ratio(image_rate),
+        len(images),
+        lambda: enumerate(map(decode_image, images)),
+        tuple(images),
+    )
+
+
+def _footage(clip: Clip) -> Footage:
+    """Take a whole video for footage."""
+    from datamodules.video.reading import read_frames
+    from pose_oad.predict.video_source import Footage
+
+    return Footage(clip.frame_size, _ratio(clip.rate), clip.stop, lambda: read_frames(clip))
+
+
+def _open_remote(source: str) -> Footage:
+    """Open a camera by its number, or a URL."""
+    from av import FFmpegError
+
+    from datamodules.video.connections import Address, LiveVideo, open_live
+    from datamodules.video.decoding import reason
+    from pose_oad.predict.video_source import Footage
+
+    video = open_live(Address(source, key="source"))
+    if not isinstance(video, LiveVideo):
+        return _footage(video)
+    check(video.rate > 0, "source", source, "a video that says how many frames it has per second")
+
+    def read() -> Iterator[tuple[int, VideoFrame]]:
+        number = 0
+        try:
+            for number, _, frame in video.frames:
+                yield number, frame
+        except FFmpegError as error:  # an end like any other: what has been filmed is kept
+            _LOG.warning("source=%s: lost after frame %d (%s)", source, number, reason(error))
+
+    return Footage(video.size, _ratio(video.rate), None, read, live=True)
+
+
+def _ratio(rate: float) -> Fraction:
+    """Return a rate as the ratio of small numbers it is, as 30000/1001."""
+    return Fraction(rate).limit_denominator(1001)
+
+
+def run(
+    cfg: DictConfig,
+    staging: Staging,
+    outputs: Outputs,
+    footage: Footage,
+    readers: list[PoseReader],
+    reference: int | None,
+) -> dict[str, float]:
+    """Read, predict and write every frame.
+
+    Args:
+        cfg: the configuration
+        staging: where outputs are until they are done
+        outputs: what is written
+        footage: the frames
+        readers: who says where people are, the student first
+        reference: place of the reader that errors are measured to
+
+    Returns:
+        See :func:`main`.
+    """
+    from pose_oad.predict import pipeline
+    from pose_oad.predict.outputs import open_job
+    from pose_oad.predict.video_source import read_batches
+
+    with ExitStack() as stack:
+        job = open_job(cfg, staging, outputs, footage, readers, reference, stack)
+        progress = stack.enter_context(_progress())
+        known = [count for count in (footage.frames, cfg.limit) if count is not None]
+        task = progress.add_task("frames", total=min(known, default=None))
+        job.on_frames = lambda count: progress.advance(task, count)
+        frames = islice(footage.read(), cfg.limit)
+        batches = read_batches(frames, [reader.fit for reader in readers], cfg.batch_size, outputs.video is not None)
+        started = time.perf_counter()
+        pipeline.run(batches, job.work, job.write, stoppable=footage.live)
+        if job.frames == 0:
+            raise UserError(f"source={cfg.source}: no frame arrived")
+    seconds = time.perf_counter() - started
+    return {
+        "frames": job.frames,
+        "seconds": seconds,
+        "frames_per_second": job.frames / seconds,
+        **{f"error_px/{name}": value for name, value in job.errors().items()},
+    }
+
+
+def _check_values(cfg: DictConfig) -> None:
+    """Refuse values that nobody else checks."""
+    check(
+        bool(cfg.checkpoint), "checkpoint", cfg.checkpoint, "a checkpoint (.ckpt, .pth) or an exported network (.onnx)"
+    )
+    check(cfg.people in ("auto", "single", "many"), "people", cfg.people, "auto, single or many")
+    check(_number(cfg.threshold) and 0 <= cfg.threshold < 1, "threshold", cfg.threshold, "a confidence in [0, 1)")
+    check(_whole(cfg.batch_size) and cfg.batch_size >= 1, "batch_size", cfg.batch_size, "1 or more")
+    check(cfg.limit is None or (_whole(cfg.limit) and cfg.limit >= 1), "limit", cfg.limit, "1 or more, or null")
+    rate, width = cfg.output.image_rate, cfg.metric_width
+    check(_number(rate) and 0.1 <= rate <= 1000, "output.image_rate", rate, "images/s, 0.1 to 1000")
+    check(isinstance(cfg.overwrite, bool), "overwrite", cfg.overwrite, "true or false")
+    check(width is None or (_number(width) and width > 0), "metric_width", width, "a width in px, or null")
+
+
+def _truth(path: str, footage: Footage) -> TruthReader:
+    """Read the ground truth of a source."""
+    import torch
+
+    from datamodules.human36m.poses import read_poses
+    from datamodules.human36m.tree import with_confidence
+    from datamodules.video.reading import LENGTH_TOLERANCE
+    from pose_oad.poses.skeleton import get_skeleton
+    from pose_oad.predict.poses import TruthReader
+
+    check(Path(path).is_file(), "truth", path, "a file of 2-D poses (.cdf), or null")
+    keypoints = torch.from_numpy(with_confidence(read_poses(Path(path))))
+    frames = footage.frames
+    if footage.live or frames is None or abs(len(keypoints) - frames) > LENGTH_TOLERANCE:
+        raise UserError(f"truth={path}: {len(keypoints)} poses do not match a source of {frames or 'unknown'} frames")
+    return TruthReader(keypoints, get_skeleton("human36m-32"))
+
+
+def _progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
+    )  # fmt: skip
+
+
+def _report(summary: dict[str, float], outputs: Outputs) -> None:
+    """Print what has been done."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False)
+    speed = f"{summary['frames']:,} in {summary['seconds']:.1f} s ({summary['frames_per_second']:.0f} frames/s)"
+    table.add_row("frames", speed)
+    for name, value in summary.items():
+        if name.startswith("error_px/"):
+            table.add_row(f"mean error, {name.removeprefix('error_px/')}", f"{value:.1f} px")
+    for path in (outputs.video, outputs.keypoints):
+        if path is not None:
+            table.add_row("written", Text(str(path)))
+    Console().print(table)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+if __name__ == "__main__":
+    run_command("predict", main)

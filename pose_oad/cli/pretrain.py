@@ -1,0 +1,259 @@
+"""Pre-train a student on annotated images, and leave its best and last weights in a folder.
+
+``best.ckpt`` appears (or is replaced) only when training is complete, so a file of that name is always a finished
+student; ``last.ckpt`` is written after every epoch, for ``resume=true``. A training that is resumed, whenever it was
+stopped, ends as an uninterrupted one, in the same run of the tracking store.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from pose_oad.cli.assembly import make_trainer
+from pose_oad.cli.command import plain, run_command
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.files import replacing
+from pose_oad.tracking.locks import holding
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback, Trainer
+
+    from datamodules.coco import CocoDataModule
+    from pose_oad.offline.map_regression import PretrainModule
+    from pose_oad.tracking.delivery import RunLogger
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """The files of a checkpoint folder.
+
+    Attributes:
+        best: weights of the best validation, of a finished training
+        last: the whole state after the last epoch
+        candidate: best weights so far of a training that is not finished
+        run: name that its run in the tracking store carries as a tag; there as long as it is not finished
+    """
+
+    best: Path
+    last: Path
+    candidate: Path
+    run: Path
+
+    @classmethod
+    def within(cls, folder: str | Path) -> CheckpointFiles:
+        """Name the files of a folder."""
+        folder = Path(folder)
+        return cls(folder / "best.ckpt", folder / "last.ckpt", folder / "unfinished.ckpt", folder / "unfinished.run")
+
+    def publish(self) -> None:
+        """Give the best weights so far their final name, in one step."""
+        # Absent after resuming a training that had already finished and found nothing better.
+        if self.candidate.exists():
+            os.replace(self.candidate, self.best)
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """What a pre-training leaves.
+
+    Attributes:
+        checkpoint: the best weights
+        metrics: figures of the last validation by name
+    """
+
+    checkpoint: Path
+    metrics: dict[str, float]
+
+
+def main(cfg: DictConfig) -> PretrainResult:
+    """Pre-train.
+
+    Args:
+        cfg: the configuration of ``conf/pretrain.yaml``
+
+    Raises:
+        UserError: if a value, the data or a checkpoint to resume from is refused, or another process writes to the
+            folder; before anything is written.
+    """
+    import lightning
+
+    from pose_oad.tracking.store import quiet_libraries
+
+    quiet_libraries()
+    files = CheckpointFiles.within(cfg.checkpoint.folder)
+    if cfg.resume and not (files.last.is_file() or files.run.is_file()):
+        raise UserError(f"resume=true: no {files.last} to continue from; expected one of an earlier pre-training")
+    if cfg.resume and not files.run.is_file() and (finished := _finished(cfg, files)):
+        return finished
+    lightning.seed_everything(cfg.seed.model, verbose=False)
+    _leave_cores_to_loaders(cfg.data.workers)
+    module, data = _build(cfg)
+    last = files.last if cfg.resume and files.last.is_file() else None
+    if cfg.initial is not None and last is None:
+        _start_from(cfg.initial, module)
+    data.setup()
+    if last is not None:
+        _check_same_student(last, module)
+    bar = sys.stderr.isatty()
+    trainer = make_trainer(plain(cfg.trainer), logger=False, callbacks=_callbacks(files), enable_progress_bar=bar)
+    with holding(files.best.parent):
+        return _train(cfg, files, trainer, module, data, last)
+
+
+def _train(
+    cfg: DictConfig,
+    files: CheckpointFiles,
+    trainer: Trainer,
+    module: PretrainModule,
+    data: CocoDataModule,
+    last: Path | None,
+) -> PretrainResult:
+    from pose_oad.offline.training import EpochLogger
+    from pose_oad.tracking.checkpoint_io import AtomicCheckpointIO
+
+    trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+    logger = _logger(cfg, files)
+    trainer.callbacks.append(EpochLogger(logger, logger.last_step("lr")))  # type: ignore[attr-defined]
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    except UserError as error:
+        logger.finalize("failed")
+        raise UserError(_said_in_worker(error)) from error
+    except BaseException:  # an interrupt too: the store must not show this run as one that is still going on
+        logger.finalize("failed")
+        raise
+    if not (files.candidate.exists() or files.best.exists()):
+        # Stopped by max_time before the first validation.
+        trainer.save_checkpoint(files.candidate, weights_only=True)
+    files.publish()
+    logger.finalize("success")
+    files.run.unlink()
+    metrics = module.figures()
+    _LOG.info("%s: %s", files.best, ", ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items())))
+    return PretrainResult(files.best, metrics)
+
+
+def _finished(cfg: DictConfig, files: CheckpointFiles) -> PretrainResult | None:
+    """Return what a finished training left; None where it has more epochs to do than it had."""
+    from pose_oad.tracking.torch_file import read_torch_file
+
+    state, epochs = read_torch_file(files.last), cfg.trainer.max_epochs
+    if epochs is None or not 0 <= epochs <= state["epoch"] + 1 or not files.best.is_file():
+        return None
+    _LOG.info("resume=true: the training is finished, see %s", files.best)
+    return PretrainResult(files.best, state["figures"])
+
+
+def _leave_cores_to_loaders(workers: int) -> None:
+    """Give torch the cores that the loader processes leave.
+
+    Threads that wait for one another spin: with a core too few for all of them, a step takes several times as long.
+    """
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - workers))
+
+
+def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
+    from datamodules.coco import CocoDataModule
+    from datamodules.coco.augmentation import AugmentationConfig
+    from pose_oad.offline.map_regression import PretrainModule
+    from pose_oad.poses.skeleton import FROM_DATA
+
+    values = plain(cfg)
+    if values["student"]["skeleton"] == FROM_DATA:
+        values["student"]["skeleton"] = _joint_set_of(values["data"])
+    module = PretrainModule(values["student"], **values["optimiser"], **values["objective"])
+    student = module.student
+    data = CocoDataModule(
+        skeleton=student.skeleton,
+        input_size=student.input_size,
+        map_size=student.map_size,
+        augmentation=AugmentationConfig(**values["augmentation"]),
+        seed=cfg.seed.model,
+        fit=student.config.fit,
+        **values["data"],
+    )
+    return module, data
+
+
+def _joint_set_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the joints and limbs that the training set names, in the plain values that a checkpoint carries."""
+    from datamodules.coco.tree import CocoTree
+
+    tree = CocoTree(Path(data["root"]), data["image_folder"])
+    skeleton = tree.category(data["train"], data["category"]).joint_set()
+    _LOG.info("student.skeleton=data: %s, %d limbs: %s", skeleton.name, len(skeleton.limbs), ", ".join(skeleton.joints))
+    return skeleton.describe()
+
+
+def _callbacks(files: CheckpointFiles) -> list[Callback]:
+    from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+
+    folder = files.best.parent
+    best = ModelCheckpoint(
+        folder,
+        filename=files.candidate.stem,
+        monitor="val/score",
+        mode="max",
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    # After every epoch, also where there is no validation.
+    last = ModelCheckpoint(folder, filename=files.last.stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    # Progress belongs to a person who watches; a log file gets the figures at the end.
+    return [best, last, *([RichProgressBar()] if sys.stderr.isatty() else [])]
+
+
+def _logger(cfg: DictConfig, files: CheckpointFiles) -> RunLogger:
+    """Open the run in the tracking store: that of the training to go on with, where it is not finished."""
+    from pose_oad.tracking.store import connect, log_provenance, make_logger
+
+    if not (cfg.resume and files.run.is_file()):
+        if cfg.logger == "mlflow":
+            connect(str(cfg.tracking.uri))  # an unusable store costs nothing
+        if not cfg.resume:
+            # Left-overs of an earlier, interrupted training must not be taken for this one's.
+            files.last.unlink(missing_ok=True)
+            files.candidate.unlink(missing_ok=True)
+        files.run.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(files.run) as partial:
+            partial.write_text(uuid.uuid4().hex)
+    logger = make_logger(cfg, f"pretrain {cfg.student.name}", token=files.run.read_text())
+    if not files.last.is_file():
+        log_provenance(logger, OmegaConf.merge(cfg, {"resume": False}))  # type: ignore[arg-type]
+    return logger
+
+
+def _start_from(path: str, module: PretrainModule) -> None:
+    """Take over given weights: all of them, or those of joints and limbs that this student shares with the file's."""
+    from pose_oad.students import load_student
+
+    module.student.load_state_dict(load_student(path, module.student.config, other_joints=True).state_dict())
+
+
+def _check_same_student(path: Path, module: PretrainModule) -> None:
+    """Refuse to continue the training of another network."""
+    from pose_oad.students import load_student
+
+    load_student(path, module.student.config)
+
+
+def _said_in_worker(error: UserError) -> str:
+    """Recover the message of an error that a loader process wraps into its whole traceback."""
+    return str(error).strip().rpartition("UserError: ")[2]
+
+
+if __name__ == "__main__":
+    run_command("pretrain", main)

@@ -1,0 +1,39 @@
+"""Run a study: many runs that answer one question, on one process or many, resumable at any point.
+
+Trials wait in a queue that Optuna keeps: in a journal file, or in a database that several machines share. A study that
+was stopped, however it was, goes on where it was when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from omegaconf import DictConfig
+
+from pose_oad.cli.command import run_command
+
+
+def main(cfg: DictConfig) -> dict[str, int]:
+    """Run a study.
+
+    Args:
+        cfg: ``conf/sweep.yaml`` with overrides
+
+    Returns:
+        Number of trials by state.
+
+    Raises:
+        UserError: if the configuration, the storage or the data cannot be used.
+        SystemExit: with exit code 1 if a trial failed.
+    """
+    from pose_oad.studies.runner import run_study
+
+    counts = run_study(cfg)
+    if counts["fail"]:
+        sys.stderr.write(f"{counts['fail']} trials failed; the same command tries them again\n")
+        sys.exit(1)
+    return counts
+
+
+if __name__ == "__main__":
+    run_command("sweep", main)

@@ -1,0 +1,187 @@
+"""The desk between a window and its teacher: every frame is labelled once, counted and kept for the window's life."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_oad.online.window import FrameWindow, Segment, reveal
+from pose_oad.poses.maps.resample import resample_to_input, turn_fields
+from pose_oad.poses.skeleton import Skeleton, map_keypoints
+from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WindowLabels:
+    """Labels of some frames of a window, in the teacher's joint set.
+
+    Attributes:
+        skeleton: the teacher's joint set
+        keypoints: people of each frame, best first, original px, shape (frames, people, joints, 3)
+        confidence_maps: the teacher's maps on the student's map grid, shape (frames, joints, rows, columns), where kept
+        part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns)
+        unusable: frames that teach nothing, bool, shape (frames,); None: no such frame
+    """
+
+    skeleton: Skeleton
+    keypoints: Tensor
+    confidence_maps: Tensor | None = None
+    part_affinity_fields: Tensor | None = None
+    unusable: Tensor | None = None
+
+    @property
+    def nobody(self) -> Tensor:
+        """Frames in which nobody was found, bool, shape (frames,)."""
+        return ~(self.keypoints[..., 2] > 0).flatten(1).any(1)
+
+    def person(self, skeleton: Skeleton) -> Tensor:
+        """Return the best person of each frame in another joint set.
+
+        Returns:
+            Shape (frames, joints, 3), original px; all zero where there is nobody.
+        """
+        if self.keypoints.shape[1] == 0:
+            return self.keypoints.new_zeros(len(self.keypoints), len(skeleton), 3)
+        return map_keypoints(self.keypoints[:, 0], self.skeleton, skeleton)
+
+    def people(self, skeleton: Skeleton) -> Tensor:
+        """Return everybody in each frame in another joint set, original px, shape (frames, people, joints, 3)."""
+        return map_keypoints(self.keypoints, self.skeleton, skeleton)
+
+    def take(self, rows: np.ndarray) -> WindowLabels:
+        """Return the labels of some of the frames, by row."""
+        index = torch.from_numpy(rows)
+        others = (self.confidence_maps, self.part_affinity_fields, self.unusable)
+        return WindowLabels(self.skeleton, self.keypoints[index], *(None if o is None else o[index] for o in others))
+
+
+class LabelDesk:
+    """Ask a teacher for a window's frames, once each.
+
+    Args:
+        teacher: who labels
+        map_size: width and height of the student's maps in cells, to which the teacher's maps are resampled as they
+            arrive; None drops the maps
+        count: name under which a window counts the calls made here; those that found nobody are counted as
+            ``frames_without_person``, with what stands before ``teacher_calls`` before it
+
+    Attributes:
+        calls: frames the teacher has labelled so far in this run
+    """
+
+    def __init__(self, teacher: Teacher, map_size: tuple[int, int] | None = None, count: str = "teacher_calls") -> None:
+        self.teacher = teacher
+        self.map_size, self.count = map_size, count
+        self.calls = 0
+        # Rows of the labels already given, by window; they die with their window.
+        self._known: weakref.WeakKeyDictionary[FrameWindow, tuple[np.ndarray, WindowLabels]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def label(self, window: FrameWindow, positions: np.ndarray) -> WindowLabels:
+        """Return the labels of some frames, asking the teacher only for those it has not labelled yet.
+
+        Args:
+            window: the window
+            positions: ascending positions in it; candidates only
+
+        Raises:
+            ValueError: if the teacher has not seen one of the frames.
+        """
+        unseen = np.setdiff1d(positions, window.candidates)
+        if len(unseen):
+            raise ValueError(
+                f"window {window.index}: positions {unseen.tolist()} are no candidates, which alone have labels"
+            )
+        rows, known = self._known.get(window, (np.full(len(window), -1), self._nothing()))
+        new = positions[rows[positions] < 0]
+        if len(new):
+            offset = len(known.keypoints)
+            known = _stack([known, *(self._ask(window, segment, new) for segment in window.segments)])
+            rows[new] = np.arange(offset, offset + len(new))
+            self.calls += len(new)
+            window.counts[self.count] += len(new)
+            made = known.take(rows[new])
+            nobody = made.nobody if made.unusable is None else made.nobody & ~made.unusable
+            if nobody.any():
+                window.counts[self.count.replace("teacher_calls", "frames_without_person")] += int(nobody.sum())
+            self._known[window] = (rows, known)
+        return known.take(rows[positions])
+
+    def _nothing(self) -> WindowLabels:
+        return WindowLabels(self.teacher.skeleton, torch.zeros(0, 0, len(self.teacher.skeleton), 3))
+
+    def _ask(self, window: FrameWindow, segment: Segment, positions: np.ndarray) -> WindowLabels:
+        inside = positions[(positions >= segment.start) & (positions < segment.stop)]
+        if not len(inside):
+            return self._nothing()
+        images = None
+        if segment.teacher_images is not None:
+            first = np.searchsorted(window.candidates, segment.start)
+            images = segment.teacher_images[np.searchsorted(window.candidates, inside) - first]
+        truth = reveal(window) if self.teacher.uses_truth else None
+        if truth is not None:
+            truth = truth[torch.from_numpy(inside)]
+        origin = segment.origin.take(inside - segment.start) if segment.origin is not None else None
+        request = TeacherRequest(window.ids[inside], images, segment.fit.frame_size, truth, origin)
+        labels = self.teacher.label(request)
+        if self.count == "teacher_calls":  # labels made only to measure the stream have no part in its totals
+            for name, count in labels.counts.items():
+                window.counts[name] += count
+        return self._keep(self._finite(labels, window), segment)
+
+    def _finite(self, labels: Labels, window: FrameWindow) -> Labels:
+        """Return labels in which frames with a NaN or an infinity are unusable: nothing is known about them."""
+        keypoints, *maps = labels.keypoints, labels.confidence_maps, labels.part_affinity_fields
+        sound = (keypoints.isfinite() | (keypoints[..., 2:] == 0)).flatten(1).all(1)
+        for part in maps:
+            if part is not None:
+                sound &= part.isfinite().flatten(1).all(1).to(sound.device)
+        if sound.all():
+            return labels
+        _LOG.warning("window %d: the teacher's labels of %d frames are not finite", window.index, (~sound).sum())
+        if self.count == "teacher_calls":
+            window.counts["labels_not_finite"] += int((~sound).sum())
+        unusable = ~sound if labels.unusable is None else labels.unusable | ~sound
+        maps = [None if part is None else part.nan_to_num(0.0, 0.0, 0.0) for part in maps]
+        keypoints = keypoints * sound[:, None, None, None]
+        return replace(
+            labels,
+            keypoints=keypoints.nan_to_num(0.0, 0.0, 0.0),
+            confidence_maps=maps[0],
+            part_affinity_fields=maps[1],
+            unusable=unusable,
+        )
+
+    def _keep(self, labels: Labels, segment: Segment) -> WindowLabels:
+        if self.map_size is None or labels.confidence_maps is None or labels.part_affinity_fields is None:
+            return WindowLabels(self.teacher.skeleton, labels.keypoints, unusable=labels.unusable)
+        maps = resample_to_input(labels.confidence_maps, segment.fit, self.map_size)
+        fields = resample_to_input(labels.part_affinity_fields.flatten(1, 2), segment.fit, self.map_size)
+        fields = turn_fields(fields.unflatten(1, labels.part_affinity_fields.shape[1:3]), segment.fit.scale)
+        return WindowLabels(self.teacher.skeleton, labels.keypoints, maps, fields, labels.unusable)
+
+
+def _stack(parts: list[WindowLabels]) -> WindowLabels:
+    """Concatenate labels of several frames, padding them to the largest number of people."""
+    parts = [part for part in parts if len(part.keypoints)]
+    people = max(part.keypoints.shape[1] for part in parts)
+    keypoints = torch.cat(
+        [torch.nn.functional.pad(p.keypoints, (0, 0, 0, 0, 0, people - p.keypoints.shape[1])) for p in parts]
+    )
+    maps = [part.confidence_maps for part in parts if part.confidence_maps is not None]
+    fields = [part.part_affinity_fields for part in parts if part.part_affinity_fields is not None]
+    unusable = None
+    if any(part.unusable is not None for part in parts):
+        usable = (part.keypoints.new_zeros(len(part.keypoints), dtype=torch.bool) for part in parts)
+        unusable = torch.cat([u if p.unusable is None else p.unusable for p, u in zip(parts, usable, strict=True)])
+    return WindowLabels(
+        parts[0].skeleton, keypoints, torch.cat(maps) if maps else None, torch.cat(fields) if fields else None, unusable
+    )

@@ -1,0 +1,74 @@
+"""How an original frame lies in a network's input: one scale and one offset per axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from pose_oad.tracking.errors import check
+
+Fit = Literal["letterbox", "squash"]
+FITS: tuple[Fit, ...] = get_args(Fit)
+
+#: Px of the largest picture that is decoded: a small file can claim more than memory holds.
+LARGEST_IMAGE = 2**26
+
+
+@dataclass(frozen=True)
+class FrameFit:
+    """Placement of a frame inside a network input.
+
+    Attributes:
+        frame_size: width and height of the original frame, px
+        input_size: width and height of the network input, px
+        content: left, top, width and height of the frame's picture inside the input, whole px
+    """
+
+    frame_size: tuple[int, int]
+    input_size: tuple[int, int]
+    content: tuple[int, int, int, int]
+
+    @classmethod
+    def of(cls, frame_size: tuple[int, int], input_size: tuple[int, int], fit: Fit) -> FrameFit:
+        """Place a frame in an input.
+
+        Args:
+            frame_size: width and height of the frame, px
+            input_size: width and height of the input, px
+            fit: ``letterbox`` keeps the aspect ratio and centres the picture between black bars; ``squash`` fills the
+                input without keeping it, as trt_pose does
+
+        Raises:
+            UserError: for another ``fit``.
+        """
+        check(fit in FITS, "window.fit", fit, "letterbox or squash")
+        if fit == "squash":
+            return cls(frame_size, input_size, (0, 0, *input_size))
+        scale = min(input_size[0] / frame_size[0], input_size[1] / frame_size[1])
+        width, height = (max(1, round(side * scale)) for side in frame_size)
+        return cls(frame_size, input_size, ((input_size[0] - width) // 2, (input_size[1] - height) // 2, width, height))
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Input px per frame px, along x and y."""
+        return self.content[2] / self.frame_size[0], self.content[3] / self.frame_size[1]
+
+    def to_input(self, keypoints: Tensor) -> Tensor:
+        """Convert keypoints from frame px to input px.
+
+        Args:
+            keypoints: shape (..., 3): x, y, confidence; the confidence is passed on
+        """
+        return self._affine(keypoints, self.scale, self.content[:2])
+
+    def to_frame(self, keypoints: Tensor) -> Tensor:
+        """Convert keypoints from input px to frame px, the inverse of :meth:`to_input`."""
+        (sx, sy), (left, top) = self.scale, self.content[:2]
+        return self._affine(keypoints, (1 / sx, 1 / sy), (-left / sx, -top / sy))
+
+    @staticmethod
+    def _affine(keypoints: Tensor, scale: tuple[float, float], offset: tuple[float, float]) -> Tensor:
+        factor, shift = keypoints.new_tensor((*scale, 1.0)), keypoints.new_tensor((*offset, 0.0))
+        return keypoints * factor + shift

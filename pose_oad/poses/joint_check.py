@@ -1,0 +1,47 @@
+"""Do student, teacher and ground truth speak of the same joints? Asked before a run is recorded."""
+
+from __future__ import annotations
+
+import logging
+
+from pose_oad.poses.skeleton import Skeleton, joint_map
+from pose_oad.tracking.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+
+
+def check_joint_sets(student: Skeleton, *, teacher: Skeleton, truth: Skeleton | None) -> None:
+    """Refuse joint sets that nothing can be learnt or measured with, and name the joints that are left out.
+
+    Joints are matched by name, neck and pelvis computed from their sides (see :mod:`pose_oad.poses.skeleton`).
+
+    Args:
+        student: joint set of the student
+        teacher: joint set of its labels
+        truth: joint set of the stream's ground truth, None where there is none
+
+    Raises:
+        UserError: if the student has no joint in common with one of the two.
+    """
+    untaught = _without(student, teacher, "teacher")
+    if untaught:
+        _LOG.warning(
+            "the teacher's joint set %s has no %s; the student is not trained on them",
+            teacher.name,
+            ", ".join(untaught),
+        )
+    unmeasured = _without(student, truth, "stream: the ground truth") if truth is not None else []
+    if unmeasured and truth is not None:
+        _LOG.warning("the ground truth's joint set %s has no %s; not measured", truth.name, ", ".join(unmeasured))
+
+
+def _without(student: Skeleton, source: Skeleton, whose: str) -> list[str]:
+    """Name the student's joints that another joint set cannot supply."""
+    try:
+        supplied = joint_map(source, student).any(1).tolist()
+    except UserError as error:
+        raise UserError(
+            f"{whose}'s joint set {source.name} has no joint in common with the student's, {student.name}, which is "
+            f"{', '.join(student.joints)}"
+        ) from error
+    return [joint for joint, there in zip(student.joints, supplied, strict=True) if not there]

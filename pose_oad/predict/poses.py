@@ -1,0 +1,224 @@
+"""Readers of frames: whoever says where people are, a student, a teacher or the ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.poses.skeleton import Skeleton, map_keypoints
+from pose_oad.predict.networks import Predictor
+from pose_oad.students.keypoints import read_poses
+from pose_oad.teachers.base import Teacher, TeacherRequest
+from pose_oad.teachers.origin import Origin
+
+Counting = Literal["auto", "single", "many"]
+
+
+class FramePoses(NamedTuple):
+    """The people of one frame, best first.
+
+    Attributes:
+        keypoints: px of the original frame, shape (people, joints, 3), on the CPU; confidence 0 = not found
+        scores: how sure the reader is of each person, shape (people,)
+        located: whether every joint has a location that counts, however small its confidence
+    """
+
+    keypoints: Tensor
+    scores: Tensor
+    located: bool = False
+
+
+class PoseReader(Protocol):
+    """Frames in, people out.
+
+    Attributes:
+        name: how a picture calls it
+        skeleton: joint set of its people
+    """
+
+    name: str
+    skeleton: Skeleton
+
+    def fit(self, frame_size: tuple[int, int]) -> FrameFit | None:
+        """Say how it wants a frame of some size (width and height, px); None if it reads no pixels."""
+        ...
+
+    def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
+        """Find the people of some frames.
+
+        Args:
+            images: RGB uint8, shape (height, width, 3) each, as :meth:`fit` says; none for a reader of no pixels
+            sizes: width and height of the original frames, px
+            first: number of the first frame
+
+        Returns:
+            The people of each frame.
+        """
+        ...
+
+
+class StudentReader:
+    """A student, or an exported one.
+
+    Args:
+        predictor: the network
+        fit: how frames lie in its input
+        people: ``single`` takes each joint at the maximum of its map, ``many`` assembles people, ``auto`` does so from
+            the first frame on in which several are found
+    """
+
+    def __init__(self, predictor: Predictor, fit: Fit = "letterbox", people: Counting = "single") -> None:
+        self._predictor, self._fit, self._people = predictor, fit, people
+        self.name, self.skeleton = predictor.name, predictor.skeleton
+
+    def fit(self, frame_size: tuple[int, int]) -> FrameFit:
+        """Place a frame in the network's input."""
+        return FrameFit.of(frame_size, self._predictor.input_size, self._fit)
+
+    def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
+        """Find people in the network's maps."""
+        grouped = torch.full((len(images),), self._people != "single")
+        poses = read_poses(
+            self._predictor.maps, self._predictor, torch.from_numpy(np.stack(images)), grouped, len(images)
+        )
+        if not grouped.any():
+            return [self._located(person, size) for person, size in zip(poses.single, sizes, strict=True)]
+        read = []
+        for person, people, scores, size in zip(poses.single, *poses.people, sizes, strict=True):
+            found = scores > 0
+            if self._people == "auto" and found.sum() > 1:
+                self._people = "many"
+            read.append(
+                FramePoses(_on_frame(self.fit(size), people[found]), scores[found])
+                if self._people == "many"
+                else self._located(person, size)
+            )
+        return read
+
+    def _located(self, person: Tensor, size: tuple[int, int]) -> FramePoses:
+        """Return one person as found; a location counts however small its confidence, so none is cleared."""
+        return FramePoses(self.fit(size).to_frame(person[None]), person[None, :, 2].mean(-1), located=True)
+
+
+class TeacherReader:
+    """A teacher, asked about every frame.
+
+    Args:
+        teacher: the teacher
+        people: ``single`` keeps the best person of a frame, the others everybody
+        truth: people for a simulated teacher, original px, shape (frames, people, joints, 3)
+        place: the video file, or the folder of images, by which labels made elsewhere are found; None for a camera
+        images: the files, where every frame is one of its own
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        people: Counting = "single",
+        truth: Tensor | None = None,
+        place: Path | None = None,
+        images: Sequence[Path] = (),
+    ) -> None:
+        self._teacher, self._people, self._truth, self._place, self._images = teacher, people, truth, place, images
+        self.name, self.skeleton = f"teacher {teacher.name}", teacher.skeleton
+
+    def fit(self, frame_size: tuple[int, int]) -> FrameFit | None:
+        """Scale a frame to the size that the teacher wants."""
+        size = self._teacher.image_size(frame_size)
+        return None if size is None else FrameFit.of(frame_size, size, "squash")
+
+    def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
+        """Ask the teacher, once for neighbours of the same size."""
+        poses: list[FramePoses] = []
+        for size, group in groupby(range(len(sizes)), key=sizes.__getitem__):
+            rows = list(group)
+            ids = first + np.array(rows)
+            request = TeacherRequest(
+                ids,
+                np.stack([images[row] for row in rows]) if images else None,
+                size,
+                None if self._truth is None else _of_frames(self._truth, ids),
+                None if self._place is None else self._origin(self._place, ids),
+            )
+            poses += [self._best(people) for people in self._teacher.label(request).keypoints]
+        return poses
+
+    def _origin(self, place: Path, ids: np.ndarray) -> Origin:
+        names = tuple(self._images[number].name for number in ids if self._images)
+        return Origin(place.name if place.is_dir() else place.stem, place, ids, names)
+
+    def _best(self, people: Tensor) -> FramePoses:
+        people = people[(people[..., 2] > 0).any(-1)]
+        if self._people == "single":
+            people = people[:1]
+        return FramePoses(people, people[..., 2].mean(-1))
+
+
+class TruthReader:
+    """The ground truth; frames beyond it hold nobody.
+
+    Args:
+        keypoints: original px, shape (frames, people, joints, 3)
+        skeleton: their joint set
+    """
+
+    name = "truth"
+
+    def __init__(self, keypoints: Tensor, skeleton: Skeleton) -> None:
+        self.keypoints, self.skeleton = keypoints, skeleton
+
+    def fit(self, frame_size: tuple[int, int]) -> None:
+        """Return None: it reads no pixels."""
+        return
+
+    def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
+        """Look the people up."""
+        people = _of_frames(self.keypoints, first + np.arange(len(sizes)))
+        return [FramePoses(person, person[..., 2].mean(-1)) for person in people]
+
+
+def mean_distance(found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wanted_skeleton: Skeleton) -> float:
+    """Measure the people of one frame against those that should be there.
+
+    Each wanted person is compared with the nearest one found; for one of either it is the frame's MPJPE.
+
+    Args:
+        found: who was found
+        wanted: who should be there
+        skeleton: joint set of ``found``
+        wanted_skeleton: joint set of ``wanted``
+
+    Returns:
+        Mean distance over joints and people, px of the frame; NaN where there is nothing to compare.
+
+    Raises:
+        UserError: if the two sets have no joint in common.
+    """
+    target = map_keypoints(wanted.keypoints, wanted_skeleton, skeleton)[:, None]
+    counted = target[..., 2] > 0
+    if not found.located:
+        counted = counted & (found.keypoints[None, ..., 2] > 0)
+    distance = torch.linalg.vector_norm(target[..., :2] - found.keypoints[None, ..., :2], dim=-1)
+    pairs = (distance * counted).sum(-1) / counted.sum(-1)  # NaN where two people share no joint
+    if pairs.shape[1] == 0:
+        return float("nan")
+    return float(pairs.where(~pairs.isnan(), torch.inf).amin(1).where(~pairs.isnan().all(1), torch.nan).nanmean())
+
+
+def _on_frame(fit: FrameFit, keypoints: Tensor) -> Tensor:
+    """Convert people to px of the frame; what was not found stays all zero."""
+    return fit.to_frame(keypoints) * (keypoints[..., 2:] > 0)
+
+
+def _of_frames(keypoints: Tensor, ids: np.ndarray) -> Tensor:
+    """Take some frames of a recording; those beyond its end are all zero."""
+    inside = torch.from_numpy(ids < len(keypoints))
+    taken = keypoints[torch.from_numpy(np.minimum(ids, len(keypoints) - 1))]
+    return taken * inside.view(-1, 1, 1, 1)

@@ -1,0 +1,113 @@
+"""What a prediction reads: footage of any kind, and batches of it at the sizes that readers want."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from pose_oad.poses.geometry import FrameFit
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Frames one after another, and what is known before they are read.
+
+    Attributes:
+        size: width and height of the first frame, px; images of a folder may differ
+        rate: frames/s
+        frames: how many there are; None where nobody knows
+        read: decodes them, in order, each with its number; those of damaged frames are left out
+        images: the files, where every frame is one of its own
+        live: whether it goes on until it is interrupted
+    """
+
+    size: tuple[int, int]
+    rate: Fraction
+    frames: int | None
+    read: Callable[[], Iterator[tuple[int, VideoFrame]]]
+    images: tuple[Path, ...] = ()
+    live: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some neighbouring frames, as everybody wants them.
+
+    Attributes:
+        first: number of the first frame; the others follow it without a gap
+        sizes: width and height of each original frame, px
+        inputs: for every reader RGB uint8 of each frame, shape (height, width, 3), at the reader's size; empty for a
+            reader that reads no pixels
+        pictures: the original frames; empty where nobody draws
+    """
+
+    first: int
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    inputs: tuple[list[np.ndarray], ...] = ()
+    pictures: list[VideoFrame] = field(default_factory=list)
+
+
+def read_batches(
+    frames: Iterator[tuple[int, VideoFrame]],
+    fits: Sequence[Callable[[tuple[int, int]], FrameFit | None]],
+    batch_size: int,
+    keep_pictures: bool,
+) -> Iterator[Batch]:
+    """Batch frames.
+
+    Args:
+        frames: decoded frames with their numbers
+        fits: how a frame of some size lies in each reader's input; None for a reader that reads no pixels
+        batch_size: frames in a batch; the last one may be shorter, and one in front of a gap in the numbers
+        keep_pictures: whether the original frames are kept too
+    """
+    places = [_Placement(fit) for fit in fits]
+    for first, taken in _neighbours(frames, batch_size):
+        yield Batch(
+            first,
+            [(frame.width, frame.height) for frame in taken],
+            tuple([image for frame in taken if (image := place(frame)) is not None] for place in places),
+            taken if keep_pictures else [],
+        )
+
+
+def _neighbours(frames: Iterator[tuple[int, VideoFrame]], most: int) -> Iterator[tuple[int, list[VideoFrame]]]:
+    """Group frames whose numbers follow each other, with the first number."""
+    first, taken = 0, list[VideoFrame]()
+    for number, frame in frames:
+        if taken and number != first + len(taken):
+            yield first, taken
+            taken = []
+        first = first if taken else number
+        taken.append(frame)
+        if len(taken) == most:
+            yield first, taken
+            taken = []
+    if taken:
+        yield first, taken
+
+
+class _Placement:
+    """Puts frames into a network's input; keeps what FFmpeg's scaler has prepared for frames of the same kind."""
+
+    def __init__(self, fit: Callable[[tuple[int, int]], FrameFit | None]) -> None:
+        self._fit, self._scaler = fit, VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> np.ndarray | None:
+        fit = self._fit((frame.width, frame.height))
+        if fit is None:
+            return None
+        left, top, width, height = fit.content
+        scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1)
+        pixels = np.asarray(scaled.to_ndarray())
+        if (width, height) == fit.input_size:
+            return pixels
+        canvas = np.zeros((fit.input_size[1], fit.input_size[0], 3), np.uint8)
+        canvas[top : top + height, left : left + width] = pixels
+        return canvas

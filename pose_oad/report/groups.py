@@ -1,0 +1,253 @@
+"""Runs that differ in nothing but their seed, and the parameters that tell such groups apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pose_oad.report.statistics import Comparison, Estimate, compare, estimate
+from pose_oad.report.store import RunData
+
+# What differs from run to run without being what a study is about.
+_BOOKKEEPING = ("seed.", "output.", "tracking.", "trainer.accelerator")
+_BOOKKEEPING_KEYS = (
+    "rate", "checkpoint", "strategy._target_", "strategy.rate", "experiment", "study", "folder", "logger", "resume",
+    "threads", "label_cache", "window.cache", "window.decoder_threads", "metric.batch_size",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one label, rate, setting and checkpoint, one per seed.
+
+    Attributes:
+        label: what tables call it
+        is_reference: whether it is shown for comparison only
+        rate: share of frames that may be labelled; None for a reference without a budget
+        setting: value of every other parameter that varies within the report, by its dotted key
+        runs: one per seed
+    """
+
+    label: str
+    is_reference: bool
+    rate: float | None
+    setting: tuple[tuple[str, str], ...]
+    runs: tuple[RunData, ...]
+
+    @property
+    def checkpoint(self) -> str:
+        """What tells the pre-trained weights of its runs from others."""
+        return self.runs[0].checkpoint
+
+    @property
+    def condition(self) -> tuple[tuple[str, str], ...]:
+        """The part of the setting that is not the strategy's own; equal where two groups can be compared."""
+        return tuple((key, value) for key, value in self.setting if not key.startswith("strategy."))
+
+    @property
+    def name(self) -> str:
+        """Label with the setting, without the rate."""
+        names = short_names([key for key, _ in self.setting])
+        return ", ".join([self.label, *(f"{names[key]} {value}" for key, value in self.setting if value != "–")])
+
+    @property
+    def full_name(self) -> str:
+        """Label with the setting and the rate."""
+        return self.name if self.rate is None else f"{self.name} at {100 * self.rate:.4g} %"
+
+    def values(self, metric: str) -> dict[str, float]:
+        """Return a final metric of every run, by seed; NaN where a run has none."""
+        return {run.seed: run.final(metric) for run in self.runs}
+
+    def estimate(self, metric: str, confidence: float = 0.95) -> Estimate:
+        """Return mean and interval of a final metric over the seeds."""
+        return estimate(self.values(metric).values(), confidence)
+
+
+# Whether it is a reference; label, setting, rate (-1: none) and checkpoint.
+_Identity = tuple[bool, str, tuple[tuple[str, str], ...], float, str]
+
+#: A run, and the newer one that repeats it.
+Repetition = tuple[RunData, RunData]
+
+
+def group_runs(runs: Sequence[RunData]) -> tuple[list[Group], list[Repetition]]:
+    """Group runs of one kind by label, rate, checkpoint and every other parameter that varies among them.
+
+    Args:
+        runs: oldest first
+
+    Returns:
+        The groups, strategies by name before references by name, then by setting and rate; and the runs left out
+        because a newer one has the same label, parameters, checkpoint and seed.
+    """
+    keys = varying_params(runs)
+    members: dict[_Identity, dict[str, RunData]] = {}
+    repeated: list[tuple[RunData, _Identity]] = []
+    for run in runs:
+        setting = tuple((key, shown_value(key, run.params.get(key))) for key in keys)
+        identity = (run.is_reference, run.label, setting, -1.0 if run.rate is None else run.rate, run.checkpoint)
+        same = members.setdefault(identity, {})
+        if run.seed in same:
+            repeated.append((same[run.seed], identity))
+        same[run.seed] = run
+    # The weights are named where nothing else tells two groups apart.
+    named = len({identity[:-1] for identity in members}) < len(members)
+    groups = [
+        Group(
+            label,
+            reference,
+            None if rate < 0 else rate,
+            (*setting, ("checkpoint", checkpoint[:10])) if named else setting,
+            tuple(members[reference, label, setting, rate, checkpoint].values()),
+        )
+        for reference, label, setting, rate, checkpoint in sorted(
+            members, key=lambda k: (k[0], k[1], [_natural(value) for _, value in k[2]], k[3], k[4])
+        )
+    ]
+    return groups, [(run, members[identity][run.seed]) for run, identity in repeated]
+
+
+def varying_params(runs: Sequence[RunData]) -> list[str]:
+    """Find the fewest parameters that tell the settings of runs apart, seeds, rate and strategy aside.
+
+    Choosing ``student=resnet18`` changes a dozen parameters at once; the one that names the choice is enough. A
+    parameter counts if it splits a group that those before it leave together. Those of the strategy count where they
+    vary within one label. References take no part unless there is nothing else: they may be run on other terms.
+
+    Args:
+        runs: of one kind
+
+    Returns:
+        Dotted keys, those of overrides and names first.
+    """
+    deciding = [run for run in runs if not run.is_reference] or list(runs)
+    overridden = {word.partition("=")[0] for run in deciding for word in run.tags.get("pose_oad.point", "").split()}
+
+    def preference(key: str) -> tuple[bool, bool, bool, int, str]:
+        parent, _, last = key.rpartition(".")
+        return (
+            key not in overridden and parent not in overridden,
+            last != "name",
+            last != "_target_",
+            key.count("."),
+            key,
+        )
+
+    # A key that only some runs have, with one value, has come into being since the others were logged.
+    values: dict[str, set[str]] = {}
+    for run in deciding:
+        for key, value in run.params.items():
+            values.setdefault(key, set()).add(value)
+    names = sorted((key for key, seen in values.items() if len(seen) > 1 and not _is_bookkeeping(key)), key=preference)
+    chosen: list[str] = []
+    for of_strategy in (False, True):
+        for key in names:
+            if key.startswith("strategy.") == of_strategy:
+                groups = {_identity(run, chosen, of_strategy) for run in deciding}
+                split = {_identity(run, [*chosen, key], of_strategy) for run in deciding}
+                if len(split) > len(groups):
+                    chosen.append(key)
+    return chosen
+
+
+def _identity(run: RunData, keys: Iterable[str], with_label: bool) -> tuple[str | None, ...]:
+    return (run.label if with_label else None, *(run.params.get(key) for key in keys))
+
+
+def _is_bookkeeping(key: str) -> bool:
+    # Lightning logs the student's description a second time, with slashes.
+    return key.startswith(_BOOKKEEPING) or key in _BOOKKEEPING_KEYS or key.endswith(".seed") or "/" in key
+
+
+def short_names(keys: Sequence[str], taken: Iterable[str] = ("strategy", "rate", "seeds", "label")) -> dict[str, str]:
+    """Give each dotted key the shortest of its endings that no other key and no other column has.
+
+    ``student.name`` and ``teacher._target_`` are called by what they choose, ``student`` and ``teacher``.
+
+    Args:
+        keys: dotted keys
+        taken: names that are in use
+    """
+    paths = {key: [part for part in key.split(".") if part not in ("name", "_target_")] or [key] for key in keys}
+    lengths = dict.fromkeys(keys, 1)
+    while True:
+        names = {key: ".".join(path[-lengths[key] :]) for key, path in paths.items()}
+        used = [*names.values(), *taken]
+        clashing = [key for key in keys if used.count(names[key]) > 1 and lengths[key] < len(paths[key])]
+        if not clashing:
+            return {key: name if used.count(name) == 1 else key for key, name in names.items()}
+        for key in clashing:
+            lengths[key] += 1
+
+
+def shown_value(key: str, value: str | None) -> str:
+    """Phrase a parameter's value for a table: a class by its last name, a missing one as a dash."""
+    if value is None:
+        return "–"
+    return value.rpartition(".")[2] if key.endswith("._target_") else value
+
+
+def _natural(value: str) -> tuple[int, float, str]:
+    """Sort numbers by size, before words by the alphabet."""
+    try:
+        return (0, float(value), "")
+    except ValueError:
+        return (1, 0.0, value)
+
+
+def baseline_of(group: Group, groups: Sequence[Group], label: str) -> Group | None:
+    """Find the group that a group is tested against: the baseline with the same settings, rate and checkpoint.
+
+    Inside a variant of a study that is the baseline's own variant, where it has one. Of the strategies' settings those
+    that both have must be the same.
+
+    Args:
+        group: the group
+        groups: all groups
+        label: the baseline's label; that of a reference without a rate is held against every rate
+
+    Returns:
+        The one such group, or among several the one of the same variant. None for the baseline itself, for a reference
+        without a rate, and where there is none.
+    """
+    strategy, _, variant = group.label.partition(", ")
+    if label in (group.label, strategy) or group.rate is None:
+        return None
+    same = [
+        other
+        for other in groups
+        if label in (other.label, other.label.partition(", ")[0])
+        and other.rate in (group.rate, None)
+        and other.condition == group.condition
+        and _same_terms(other.runs[0], group.runs[0])
+    ]
+    if len(same) > 1:
+        same = [other for other in same if other.label.partition(", ")[2] == variant]
+    return same[0] if len(same) == 1 else None
+
+
+def _same_terms(one: RunData, other: RunData) -> bool:
+    shared = one.params.keys() & other.params.keys()
+    return one.checkpoint == other.checkpoint and all(
+        one.params[key] == other.params[key] for key in shared if not _is_bookkeeping(key)
+    )
+
+
+def compare_all(groups: Sequence[Group], metric: str, label: str, confidence: float) -> list[Comparison | None]:
+    """Compare every group with its baseline, seed by seed.
+
+    Args:
+        groups: the groups of one table
+        metric: final metric
+        label: the baseline's label
+        confidence: level of the intervals, in (0, 1)
+
+    Returns:
+        A comparison per group; None where there is no baseline.
+    """
+    partners = [baseline_of(group, groups, label) for group in groups]
+    return [
+        compare(group.values(metric), partner.values(metric), confidence) if partner else None
+        for group, partner in zip(groups, partners, strict=True)
+    ]

@@ -1,0 +1,194 @@
+"""What every figure of a report shares: its caption, its series, its references."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pose_oad.report.groups import Group, short_names
+from pose_oad.report.material import Material
+from pose_oad.report.style import Look, looks, with_aside
+
+if TYPE_CHECKING:
+    from pose_oad.report.statistics import Estimate
+
+#: More lines than this in one figure cannot be told apart.
+MOST_LINES = 8
+
+
+class NothingToDraw(Exception):  # noqa: N818 - not an error: a figure whose data are absent
+    """Raised by a figure whose data are absent; the message is the reason, for the log and the page."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and what to say about it.
+
+    Attributes:
+        name: of its files
+        title: a few words
+        caption: what to see and how it was computed
+        figure: the drawing
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Series:
+    """A label in one setting, at every rate.
+
+    Attributes:
+        name: label and setting
+        is_reference: whether it is shown for comparison only
+        groups: by rising rate
+        look: how it is drawn
+    """
+
+    name: str
+    is_reference: bool
+    groups: tuple[Group, ...]
+    look: Look
+
+
+def series_of(groups: Sequence[Group], across: str = "") -> list[Series]:
+    """Collect groups into series, strategies first; at most :data:`MOST_LINES` strategies and as many references.
+
+    Args:
+        groups: the groups
+        across: key of a parameter that varies within a series and does not belong to its name
+    """
+    members: dict[tuple[bool, str], list[Group]] = {}
+    for group in groups:
+        named = replace(group, setting=tuple(pair for pair in group.setting if pair[0] != across))
+        members.setdefault((group.is_reference, named.name), []).append(group)
+    names = [[name for reference, name in members if reference is wanted] for wanted in (False, True)]
+    look = looks(*names)
+    return [
+        Series(name, wanted, tuple(sorted(members[wanted, name], key=lambda g: g.rate or 0.0)), look[name])
+        for wanted in (False, True)
+        for name in names[wanted][:MOST_LINES]
+    ]
+
+
+def left_out_note(groups: Sequence[Group]) -> str:
+    """Say how many strategies are not drawn because there are too many; empty if all are."""
+    names = {group.name for group in groups if not group.is_reference}
+    return f" {MOST_LINES} of {len(names)} strategies are shown." if len(names) > MOST_LINES else ""
+
+
+def at_one_condition(groups: Sequence[Group], free: str = "") -> tuple[list[Group], str]:
+    """Choose, among the settings that are not a strategy's own, the one that most groups have; the first of equals.
+
+    Args:
+        groups: of any setting
+        free: key of a parameter that may still differ
+
+    Returns:
+        The groups of that setting, which is taken out of their names; and a sentence on it, empty if there is only one.
+    """
+    conditions = [tuple(pair for pair in group.condition if pair[0] != free) for group in groups]
+    counts = Counter(conditions)
+    if len(counts) < 2:
+        return list(groups), ""
+    chosen = max(counts, key=lambda condition: counts[condition])
+    kept = [
+        replace(group, setting=tuple(pair for pair in group.setting if pair not in chosen))
+        for group, condition in zip(groups, conditions, strict=True)
+        if condition == chosen
+    ]
+    names = short_names([key for key, _ in chosen])
+    described = ", ".join(f"{names[key]} is {value}" for key, value in chosen)
+    return kept, f" Shown where {described}; the tables have the rest."
+
+
+def at_one_rate(groups: Sequence[Group]) -> tuple[list[Group], str]:
+    """Choose the rate that most strategies have, the lowest of equals, where the choice of frames matters most.
+
+    Returns:
+        The groups of that rate and the references without one; and how to name the rate, empty where there is none.
+    """
+    counts = Counter(group.rate for group in groups if group.rate is not None and not group.is_reference)
+    if not counts:
+        return [group for group in groups if group.rate is None], ""
+    rate = min(counts, key=lambda r: (-counts[r], r))
+    return [group for group in groups if group.rate in (rate, None)], f" at {100 * rate:.4g} %"
+
+
+def plot_series(axes: Axes, look: Look, name: str, x: Sequence[Estimate], y: Sequence[Estimate], joined: bool) -> None:
+    """Draw the means of a series with the intervals of both axes.
+
+    Args:
+        axes: where to
+        look: the series's
+        name: entry in the legend
+        x: means and intervals in x
+        y: means and intervals in y
+        joined: whether points are joined by a line
+    """
+    errors = [np.nan_to_num([e.half_width for e in estimates]) for estimates in (x, y)]
+    style = look.curve if joined else look.curve | {"linestyle": "none"}
+    axes.errorbar(
+        [e.mean for e in x],
+        [e.mean for e in y],
+        xerr=errors[0] if errors[0].any() else None,
+        yerr=errors[1] if errors[1].any() else None,
+        label=name,
+        capsize=2,
+        elinewidth=0.9,
+        **style,
+    )
+
+
+def draw_level(axes: Axes, series: Series, level: Estimate) -> None:
+    """Draw a reference that has no place on the x axis as a dashed grey line across it, its value in the legend."""
+    label = with_aside(series.name, f"{level.mean:.1f} px")
+    axes.axhline(level.mean, color=series.look.color, linestyle=series.look.line, linewidth=1.2, label=label)
+
+
+def focus(axes: Axes, strategies: Sequence[float], references: Sequence[float]) -> str:
+    """Choose the range of the y axis so that differences between strategies can be seen.
+
+    A reference as far off as a perfect teacher would press all strategies into one line.
+
+    Args:
+        axes: whose y axis
+        strategies: all values of strategies, px
+        references: all values of references, px
+
+    Returns:
+        What to add to the caption if the range leaves out a reference; empty otherwise.
+    """
+    inside = [value for value in strategies if np.isfinite(value)]
+    if not inside:
+        return ""
+    low, high = min(inside), max(inside)
+    reach = 1.5 * max(high - low, 0.05 * high)
+    near = [value for value in references if low - reach <= value <= high + reach]
+    low, high = min([low, *near]), max([high, *near])
+    margin = 0.06 * max(high - low, 0.05 * high)
+    axes.set_ylim(low - margin, high + margin)
+    off = any(value < low or value > high for value in references)
+    return " References far off the strategies lie outside of the range that is shown." if off else ""
+
+
+def bounds(estimates: Sequence[Estimate]) -> list[float]:
+    """Return the ends of the intervals; the mean where there is none."""
+    widths = np.nan_to_num([found.half_width for found in estimates])
+    means = np.array([found.mean for found in estimates])
+    return [*(means - widths).tolist(), *(means + widths).tolist()]
+
+
+def level_of(material: Material, series: Series, metric: str) -> Estimate | None:
+    """Return the error of a reference without a rate; None where it has none."""
+    found = material.estimate(series.groups[0], metric)
+    return found if found.n else None

@@ -1,0 +1,245 @@
+"""Runs of a tracking store: which were asked for, what each recorded, and its ledger."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pose_oad.tracking.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_log = logging.getLogger(__name__)
+
+#: Kinds of runs that a report shows.
+REPORTED = ("online", "finetune")
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a run recorded.
+
+    Attributes:
+        run_id: its id in the store
+        status: FINISHED, FAILED, RUNNING, …
+        tags: by name
+        params: the resolved configuration as text, by dotted key
+        metrics: the last value of each metric, by name
+        started: when it began, local time
+        ended: when it ended, local time; None if it has not
+    """
+
+    run_id: str
+    status: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    started: datetime
+    ended: datetime | None
+
+    @property
+    def kind(self) -> str:
+        """online, finetune, study or replay; empty for a run that says nothing about it."""
+        return self.tags.get("pose_oad.kind", "")
+
+    @property
+    def study(self) -> str:
+        """The study it belongs to; empty for a single run."""
+        return self.tags.get("pose_oad.study", "")
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is shown for comparison only."""
+        return self.tags.get("pose_oad.role") == "reference"
+
+    @property
+    def label(self) -> str:
+        """What tables call it; the strategy's class where the run has no label."""
+        return self.tags.get("pose_oad.label") or self.params.get("strategy._target_", "–").rpartition(".")[2].lower()
+
+    @property
+    def checkpoint(self) -> str:
+        """What tells its pre-trained weights from others: their SHA-256, or where that was not kept the file's name."""
+        return self.tags.get("checkpoint.sha256") or self.params.get("checkpoint", "")
+
+    @cached_property
+    def seed(self) -> str:
+        """Canonical text of its seeds; runs of the same seeds can be paired."""
+        base = self.params.get("seed.base", "–")
+        own = [f"{k}={v}" for k, v in sorted(self.params.items()) if k.startswith("seed.") and v != base]
+        return " ".join([base, *own])
+
+    @property
+    def rate(self) -> float | None:
+        """Share of the frames it was allowed to label; None for a reference that has no budget.
+
+        A reference such as one that labels nothing or everything carries a rate in its configuration like any other
+        run: the number of labelled frames tells whether it obeyed it.
+        """
+        rate = _number(self.params.get("rate"))
+        if rate is None or not self.is_reference:
+            return rate
+        selected, frames = self.metrics.get("final/selected", 0.0), self.metrics.get("final/frames", 0.0)
+        return rate if 0 < selected <= rate * frames + 1 else None
+
+    def final(self, name: str) -> float:
+        """Return a final metric, NaN where the run has none of that name."""
+        return self.metrics.get(f"final/{name}", float("nan"))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The runs of a report.
+
+    Attributes:
+        runs: finished runs of the reported kinds, oldest first
+        parent: the study's own run, newest first choice; None where the report is not of one study
+        left_out: how many runs were left out, by reason
+    """
+
+    runs: tuple[RunData, ...]
+    parent: RunData | None = None
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def of_kind(self, kind: str) -> list[RunData]:
+        """Return the runs of a kind."""
+        return [run for run in self.runs if run.kind == kind]
+
+    def left_out_text(self) -> str:
+        """Say what was left out: ``3 runs left out: 2 FAILED, 1 RUNNING``."""
+        if not (total := self.left_out.total()):
+            return "no run left out"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.most_common())
+        return f"{total} run{'s' * (total > 1)} left out: {reasons}"
+
+
+def load_runs(
+    client: MlflowClient,
+    study: str | None = None,
+    experiments: Sequence[str] | None = None,
+    run_ids: Sequence[str] | None = None,
+) -> Selection:
+    """Read the runs of a report, a page of a thousand per call.
+
+    Args:
+        client: the store
+        study: only runs of this study
+        experiments: only runs of these experiments; None for all
+        run_ids: only these runs
+
+    Raises:
+        UserError: if a name or id is unknown, or no finished run is left.
+    """
+    found = _search(client, _experiment_ids(client, experiments))
+    if run_ids is not None:
+        known = {run.run_id for run in found}
+        for run_id in run_ids:
+            if run_id not in known:
+                raise UserError(f"runs={run_id}: no such run in the store{nearest(run_id, known) if known else ''}")
+        found = [run for run in found if run.run_id in set(run_ids)]
+    parents: list[RunData] = []
+    if study is not None:
+        names = {run.study for run in found} - {""}
+        if study not in names:
+            raise UserError(
+                f"study_name={study}: no such study in the store{nearest(study, names) or '; it has no studies'}"
+            )
+        found = [run for run in found if run.study == study]
+        parents = [run for run in found if run.kind == "study"]
+    trials = [run for run in found if run.kind != "study"]
+    finished = [run for run in trials if run.status == "FINISHED" and run.kind in REPORTED]
+    left_out = Counter(
+        (f"of kind {run.kind}" if run.kind else "without the tag pose_oad.kind")
+        if run.kind not in REPORTED
+        else run.status
+        for run in trials
+        if run.kind not in REPORTED or run.status != "FINISHED"
+    )
+    selection = Selection(tuple(finished), parents[-1] if parents else None, left_out)
+    if not finished:
+        where = f"study_name={study}" if study else "tracking.uri"
+        raise UserError(f"{where}: no finished run of kind {' or '.join(REPORTED)} ({selection.left_out_text()})")
+    return selection
+
+
+def _experiment_ids(client: MlflowClient, names: Sequence[str] | None) -> list[str]:
+    ids = {experiment.name: experiment.experiment_id for experiment in client.search_experiments()}
+    for name in names or ():
+        if name not in ids:
+            raise UserError(f"experiments={name}: no such experiment in the store{nearest(name, ids)}")
+    return [ids[name] for name in (names if names is not None else ids)]
+
+
+def _search(client: MlflowClient, experiment_ids: list[str]) -> list[RunData]:
+    found: list[RunData] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(experiment_ids, order_by=["start_time ASC"], max_results=1000, page_token=token)
+        found += [_run_data(run) for run in page]
+        token = page.token
+        if not token:
+            return found
+
+
+def _run_data(run: Run) -> RunData:
+    return RunData(
+        run_id=run.info.run_id,
+        status=run.info.status,
+        tags=dict(run.data.tags),
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        started=datetime.fromtimestamp(run.info.start_time / 1000),
+        ended=datetime.fromtimestamp(run.info.end_time / 1000) if run.info.end_time else None,
+    )
+
+
+class Ledgers:
+    """The ledgers of runs, fetched when first asked for.
+
+    Args:
+        client: the store
+
+    Attributes:
+        missing: ids of runs that were asked for their ledger and have none that can be read
+    """
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+        self.missing: list[str] = []
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+
+    def __call__(self, run: RunData) -> list[dict[str, Any]]:
+        """Return a row per window, in their order; none where the run has no ledger."""
+        if run.run_id not in self._rows:
+            self._rows[run.run_id] = self._fetch(run)
+        return self._rows[run.run_id]
+
+    def _fetch(self, run: RunData) -> list[dict[str, Any]]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                path = self._client.download_artifacts(run.run_id, "ledger.parquet", folder)
+                rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+            except (MlflowException, OSError, pa.ArrowException) as error:
+                _log.debug("run %s: no ledger: %s", run.run_id, error)
+                self.missing.append(run.run_id)
+                return []
+        return rows
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None

@@ -1,0 +1,131 @@
+"""What an exported student says about itself: plain strings in the ONNX file's ``metadata_props``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from pose_oad.poses.geometry import Fit
+from pose_oad.poses.skeleton import Skeleton
+from pose_oad.tracking.errors import UserError
+
+#: The version of the layout below, under the key ``pose_oad.format``.
+FORMAT = "1"
+#: Names of the graph's input and outputs.
+FRAMES, CONFIDENCE_MAPS, PART_AFFINITY_FIELDS = "frames", "confidence_maps", "part_affinity_fields"
+_PREFIX = "pose_oad."
+
+
+@dataclass(frozen=True)
+class ExportMetadata:
+    """What somebody with nothing but the file needs to know.
+
+    Attributes:
+        name: name of the student
+        backbone: its timm backbone
+        skeleton: joint set and limbs of the maps, in channel order
+        input_size: width and height of the frames it takes, px
+        fit: how an original frame was laid into that size in training, ``letterbox`` or ``squash``
+        sigma: spread of a joint in the maps it was trained on, fraction of the map's width
+        foreground: additional weight of a joint's cells in its training; a confidence is ``m / (1 + foreground -
+            foreground * m)`` where a map's maximum is ``m``
+        precision: of the weights, ``fp32`` or ``fp16``
+        quantised: ``int8`` where weights have been quantised, else ``none``
+        checkpoint_sha256: SHA-256 of the checkpoint it was made from, hexadecimal
+        version: of this project
+        channels: order of the colours in the frames
+    """
+
+    name: str
+    backbone: str
+    skeleton: Skeleton
+    input_size: tuple[int, int]
+    fit: Fit
+    sigma: float
+    foreground: float
+    precision: str
+    quantised: str
+    checkpoint_sha256: str
+    version: str
+    channels: str = "rgb"
+
+    def to_strings(self) -> dict[str, str]:
+        """Return it as the file keeps it: joints and limbs (pairs of joint names) as JSON lists."""
+        values = {
+            "format": FORMAT,
+            "name": self.name,
+            "backbone": self.backbone,
+            "skeleton": self.skeleton.name,
+            "joints": json.dumps(self.skeleton.joints),
+            "limbs": json.dumps(self.skeleton.limb_names),
+            "input_size": json.dumps(self.input_size),
+            "fit": self.fit,
+            "channels": self.channels,
+            "sigma": json.dumps(self.sigma),
+            "foreground": json.dumps(self.foreground),
+            "precision": self.precision,
+            "quantised": self.quantised,
+            "checkpoint_sha256": self.checkpoint_sha256,
+            "version": self.version,
+        }
+        return {f"{_PREFIX}{key}": value for key, value in values.items()}
+
+    @classmethod
+    def from_strings(cls, strings: Mapping[str, str], what: str) -> ExportMetadata:
+        """Read it back.
+
+        Args:
+            strings: the file's metadata
+            what: how messages call the file
+
+        Raises:
+            UserError: if the file is not one of ours, or its metadata are incomplete or of another layout.
+        """
+        values = {key.removeprefix(_PREFIX): value for key, value in strings.items() if key.startswith(_PREFIX)}
+        if values.get("format") != FORMAT:
+            there = f"pose_oad.format={values['format']}" if "format" in values else "no metadata of this project"
+            raise UserError(f"{what}: {there}; expected an ONNX file that `make export` wrote, of format {FORMAT}")
+        try:
+            joints = tuple(json.loads(values["joints"]))
+            limbs = tuple((joints.index(start), joints.index(end)) for start, end in json.loads(values["limbs"]))
+            width, height = json.loads(values["input_size"])
+            parsed: dict[str, Any] = {
+                "skeleton": Skeleton(values["skeleton"], joints, limbs),
+                "input_size": (int(width), int(height)),
+                "sigma": float(values["sigma"]),
+                "foreground": float(values["foreground"]),
+            }
+            for key in (
+                "name",
+                "backbone",
+                "fit",
+                "precision",
+                "quantised",
+                "checkpoint_sha256",
+                "version",
+                "channels",
+            ):
+                parsed[key] = values[key]
+            return cls(**parsed)
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise UserError(f"{what}: damaged metadata ({error}); export the student again") from error
+
+
+def read_strings(path: Path) -> dict[str, str]:
+    """Read the metadata of any ONNX file without building its network; nothing where it is no ONNX file."""
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+        return {entry.key: entry.value for entry in model.metadata_props}
+    except (DecodeError, OSError, UnicodeDecodeError):
+        return {}
+
+
+def is_exported(path: Path) -> bool:
+    """Tell whether a file says that this project exported it."""
+    return f"{_PREFIX}format" in read_strings(path)

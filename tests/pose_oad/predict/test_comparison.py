@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+
+from rich.console import Console
+
+from pose_oad.predict.comparison import best_of, comparison_table, write_comparison
+
+NAN = math.nan
+FIGURES = {
+    "a.ckpt": {"mpjpe_px": 12.34, "mpjpe_px/joint/left_hip": NAN, "pck_3px": 0.5, "detection_rate": 1.0},
+    "b.onnx": {"mpjpe_px": 10.0, "mpjpe_px/joint/left_hip": 3.0, "pck_3px": 0.25, "detection_rate": 1.0},
+}
+
+
+def test_px_are_better_when_small_and_shares_when_large() -> None:
+    assert best_of("mpjpe_px/joint/left_hip", [4.0, 3.0, NAN]) == 3
+    assert best_of("pck_3px", [0.4, 0.3]) == 0.4
+    assert math.isnan(best_of("AP", [0.5, 0.5]))
+    assert math.isnan(best_of("AP", [NAN, NAN]))
+
+
+def rows(figures: dict[str, dict[str, float]]) -> list[list[str]]:
+    text = io.StringIO()
+    Console(file=text, width=100).print(comparison_table(figures, "title"))
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.getvalue().splitlines() if "│" in line]
+
+
+def test_the_best_of_each_row_is_starred() -> None:
+    assert rows(FIGURES) == [
+        ["mpjpe_px", "12.3", "10.0 *"],
+        ["mpjpe_px/joint/left_hip", "–", "3.0"],
+        ["pck_3px", "0.500 *", "0.250"],
+        ["detection_rate", "1.000", "1.000"],
+    ]
+    assert rows({"a": {"mpjpe_px": 9.96}, "b": {"mpjpe_px": 10.04}, "c": {"mpjpe_px": 11.0}}) == [
+        ["mpjpe_px", "10.0 *", "10.0 *", "11.0"]
+    ]
+    assert rows({"a": {"mpjpe_px": 9.96}, "b": {"mpjpe_px": 10.04}}) == [["mpjpe_px", "10.0", "10.0"]]
+    assert rows({"a.ckpt": {"AP": 0.5}}) == [["AP", "0.500"]]
+
+
+def test_brackets_in_names_are_shown() -> None:
+    text = io.StringIO()
+    Console(file=text, width=100).print(comparison_table({"[old]/a.ckpt": {"AP": 0.5}}, "2 images of [/a]"))
+    assert "[old]/a.ckpt" in text.getvalue()
+    assert "2 images of [/a]" in text.getvalue()
+
+
+def test_the_file_holds_everything(tmp_path: Path) -> None:
+    write_comparison(tmp_path / "a.json", {"on": "stream"}, [{"checkpoint": "a"}, {"checkpoint": "b"}], FIGURES)
+    written = json.loads((tmp_path / "a.json").read_text())
+    assert written["on"] == "stream"
+    assert written["checkpoints"][0]["figures"]["mpjpe_px/joint/left_hip"] is None
+    assert written["checkpoints"][1] == {"checkpoint": "b", "figures": FIGURES["b.onnx"]}

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from pose_oad.predict.networks import StudentPredictor, choose_fit, load_predictor
+from pose_oad.students import build_student, load_student
+from pose_oad.students.checkpoint import save_student
+from pose_oad.tracking.errors import UserError
+from tests.trt_pose import write_reference
+
+
+def test_a_checkpoint_predicts_as_its_student_does(student_checkpoint: Path) -> None:
+    predictor = load_predictor(student_checkpoint)
+    assert isinstance(predictor, StudentPredictor)
+    assert (predictor.input_size, predictor.map_size, len(predictor.skeleton)) == ((64, 64), (16, 16), 12)
+    assert predictor.name == f"{student_checkpoint.parent.name}/best"
+    frames = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    student = load_student(student_checkpoint)
+    with torch.no_grad():
+        expected = student(student.normalise(frames))
+    for part, wanted in zip(predictor.maps(frames), expected, strict=True):
+        torch.testing.assert_close(part, wanted)
+        assert not part.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("path", "device", "message"),
+    [
+        ("student.pt", "cpu", "checkpoint=student.pt: expected a checkpoint"),
+        ("nowhere.ckpt", "cpu", "nowhere.ckpt: no such file"),
+        ("nowhere.onnx", "cpu", "nowhere.onnx"),
+        (None, "toaster", "device=toaster: expected a torch device"),
+    ],
+)
+def test_what_cannot_be_loaded_is_named(student_checkpoint: Path, path: str, device: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_predictor(path or student_checkpoint, device)
+
+
+def test_an_exported_network_says_how_frames_lie_in_it() -> None:
+    exported = cast("Any", SimpleNamespace(name="a.onnx", fit="squash"))
+    assert choose_fit(exported, "fit", "squash") == choose_fit(exported, "fit", None) == "squash"
+    with pytest.raises(UserError, match=r"fit=letterbox: expected squash, for which a.onnx was exported"):
+        choose_fit(exported, "fit", "letterbox")
+    with pytest.raises(UserError, match=r"window.fit=crop: expected letterbox or squash"):
+        choose_fit(exported, "window.fit", "crop")
+
+
+def test_a_checkpoint_says_how_frames_lie_in_it_unless_told(tmp_path: Path, student_checkpoint: Path) -> None:
+    assert load_predictor(student_checkpoint).fit == "letterbox"
+    student = load_student(student_checkpoint)
+    save_student(build_student(replace(student.config, fit="squash")), tmp_path / "squashed.ckpt")
+    predictor = load_predictor(tmp_path / "squashed.ckpt")
+    assert choose_fit(predictor, "fit", None) == "squash"
+    assert choose_fit(predictor, "fit", "letterbox") == "letterbox"
+
+
+def test_the_weights_of_trt_pose_are_a_checkpoint(tmp_path: Path) -> None:
+    predictor = load_predictor(write_reference(tmp_path, "resnet18"))
+    assert (predictor.skeleton.name, predictor.input_size, predictor.fit) == ("trt-pose-18", (224, 224), "squash")
