@@ -99,7 +99,7 @@ ui: $(SETUP)  ## compare runs in the browser: MLflow on 127.0.0.1 (PORT)
 	.venv/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port $(PORT)
 
 lint: $(SETUP)  ## check style and types
-	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy pose_oad datamodules callbacks
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy pose_oad datamodules callbacks benchmarks && .venv/bin/lint-imports
 
 # A process per core, each with one thread.
 TEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal

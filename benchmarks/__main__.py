@@ -41,7 +41,8 @@ def main(cfg: DictConfig) -> list[Figure]:
     from rich.console import Console
 
     from benchmarks.figures import figure_table
-    from benchmarks.setting import describe_student, machine
+    from benchmarks.setting import describe_student
+    from pose_oad.tracking.machine import machine
     from pose_oad.tracking.store import quiet_libraries
 
     check(isinstance(cfg.repeats, int) and cfg.repeats >= 1, "repeats", cfg.repeats, "a whole number, 1 or more")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import io
-import os
-import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -17,11 +14,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pose_oad.students import StudentConfig, build_student
 from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking.errors import check
-from pose_oad.tracking.store import git_tags
 
 #: Keys of ``conf/bench.yaml`` that are not the online command's.
 _OWN = ("only", "repeats", "share", "video", "photographs", "strict")
-_PACKAGES = ("torch", "timm", "lightning", "mlflow", "av", "numpy")
 
 
 def online_config(cfg: DictConfig, folder: Path, share: float) -> DictConfig:
@@ -75,25 +70,3 @@ def silence() -> Iterator[None]:
     """Keep a run's progress bar and its table at the end from the terminal."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
-
-
-def machine() -> dict[str, Any]:
-    """Return what a figure depends on beside the code: processor, threads, load, versions, commit."""
-    return {
-        "machine": platform.platform(),
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "load_average": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in _PACKAGES},
-        **git_tags(),
-    }
-
-
-def _processor() -> str:
-    """Name the processor as Linux does; elsewhere as far as Python knows."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())

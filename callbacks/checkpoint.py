@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from lightning import Callback, LightningModule, Trainer
 
-from pose_oad.cli.resuming import UNFINISHED
 from pose_oad.online.distillation import OnlineDistillation, as_distillation
 from pose_oad.online.window import FrameWindow
 from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.run_folder import UNFINISHED
 from pose_oad.tracking.torch_file import read_torch_file, write_torch_file
 
 # Parts of a state, and what each is.

@@ -23,10 +23,10 @@ from pose_oad.metrics.stream import stream_means, stream_parts
 from pose_oad.online.distillation import as_distillation
 from pose_oad.online.label_service import LabelDesk
 from pose_oad.online.window import FrameWindow, reveal
+from pose_oad.online.window_poses import predict_in_window
 from pose_oad.poses.maps import People
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
-from pose_oad.students.keypoints import predict_in_window
 from pose_oad.teachers.base import Teacher
 from pose_oad.tracking.errors import check
 

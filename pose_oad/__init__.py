@@ -2,15 +2,13 @@
 
 A map for the reader, from what a run is to what it leaves behind:
 
-- :mod:`~pose_oad.cli.online`, the main line of a run, and :mod:`~pose_oad.api`, the same from Python. Every other command
-  ``python -m pose_oad.<verb>`` is a module with a ``main``, too, and has its file ``conf/<verb>.yaml``.
-- :mod:`~pose_oad.cli.assembly` builds what a run is made of; :mod:`~pose_oad.online.distillation` labels a window and trains
-  on it.
-- :mod:`~pose_oad.online.window`: the frames that have just arrived, and who may see what of them.
-- :mod:`~pose_oad.students` and :mod:`~pose_oad.teachers`: the networks; :mod:`~pose_oad.poses.skeleton`: their joints;
-  :mod:`~pose_oad.poses.maps`: keypoints to what a network predicts, and back; :mod:`~pose_oad.online.objectives`: the loss.
-- :mod:`~pose_oad.metrics`: errors; :mod:`~pose_oad.studies`: many runs; :mod:`~pose_oad.report`: what they say.
-- :mod:`~pose_oad.predict` and :mod:`~pose_oad.export`: the finished student at work.
+- ``online``: the method: what happens to a window of the stream, and each stage of it
+- ``offline``: pre-training on images, fine-tuning on frames chosen from videos
+- ``students``, ``teachers``: the networks; ``poses``: joints, and the maps that networks predict them by
+- ``metrics``: errors; ``studies``: many runs; ``report``: what they say
+- ``predict``, ``export``: the finished student at work
+- ``tracking``: what a run leaves, and how it is written
+- ``cli``: a module per command, ``pose-oad <verb>``; ``api``: the same from Python
 
 Videos and data sets are in the package ``datamodules``, query strategies and what else watches a run in ``callbacks``.
 The names below are imported when they are first asked for.
@@ -35,8 +33,9 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "Adaptation": "api", "adapt": "api", "UserError": "errors", "load_predictor": "predictors", "Skeleton": "skeleton",
-    "get_skeleton": "skeleton", "PoseStudent": "students", "load_student": "students",
+    "Adaptation": "api", "adapt": "api", "UserError": "tracking.errors", "load_predictor": "predict.networks",
+    "Skeleton": "poses.skeleton", "get_skeleton": "poses.skeleton", "PoseStudent": "students",
+    "load_student": "students",
 }  # fmt: skip
 
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from pose_oad.online.distillation import as_distillation
 from pose_oad.online.window import FrameWindow, SelectionView, reveal
+from pose_oad.online.window_poses import predict_in_window
 from pose_oad.poses.maps import People
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
-from pose_oad.students.keypoints import predict_in_window
 from pose_oad.tracking.errors import UserError, check
 
 Scorer = Literal["frozen", "live"]

@@ -5,8 +5,8 @@ The official tree, or any set in the same format with whatever joints its catego
 hold.
 
 Training images fill the input (no bars: cropped, or squashed), randomly seen through
-:mod:`datamodules.coco.augmentation`. Validation images lie whole in it, so that :class:`~pose_oad.poses.geometry.FrameFit`
-brings predictions back to the original px exactly.
+:mod:`datamodules.coco.augmentation`. Validation images lie whole in it, so that
+:class:`~pose_oad.poses.geometry.FrameFit` brings predictions back to the original px exactly.
 """
 
 from __future__ import annotations

@@ -241,7 +241,7 @@ def plays_once(stream: DictConfig) -> bool:
 def make_teacher(
     node: DictConfig, truth_skeleton: Any, label_cache: str | None = None, keep_maps: bool = False
 ) -> Teacher:
-    """Build the teacher of a config node, with its members and its gate; a simulated one is told the true joint set.
+    """Build the teacher of a config node and its parts; a simulated one is told the true joint set.
 
     Args:
         node: the config node
@@ -264,12 +264,16 @@ def make_teacher(
         several = node.members is None or isinstance(node.members, DictConfig)
         check(several, "teacher.members", node.members, "teachers by name, as +teacher@teacher.members.first=onnx")
         members = {
-            str(name): _make_member(str(name), member, truth_skeleton, label_cache, keep_maps)
+            str(name): _make_part(f"members.{name}", member, truth_skeleton, label_cache, keep_maps)
             for name, member in (node.members or {}).items()
         }
         return build(node, without=["every", "members"], members=members)
-    simulated = getattr(factory_of(node), "uses_truth", False)
-    teacher: Teacher = build(node, without=["every"], **({"skeleton": truth_skeleton} if simulated else {}))
+    factory, parts = factory_of(node), {}
+    if getattr(factory, "uses_truth", False):
+        parts["skeleton"] = truth_skeleton
+    if getattr(factory, "takes_detector", False) and node.get("detector") is not None:
+        parts["detector"] = _make_part("detector", node.detector, None)
+    teacher: Teacher = build(node, without=["every", *parts], **parts)
     named = label_cache is None or (isinstance(label_cache, str) and bool(label_cache))
     check(named, "label_cache", label_cache, "a folder, or null")
     if label_cache is None or teacher.image_size(_ANY_SIZE) is None:
@@ -277,9 +281,9 @@ def make_teacher(
     return CachedTeacher(teacher, Path(label_cache), settings_key(plain(node)), keep_maps)
 
 
-def _make_member(name: str, node: Any, *others: Any) -> Teacher:
-    """Build a member of an ensemble; what it refuses is said with its name."""
-    key = f"teacher.members.{name}"
+def _make_part(name: str, node: Any, *others: Any) -> Teacher:
+    """Build a teacher that is part of another; what it refuses is said with its name."""
+    key = f"teacher.{name}"
     check(isinstance(node, DictConfig) and "_target_" in node, key, node, f"a teacher, as +teacher@{key}=onnx")
     try:
         return make_teacher(node, *others)

@@ -27,7 +27,7 @@ from pose_oad.tracking.errors import UserError, check, nearest
 from pose_oad.tracking.locks import using_checkout
 
 #: Where the configuration files live: beside the packages.
-CONF = Path(__file__).resolve().parents[1] / "conf"
+CONF = Path(__file__).resolve().parents[2] / "conf"
 
 # Modules of which _target_ may name classes; a user names his own on the command line (see trust).
 _TRUSTED = {"pose_oad", "datamodules", "callbacks", "optuna.samplers"}

@@ -52,8 +52,8 @@ def main(cfg: DictConfig) -> Figures:
         cfg: ``conf/evaluate.yaml`` with overrides
 
     Returns:
-        Figures by checkpoint and name: on a stream those of :meth:`pose_oad.online.breakdown.GroupedErrors.values`, on a COCO
-        set pycocotools' average precisions and recalls, and ``mpjpe_px`` of people who are alone.
+        Figures by checkpoint and name: on a stream those of :meth:`~pose_oad.online.breakdown.GroupedErrors.values`, on
+        a COCO set pycocotools' average precisions and recalls, and ``mpjpe_px`` of people who are alone.
 
     Raises:
         UserError: if the configuration or the data cannot be used; nothing has been written or tracked then.

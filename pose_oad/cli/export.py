@@ -77,9 +77,9 @@ def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, 
 
 def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> ExportReport:
     """Write the ONNX file and a report beside it, if it gives the same maps."""
-    from benchmarks.setting import machine
     from pose_oad.export.report import ExportReport
     from pose_oad.students.exported import ExportedStudent
+    from pose_oad.tracking.machine import machine
     from pose_oad.tracking.store import file_hash
 
     threads = cfg.threads

@@ -31,10 +31,11 @@ from pose_oad.cli.assembly import (
     warn_of_empty_budget,
 )
 from pose_oad.cli.command import build, plain, run_command
-from pose_oad.cli.resuming import close_run, open_run, resumable_run
+from pose_oad.cli.resuming import resumable_run
 from pose_oad.cli.run_config import read_config
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.progress import watched
+from pose_oad.tracking.run_folder import close_run, open_run
 
 if TYPE_CHECKING:
     from lightning import Trainer

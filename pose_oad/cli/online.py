@@ -76,7 +76,7 @@ def play(
     from callbacks.sampler import FrameSampler
     from callbacks.window_logger import WindowLogger
     from pose_oad.cli.assembly import make_trainer, observers, prepare, take_threads
-    from pose_oad.cli.resuming import close_run, open_run
+    from pose_oad.tracking.run_folder import close_run, open_run
     from pose_oad.tracking.store import log_provenance, quiet_libraries
 
     quiet_libraries()

@@ -31,8 +31,8 @@ def main(cfg: DictConfig) -> dict[str, float]:
         cfg: ``conf/teacher_eval.yaml`` with overrides
 
     Returns:
-        Figures by name: on a stream those of :meth:`pose_oad.online.breakdown.GroupedErrors.values`, on a COCO set pycocotools'
-        average precisions and recalls; on both ``frames`` and ``seconds_per_frame`` of the teacher itself.
+        Figures by name: on a stream those of :meth:`~pose_oad.online.breakdown.GroupedErrors.values`, on a COCO set
+        pycocotools' average precisions and recalls; on both ``frames`` and ``seconds_per_frame`` of the teacher itself.
 
     Raises:
         UserError: if the configuration or the data cannot be used; nothing has been written or tracked then.

@@ -37,7 +37,7 @@ from pose_oad.students.keypoints import predict_keypoints
 
 #: The column with the images.
 IMAGE = "image"
-_CODE = Path(__file__).parent / "exporting" / "mlflow_model.py"
+_CODE = Path(__file__).parent / "mlflow_model.py"
 _NEEDED = (
     "mlflow",
     "torch",

@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pose_oad.cli.resuming import UNFINISHED
 from pose_oad.offline.collection import Chooser
 from pose_oad.offline.journal import SelectionJournal
 from pose_oad.tracking.delivery import RunLogger
 from pose_oad.tracking.files import replacing
+from pose_oad.tracking.run_folder import UNFINISHED
 from pose_oad.tracking.store import file_hash
 
 

@@ -13,10 +13,11 @@ from torch import Tensor
 from pose_oad.metrics.keypoints import DetectionRate, JointErrors, MissingRule, Mpjpe, Pck, joint_errors, torso_length
 from pose_oad.metrics.people import PeopleScores, holds_several, people_errors
 from pose_oad.online.window import FrameWindow, reveal
+from pose_oad.online.window_poses import in_frame
 from pose_oad.poses.maps import People
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
-from pose_oad.students.keypoints import Poses, in_frame, predict_poses
+from pose_oad.students.keypoints import Poses, predict_poses
 from pose_oad.tracking.errors import UserError
 
 

@@ -14,7 +14,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from pose_oad.offline.shuffling import order_seed
-from pose_oad.online.label_service import LabelDesk, WindowLabels
+from pose_oad.online.label_service import LabelDesk
 from pose_oad.online.objectives import map_loss
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.maps import KnownCells, MapTargets, known_cells
@@ -22,6 +22,7 @@ from pose_oad.poses.skeleton import Skeleton, joint_map, map_keypoints
 from pose_oad.students import PoseStudent
 from pose_oad.students.divergence import is_sound
 from pose_oad.teachers.base import Teacher
+from pose_oad.teachers.window_labels import WindowLabels, match_maps
 from pose_oad.tracking.errors import check
 
 _LOG = logging.getLogger(__name__)
@@ -280,40 +281,6 @@ def _map_bytes(student: PoseStudent) -> int:
     width, height = student.map_size
     channels = len(student.skeleton) + 2 * len(student.skeleton.limbs)
     return channels * width * height * torch.float32.itemsize
-
-
-def match_maps(labels: WindowLabels, skeleton: Skeleton) -> tuple[MapTargets, Tensor, Tensor]:
-    """Pick from a teacher's maps the channels that a student has, by joint and limb name.
-
-    A limb that the teacher directs the other way has its field's sign turned.
-
-    Args:
-        labels: labels with maps
-        skeleton: the student's joint set
-
-    Returns:
-        the maps; which joints the teacher has a map for, bool, shape (joints,); which limbs it has a field for, bool,
-        shape (limbs,). Channels it has not are zero.
-
-    Raises:
-        ValueError: if the labels come without maps.
-    """
-    maps, fields = labels.confidence_maps, labels.part_affinity_fields
-    if maps is None or fields is None:
-        raise ValueError("labels without maps")
-    joints = torch.tensor([joint in labels.skeleton.joints for joint in skeleton.joints])
-    sources = [labels.skeleton.index(joint) for joint, known in zip(skeleton.joints, joints, strict=True) if known]
-    picked = maps.new_zeros(len(maps), len(skeleton), *maps.shape[2:])
-    picked[:, joints] = maps[:, sources]
-    forward = {limb: (channel, 1.0) for channel, limb in enumerate(labels.skeleton.limb_names)}
-    own = {(end, start): (channel, -1.0) for (start, end), (channel, _) in forward.items()} | forward
-    limbs = torch.tensor([limb in own for limb in skeleton.limb_names])
-    directed = fields.new_zeros(len(fields), len(skeleton.limbs), *fields.shape[2:])
-    for channel, limb in enumerate(skeleton.limb_names):
-        if limb in own:
-            source, sign = own[limb]
-            directed[:, channel] = sign * fields[:, source]
-    return MapTargets(picked, directed), joints, limbs
 
 
 def as_distillation(module: LightningModule) -> OnlineDistillation:

@@ -4,62 +4,17 @@ from __future__ import annotations
 
 import logging
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pose_oad.online.window import FrameWindow, Segment, reveal
 from pose_oad.poses.maps.resample import resample_to_input, turn_fields
-from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.teachers.window_labels import WindowLabels, stack_labels
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class WindowLabels:
-    """Labels of some frames of a window, in the teacher's joint set.
-
-    Attributes:
-        skeleton: the teacher's joint set
-        keypoints: people of each frame, best first, original px, shape (frames, people, joints, 3)
-        confidence_maps: the teacher's maps on the student's map grid, shape (frames, joints, rows, columns), where kept
-        part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns)
-        unusable: frames that teach nothing, bool, shape (frames,); None: no such frame
-    """
-
-    skeleton: Skeleton
-    keypoints: Tensor
-    confidence_maps: Tensor | None = None
-    part_affinity_fields: Tensor | None = None
-    unusable: Tensor | None = None
-
-    @property
-    def nobody(self) -> Tensor:
-        """Frames in which nobody was found, bool, shape (frames,)."""
-        return ~(self.keypoints[..., 2] > 0).flatten(1).any(1)
-
-    def person(self, skeleton: Skeleton) -> Tensor:
-        """Return the best person of each frame in another joint set.
-
-        Returns:
-            Shape (frames, joints, 3), original px; all zero where there is nobody.
-        """
-        if self.keypoints.shape[1] == 0:
-            return self.keypoints.new_zeros(len(self.keypoints), len(skeleton), 3)
-        return map_keypoints(self.keypoints[:, 0], self.skeleton, skeleton)
-
-    def people(self, skeleton: Skeleton) -> Tensor:
-        """Return everybody in each frame in another joint set, original px, shape (frames, people, joints, 3)."""
-        return map_keypoints(self.keypoints, self.skeleton, skeleton)
-
-    def take(self, rows: np.ndarray) -> WindowLabels:
-        """Return the labels of some of the frames, by row."""
-        index = torch.from_numpy(rows)
-        others = (self.confidence_maps, self.part_affinity_fields, self.unusable)
-        return WindowLabels(self.skeleton, self.keypoints[index], *(None if o is None else o[index] for o in others))
 
 
 class LabelDesk:
@@ -104,7 +59,7 @@ class LabelDesk:
         new = positions[rows[positions] < 0]
         if len(new):
             offset = len(known.keypoints)
-            known = _stack([known, *(self._ask(window, segment, new) for segment in window.segments)])
+            known = stack_labels([known, *(self._ask(window, segment, new) for segment in window.segments)])
             rows[new] = np.arange(offset, offset + len(new))
             self.calls += len(new)
             window.counts[self.count] += len(new)
@@ -167,21 +122,3 @@ class LabelDesk:
         fields = resample_to_input(labels.part_affinity_fields.flatten(1, 2), segment.fit, self.map_size)
         fields = turn_fields(fields.unflatten(1, labels.part_affinity_fields.shape[1:3]), segment.fit.scale)
         return WindowLabels(self.teacher.skeleton, labels.keypoints, maps, fields, labels.unusable)
-
-
-def _stack(parts: list[WindowLabels]) -> WindowLabels:
-    """Concatenate labels of several frames, padding them to the largest number of people."""
-    parts = [part for part in parts if len(part.keypoints)]
-    people = max(part.keypoints.shape[1] for part in parts)
-    keypoints = torch.cat(
-        [torch.nn.functional.pad(p.keypoints, (0, 0, 0, 0, 0, people - p.keypoints.shape[1])) for p in parts]
-    )
-    maps = [part.confidence_maps for part in parts if part.confidence_maps is not None]
-    fields = [part.part_affinity_fields for part in parts if part.part_affinity_fields is not None]
-    unusable = None
-    if any(part.unusable is not None for part in parts):
-        usable = (part.keypoints.new_zeros(len(part.keypoints), dtype=torch.bool) for part in parts)
-        unusable = torch.cat([u if p.unusable is None else p.unusable for p, u in zip(parts, usable, strict=True)])
-    return WindowLabels(
-        parts[0].skeleton, keypoints, torch.cat(maps) if maps else None, torch.cat(fields) if fields else None, unusable
-    )

@@ -23,8 +23,9 @@ from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.origin import Origin
 
 if TYPE_CHECKING:
-    from pose_oad.online.label_service import LabelDesk, WindowLabels
+    from pose_oad.online.label_service import LabelDesk
     from pose_oad.poses.maps import People
+    from pose_oad.teachers.window_labels import WindowLabels
 
 
 class GroundTruthAccessError(RuntimeError):

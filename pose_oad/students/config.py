@@ -24,7 +24,7 @@ class StudentConfig:
     Attributes:
         name: how reports and checkpoint folders call it
         backbone: name of a timm model that supports ``features_only``
-        skeleton: joint set it predicts: a name, the plain values of :meth:`pose_oad.poses.skeleton.Skeleton.describe`, or
+        skeleton: joint set it predicts: a name, the plain values of :meth:`Skeleton.describe`, or
             ``data`` for whatever a checkpoint holds
         input_size: width and height of its input, px
         head: kind of head (see ``heads``)

@@ -13,10 +13,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from pose_oad.metrics.people import box_sizes
-from pose_oad.online.distillation import match_maps
-from pose_oad.online.label_service import WindowLabels
 from pose_oad.poses.skeleton import Skeleton, joint_map, map_keypoints
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.teachers.window_labels import WindowLabels, match_maps
 from pose_oad.tracking.errors import check
 
 

@@ -1,7 +1,8 @@
 """Who works on what: a file is locked as long as a process makes or uses something, and says which process it is.
 
-The operating system takes a lock away however its holder dies. ``python -m pose_oad.tracking.locks [--wait] PLACE COMMAND …``
-runs a command while nobody else holds a place; it needs nothing but Python's standard library.
+The operating system takes a lock away however its holder dies.
+``python -m pose_oad.tracking.locks [--wait] PLACE COMMAND …`` runs a command while nobody else holds a place; it needs
+nothing but Python's standard library.
 """
 
 from __future__ import annotations

@@ -222,7 +222,7 @@ def file_hash(path: str | Path) -> str:
 
 def git_tags() -> dict[str, str]:
     """Return the commit this code stands at and whether files differ from it; empty outside a git checkout."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
 
     def git(*args: str) -> str:
         return subprocess.run(

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.setting import describe_student, machine, online_config, silence
+from benchmarks.setting import describe_student, online_config, silence
 from pose_oad.cli.command import compose_config
 from pose_oad.students import load_student
 from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.machine import machine
 
 
 def test_a_run_plays_part_of_the_stream_in_a_folder_of_its_own(configure, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_only_frames_that_are_measured_are_predicted(
         seen.append(len(frames))
         return predict_poses(student, frames, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pose_oad.students.keypoints.predict_poses", count)
+    monkeypatch.setattr("pose_oad.online.window_poses.predict_poses", count)
     twin.on_train_batch_start(None, module, window, 0)  # type: ignore[arg-type]
     assert seen == [3]
     assert twin._errors[0] == pytest.approx(evaluation.frame_errors[0], rel=1e-3)

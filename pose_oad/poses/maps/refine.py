@@ -15,7 +15,7 @@ _THREE = np.array([-1, 0, 1])[:, None, None]
 def refine_peaks(maps: Maps, channel: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
     """Locate peaks with sub-cell precision, by a parabola through the logarithm of three cells in each direction.
 
-    The logarithm of a Gaussian is a parabola, so the location is exact for maps that :func:`~pose_oad.poses.maps.encode`
+    The logarithm of a Gaussian is a parabola, so the location is exact for maps that ``encode``
     renders, also where the peak is in the outermost row or column: there the three cells are the outermost ones.
 
     Args:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from pose_oad.poses.geometry import FrameFit
@@ -20,7 +19,7 @@ from pose_oad.teachers.described.crops import Crop, boxes_of
 from pose_oad.teachers.described.network import DescribedNetwork
 from pose_oad.teachers.described.outputs import read_people
 from pose_oad.teachers.described.spec import InputSpec, OutputSpec, read_spec
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import check
 
 
 class DescribedTeacher:
@@ -34,7 +33,7 @@ class DescribedTeacher:
         joints: name of its joint set, or the names of its joints in their order
         input: what it wants to see (:class:`~pose_oad.teachers.described.spec.InputSpec`)
         output: what its outputs mean (:class:`~pose_oad.teachers.described.spec.OutputSpec`)
-        detector: configuration of the teacher that finds people; None shows the network the whole frame
+        detector: the teacher that finds people; None shows the network the whole frame
         padding: how much more than a detector's box is shown, a factor of its sides
         height: behind a detector, height at which frames are kept, px
         min_confidence: joints that the network is less sure of are not found
@@ -47,6 +46,7 @@ class DescribedTeacher:
     """
 
     uses_truth = False
+    takes_detector = True
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class DescribedTeacher:
         joints: str | Sequence[str] = "coco-17",
         input: Mapping[str, Any] | None = None,
         output: Mapping[str, Any] | None = None,
-        detector: Mapping[str, Any] | None = None,
+        detector: Teacher | None = None,
         padding: float = 1.25,
         height: int = 720,
         min_confidence: float = 0.3,
@@ -75,7 +75,7 @@ class DescribedTeacher:
         self._seen = read_spec(InputSpec, input or {}, "teacher.input")
         self._said = read_spec(OutputSpec, output or {}, "teacher.output")
         self._network = DescribedNetwork(file, self._seen, self._said, batch_size, threads)
-        self._detector = _make_detector(detector) if detector else None
+        self._detector = detector
         self._padding, self._height = padding, height
         self._min_confidence, self._min_score = min_confidence, min_score
         blank = np.zeros((1, *self._network.size[::-1], 3), np.uint8)
@@ -140,19 +140,6 @@ class DescribedTeacher:
         width, height = self.image_size(request.frame_size)
         scale = keypoints.new_tensor([request.frame_size[0] / width, request.frame_size[1] / height, 1.0])
         return keypoints * scale * (keypoints[..., 2:] > 0)
-
-
-def _make_detector(values: Mapping[str, Any]) -> Teacher:
-    """Build the teacher that finds people; what it refuses is said with the key it stands under."""
-    from pose_oad.cli.assembly import make_teacher  # which makes teachers like this one
-
-    key = "teacher.detector"
-    whole = isinstance(values, Mapping) and "_target_" in values
-    check(whole, key, values, f"a teacher written out, as +teacher@{key}=onnx")
-    try:
-        return make_teacher(OmegaConf.create(dict(values)), None)
-    except UserError as error:
-        raise UserError(f"{key}: {error}") from error
 
 
 def _number(value: object) -> bool:

@@ -115,7 +115,8 @@ def test_build_passes_values_and_names_what_a_class_does_not_take() -> None:
     "target",
     [
         "os.system", "subprocess.Popen", "builtins.eval", "hydra.utils.instantiate", "",
-        "pose_oad.tracking.store.subprocess.Popen", "pose_oad.cli.command.trust", "pose_oad.cli.command.get_object", "pose_oad",
+        "pose_oad.tracking.store.subprocess.Popen", "pose_oad.cli.command.trust", "pose_oad.cli.command.get_object",
+        "pose_oad",
         "pose_oadx.Thing", "callbacks.strategies.base.np.load",
     ],
 )  # fmt: skip

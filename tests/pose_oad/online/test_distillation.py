@@ -12,15 +12,15 @@ from pose_oad.online.distillation import (
     TrainingOptions,
     freeze_batch_norm,
     labelled_people,
-    match_maps,
 )
-from pose_oad.online.label_service import LabelDesk, WindowLabels
+from pose_oad.online.label_service import LabelDesk
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.maps.resample import resample_to_input
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig, build_student
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.truth import TruthTeacher
+from pose_oad.teachers.window_labels import WindowLabels, match_maps
 from pose_oad.tracking.errors import UserError
 from tests.windows import make_window
 

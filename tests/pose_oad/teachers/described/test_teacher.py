@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from omegaconf import OmegaConf
 from onnx import TensorProto, helper, numpy_helper
 
 from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import compose_config
-from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
 from pose_oad.teachers.described import DescribedTeacher
 from pose_oad.teachers.origin import Origin
 from pose_oad.tracking.errors import UserError
@@ -107,7 +108,7 @@ def test_behind_a_detector_each_person_is_looked_at(tmp_path: Path) -> None:
     for person, (x, y) in zip(found, ((100, 100), (300, 50)), strict=True):
         person[5], person[6] = (x - 24.5, y - 18.5, 0.9), (x + 23.5, y + 17.5, 0.9)
     detector = write_constants(tmp_path / "people.onnx", {"people": found}, ["n", 3, 200, 400])
-    described = {"_target_": "pose_oad.teachers.described.DescribedTeacher", "every": 1, "path": str(detector)}
+    described = DescribedTeacher(str(detector))
     teacher = DescribedTeacher(
         str(write_colour_maps(tmp_path / "maps.onnx")), TWO_JOINTS, None, {"kind": "heatmaps"}, described, padding=1.0
     )
@@ -120,7 +121,7 @@ def test_behind_a_detector_each_person_is_looked_at(tmp_path: Path) -> None:
 
 def test_frames_behind_a_detector_are_kept_no_larger_than_asked(tmp_path: Path) -> None:
     detector = write_constants(tmp_path / "people.onnx", {"people": np.zeros((1, 17, 3))}, ["n", 3, 200, 400])
-    described = {"_target_": "pose_oad.teachers.described.DescribedTeacher", "every": 1, "path": str(detector)}
+    described = DescribedTeacher(str(detector))
     path = write_colour_maps(tmp_path / "maps.onnx")
     teacher = DescribedTeacher(str(path), TWO_JOINTS, None, {"kind": "heatmaps"}, described, height=100)
     assert teacher.image_size((400, 200)) == (200, 100)
@@ -138,10 +139,31 @@ def write_openpose(folder: Path, names: list[str]) -> dict[str, Any]:
     return {"_target_": target, "every": 1, "folder": str(folder), "missing": "skip"}
 
 
+def made(path: Path, detector: Any) -> Teacher:
+    """Build a described teacher with its detector from a configuration, as a run does."""
+    target = "pose_oad.teachers.described.DescribedTeacher"
+    node = {"_target_": target, "every": 1, "path": str(path), "joints": list(TWO_JOINTS), "detector": detector}
+    return make_teacher(OmegaConf.create(node), None)
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        ("onnx", r"teacher\.detector=onnx: expected a teacher"),
+        ({"_target_": "pose_oad.teachers.onnx.OnnxTeacher", "path": None}, r"teacher\.detector: teacher\.path=None"),
+        ({"_target_": "pose_oad.teachers.nowhere.Detector"}, r"_target_=pose_oad\.teachers\.nowhere"),
+    ],
+)
+def test_detectors_that_are_no_teachers_are_refused(tmp_path: Path, detector: Any, message: str) -> None:
+    path = write_constants(tmp_path / "net.onnx", {"out": np.ones((1, 2, 3))}, ["n", 3, 48, 64])
+    with pytest.raises(UserError, match=message):
+        made(path, detector)
+
+
 def test_a_frame_that_the_detector_could_not_label_is_no_frame_without_people(tmp_path: Path) -> None:
     detector = write_openpose(tmp_path / "json", ["my_0", "my_2"])
     path = write_constants(tmp_path / "net.onnx", {"out": np.ones((1, 2, 3))}, ["n", 3, 48, 64])
-    teacher = DescribedTeacher(str(path), TWO_JOINTS, None, None, detector)
+    teacher = made(path, detector)
     images, origin = np.zeros((3, 200, 400, 3), np.uint8), Origin("my", Path("my.mp4"), np.arange(3))
     labels = teacher.label(TeacherRequest(np.arange(3), images, (400, 200), None, origin))
     assert (labels.keypoints[..., 2] > 0).any(-1).tolist() == [[True], [False], [True]]
@@ -154,7 +176,7 @@ def test_an_ensemble_finds_people_too(tmp_path: Path) -> None:
     members = {name: write_openpose(tmp_path / name, ["my_0"]) for name in ("one", "two")}
     detector = {"_target_": "pose_oad.teachers.ensemble.EnsembleTeacher", "every": 1, "members": members, "agree": 2}
     path = write_constants(tmp_path / "net.onnx", {"out": np.ones((1, 2, 3))}, ["n", 3, 48, 64])
-    teacher = DescribedTeacher(str(path), TWO_JOINTS, None, None, detector)
+    teacher = made(path, detector)
     images, origin = np.zeros((1, 200, 400, 3), np.uint8), Origin("my", Path("my.mp4"), np.arange(1))
     assert teacher.label(TeacherRequest(np.arange(1), images, (400, 200), None, origin)).keypoints.shape == (1, 1, 2, 3)
 
@@ -166,11 +188,6 @@ def test_an_ensemble_finds_people_too(tmp_path: Path) -> None:
         ({"min_confidence": "some"}, r"teacher\.min_confidence=some"),
         ({"threads": "all"}, r"teacher\.threads=all"),
         ({"joints": 17}, r"teacher\.joints=17"),
-        ({"detector": "onnx"}, r"teacher\.detector=onnx: expected a teacher written out"),
-        (
-            {"detector": {"_target_": "pose_oad.teachers.onnx.OnnxTeacher", "path": None}},
-            r"teacher\.detector: teacher\.path=None",
-        ),
     ],
 )
 def test_options_of_another_kind_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -286,7 +303,6 @@ def test_nothing_asked_is_nothing_labelled(tmp_path: Path) -> None:
         ({"min_confidence": 2}, r"teacher\.min_confidence=2"),
         ({"batch_size": 0}, r"teacher\.batch_size=0"),
         ({"padding": 0}, r"teacher\.padding=0"),
-        ({"detector": {"_target_": "pose_oad.teachers.nowhere.Detector"}}, r"_target_=pose_oad\.teachers\.nowhere"),
     ],
 )
 def test_descriptions_that_do_not_fit_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
