@@ -1,4 +1,4 @@
-# Every target is one command, `python -m pose_oad.<verb>`; anything in conf/ can be overridden through ARGS.
+# Every target is one command, `pose-oad <command>`; anything in conf/ can be overridden through ARGS.
 STRATEGY ?= random
 RATE ?= 0.10
 SEED ?= 0
@@ -36,7 +36,7 @@ help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\n  Options: STRATEGY=%s RATE=%s SEED=%s STUDENT=%s STUDY=%s WORKERS=%s ARGS="key=value …"\n' \
 	  '$(STRATEGY)' '$(RATE)' '$(SEED)' '$(STUDENT)' '$(STUDY)' '$(WORKERS)'
-	@printf '  Every key: `%s -m pose_oad.<command> --help`\n' '$(PYTHON)'
+	@printf '  Every key: `.venv/bin/pose-oad <command> --help`\n'
 
 # What the commands need is made by one make at a time: another one waits, and then finds it there.
 $(SETUP): requirements.txt pyproject.toml
@@ -52,48 +52,48 @@ $(SETUP):
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 $(DATA):
-	$(PYTHON) -m pose_oad.cli.data
+	$(PYTHON) -m pose_oad.cli data
 $(PRETRAINED):
-	$(PYTHON) -m pose_oad.cli.pretrain student=$(STUDENT)
+	$(PYTHON) -m pose_oad.cli pretrain student=$(STUDENT)
 endif
 
 setup: $(SETUP)  ## make .venv and install the pinned packages
 
 data: $(SETUP)  ## make the embedded data set, or prepare what you own (SOURCE=human36m ROOT=/path)
-	$(PYTHON) -m pose_oad.cli.data $(if $(SOURCE),source=$(SOURCE)) $(if $(ROOT),root="'$(ROOT)'") $(ARGS)
+	$(PYTHON) -m pose_oad.cli data $(if $(SOURCE),source=$(SOURCE)) $(if $(ROOT),root="'$(ROOT)'") $(ARGS)
 
 pretrain: $(DATA)  ## pre-train a student on COCO keypoints (STUDENT)
-	$(PYTHON) -m pose_oad.cli.pretrain student=$(STUDENT) $(ARGS)
+	$(PYTHON) -m pose_oad.cli pretrain student=$(STUDENT) $(ARGS)
 
 online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=<run>)
-	$(PYTHON) -m pose_oad.cli.online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
+	$(PYTHON) -m pose_oad.cli online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
 
 finetune: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## the offline study: choose in videos, train on all, test on other people (as online)
-	$(PYTHON) -m pose_oad.cli.finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%) $(ARGS)
+	$(PYTHON) -m pose_oad.cli finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%) $(ARGS)
 
 sweep: $(SETUP) $(DATA) $(PRETRAINED)  ## run a study, or go on with it (STUDY, WORKERS)
-	$(PYTHON) -m pose_oad.cli.sweep study=$(STUDY) workers=$(WORKERS) $(ARGS)
+	$(PYTHON) -m pose_oad.cli sweep study=$(STUDY) workers=$(WORKERS) $(ARGS)
 
 report: $(SETUP)  ## tables, figures and a page of a study (STUDY), or STUDY=null of every run
-	$(PYTHON) -m pose_oad.cli.report study_name=$(STUDY) $(ARGS)
+	$(PYTHON) -m pose_oad.cli report study_name=$(STUDY) $(ARGS)
 
 replay: $(SETUP)  ## do a run again and compare (RUN)
-	$(PYTHON) -m pose_oad.cli.replay run=$(RUN) $(ARGS)
+	$(PYTHON) -m pose_oad.cli replay run=$(RUN) $(ARGS)
 
 predict: $(SETUP)  ## draw poses into a video and write them to a file (CHECKPOINT, SOURCE, OUT)
-	$(PYTHON) -m pose_oad.cli.predict checkpoint=$(CHECKPOINT) source="'$(SOURCE)'" output.video=$(OUT) $(ARGS)
+	$(PYTHON) -m pose_oad.cli predict checkpoint=$(CHECKPOINT) source="'$(SOURCE)'" output.video=$(OUT) $(ARGS)
 
 evaluate: $(SETUP)  ## errors of checkpoints on a stream, or with ARGS="on=coco" on a COCO set (CHECKPOINTS=a.ckpt,b.onnx)
-	$(PYTHON) -m pose_oad.cli.evaluate checkpoints=[$(CHECKPOINTS)] $(ARGS)
+	$(PYTHON) -m pose_oad.cli evaluate checkpoints=[$(CHECKPOINTS)] $(ARGS)
 
 teacher-eval: $(SETUP)  ## a teacher's errors on a stream, or with ARGS="on=coco" on a COCO set (TEACHER)
-	$(PYTHON) -m pose_oad.cli.teacher_eval teacher=$(TEACHER) $(ARGS)
+	$(PYTHON) -m pose_oad.cli teacher-eval teacher=$(TEACHER) $(ARGS)
 
 export: $(SETUP)  ## write a student as an ONNX file or trt_pose's .pth, checked against the original (CHECKPOINT, OUT)
-	$(PYTHON) -m pose_oad.cli.export checkpoint=$(CHECKPOINT) output.file=$(OUT) $(ARGS)
+	$(PYTHON) -m pose_oad.cli export checkpoint=$(CHECKPOINT) output.file=$(OUT) $(ARGS)
 
 sync: $(SETUP)  ## deliver records that the tracking store could not take
-	$(PYTHON) -m pose_oad.cli.sync $(ARGS)
+	$(PYTHON) -m pose_oad.cli sync $(ARGS)
 
 ui: $(SETUP)  ## compare runs in the browser: MLflow on 127.0.0.1 (PORT)
 	.venv/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port $(PORT)

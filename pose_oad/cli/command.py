@@ -1,8 +1,8 @@
 """The shell of every command: compose the configuration, run it, turn a user's mistake into one line.
 
-A command is a module ``pose_oad/<verb>.py`` with a function ``main(cfg)`` and a file ``conf/<verb>.yaml``. Everything
-in the configuration can be overridden in Hydra's syntax (``key=value``, ``group=choice``). ``main`` imports what is
-heavy itself, so that ``--help`` answers at once.
+A command is a module ``pose_oad/cli/<verb>.py`` with a function ``main(cfg)`` and a file ``conf/<verb>.yaml``.
+Everything in the configuration can be overridden in Hydra's syntax (``key=value``, ``group=choice``). ``main`` imports
+what is heavy itself, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TRUSTED = {"pose_oad", "datamodules", "callbacks", "optuna.samplers"}
 _DOTTED_KEYS = re.compile(r"^\+{0,2}(study\.(?:set|grid))\.([^=]+)=(.*)$", re.DOTALL)
 
 _USAGE = """\
-usage: python -m pose_oad.{verb} [key=value …] [group=choice …]
+usage: pose-oad {verb} [key=value …] [group=choice …]
 
 {doc}
 
@@ -231,7 +231,7 @@ def _explain(error: Exception, verb: str, overrides: Sequence[str]) -> str:
 
 def _nearest_key(key: str, known: list[str]) -> str:
     hint = nearest(key, known)
-    return hint if "mean" in hint else "; see python -m pose_oad.<command> --help for the keys"
+    return hint if "mean" in hint else "; see pose-oad <command> --help for the keys"
 
 
 def _known_keys(verb: str, overrides: Sequence[str]) -> list[str]:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig
 
-from pose_oad.cli.command import run_command
 from pose_oad.tracking.errors import UserError, check, nearest
 
 if TYPE_CHECKING:
@@ -182,7 +181,3 @@ def _progress() -> Iterator[StepProgress]:
             bar.update(tasks[step], completed=done, total=total)
 
         yield advance
-
-
-if __name__ == "__main__":
-    run_command("data", main)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from pose_oad.cli.command import build, run_command
+from pose_oad.cli.command import build
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.progress import watched
 
@@ -261,7 +261,3 @@ def _first_images(batches: Iterable[PoseBatch], images: int) -> Iterator[Any]:
             return
         yield batch._replace(**{name: part[:images] for name, part in batch._asdict().items() if part is not None})
         images -= len(batch.images)
-
-
-if __name__ == "__main__":
-    run_command("evaluate", main)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from pose_oad.cli.command import build, run_command
+from pose_oad.cli.command import build
 from pose_oad.export.output_paths import finished, report_file, writing
 from pose_oad.poses.geometry import FITS
 from pose_oad.tracking.errors import UserError, check
@@ -254,7 +254,3 @@ def _latency(
         )  # fmt: skip
     log.info("timing the exported network")
     return rows + time_maps("onnxruntime", exported.maps, frames, batches, options.repeats, options.warmup)
-
-
-if __name__ == "__main__":
-    run_command("export", main)

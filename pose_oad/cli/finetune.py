@@ -30,7 +30,7 @@ from pose_oad.cli.assembly import (
     take_threads,
     warn_of_empty_budget,
 )
-from pose_oad.cli.command import build, plain, run_command
+from pose_oad.cli.command import build, plain
 from pose_oad.cli.resuming import resumable_run
 from pose_oad.cli.run_config import read_config
 from pose_oad.tracking.errors import UserError, check
@@ -295,7 +295,3 @@ def _source(cfg: DictConfig, part: str) -> Any:
 def _measured(options: StreamOptions, every: int, teacher: ImageSize | None = None) -> StreamOptions:
     """Cut videos like the training videos, but for measuring one frame in so many, at the size for a teacher if any."""
     return replace(options, teacher_every=every, teacher_image_size=teacher or (lambda size: None))
-
-
-if __name__ == "__main__":
-    run_command("finetune", main)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from pose_oad.cli.command import run_command
 from pose_oad.tracking.errors import UserError, check
 
 _LOG = logging.getLogger(__name__)
@@ -158,7 +157,3 @@ def _tags(cfg: DictConfig, run: OnlineRun) -> dict[str, str]:
         "pose_oad.role": "reference" if run.strategy.reference else "strategy",
         "checkpoint.sha256": file_hash(cfg.checkpoint),
     }
-
-
-if __name__ == "__main__":
-    run_command("online", main)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from pose_oad.cli.command import run_command
 from pose_oad.tracking.errors import UserError, check
 
 if TYPE_CHECKING:
@@ -291,7 +290,3 @@ def _number(value: object) -> bool:
 
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-if __name__ == "__main__":
-    run_command("predict", main)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli.assembly import make_trainer
-from pose_oad.cli.command import plain, run_command
+from pose_oad.cli.command import plain
 from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.files import replacing
 from pose_oad.tracking.locks import holding
@@ -253,7 +253,3 @@ def _check_same_student(path: Path, module: PretrainModule) -> None:
 def _said_in_worker(error: UserError) -> str:
     """Recover the message of an error that a loader process wraps into its whole traceback."""
     return str(error).strip().rpartition("UserError: ")[2]
-
-
-if __name__ == "__main__":
-    run_command("pretrain", main)

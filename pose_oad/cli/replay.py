@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from pose_oad.cli.command import run_command
 from pose_oad.cli.run_config import read_config
 from pose_oad.tracking.errors import UserError, check
 
@@ -182,7 +181,3 @@ def _report(found: Comparison, run_id: str) -> None:
         _LOG.warning("errors differ in %d windows, most in window %d: %g px", len(found.errors), window, difference)
     for line in found.circumstances:
         _LOG.warning("not as it was: %s", line)
-
-
-if __name__ == "__main__":
-    run_command("replay", main)

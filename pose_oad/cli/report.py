@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, ListConfig
 
-from pose_oad.cli.command import plain, run_command
+from pose_oad.cli.command import plain
 from pose_oad.tracking.errors import check
 
 if TYPE_CHECKING:
@@ -111,7 +111,3 @@ def _names(key: str, value: object) -> Sequence[str] | None:
 
 def _file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "report"
-
-
-if __name__ == "__main__":
-    run_command("report", main)

@@ -10,8 +10,6 @@ import sys
 
 from omegaconf import DictConfig
 
-from pose_oad.cli.command import run_command
-
 
 def main(cfg: DictConfig) -> dict[str, int]:
     """Run a study.
@@ -33,7 +31,3 @@ def main(cfg: DictConfig) -> dict[str, int]:
         sys.stderr.write(f"{counts['fail']} trials failed; the same command tries them again\n")
         sys.exit(1)
     return counts
-
-
-if __name__ == "__main__":
-    run_command("sweep", main)

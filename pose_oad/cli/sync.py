@@ -8,7 +8,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pose_oad.cli.command import run_command
 from pose_oad.tracking.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -44,7 +43,3 @@ def main(cfg: DictConfig) -> int:
     if failed:
         raise UserError("; ".join(failed))
     return delivered
-
-
-if __name__ == "__main__":
-    run_command("sync", main)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from pose_oad.cli.command import build, run_command
+from pose_oad.cli.command import build
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.progress import watched
 
@@ -195,7 +195,3 @@ def _track(cfg: DictConfig, teacher: Teacher, figures: dict[str, float]) -> None
     log_provenance(logger, cfg)
     logger.log_metrics({f"final/{name}": value for name, value in figures.items() if math.isfinite(value)})
     logger.finalize("success")
-
-
-if __name__ == "__main__":
-    run_command("teacher_eval", main)

@@ -55,7 +55,7 @@ def test_the_defaults_of_config_and_code_agree() -> None:
 @pytest.mark.slow
 def test_a_mistake_ends_with_one_line_and_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("")
-    command = [sys.executable, "-m", "pose_oad.cli.data", f"root={tmp_path}", *SMALL]
+    command = [sys.executable, "-m", "pose_oad.cli", "data", f"root={tmp_path}", *SMALL]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

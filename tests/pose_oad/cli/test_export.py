@@ -147,7 +147,7 @@ def test_a_place_that_cannot_be_written_is_named(configured, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_the_command_line_answers_a_mistake_with_exit_code_2(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pose_oad.cli.export", "checkpoint=absent.ckpt", f"output.file={tmp_path}/a.onnx"],
+        [sys.executable, "-m", "pose_oad.cli", "export", "checkpoint=absent.ckpt", f"output.file={tmp_path}/a.onnx"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2

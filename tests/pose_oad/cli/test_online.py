@@ -247,7 +247,7 @@ def test_a_video_that_breaks_in_mid_stream_ends_the_run_with_one_line(
     shutil.copytree(human36m_tree, root)
     video = root / "S1/Videos/TakingPhoto.55011271.mp4"
     lose_second_half(video)
-    command = [sys.executable, "-m", "pose_oad.cli.online", *overrides, f"stream.root={root}"]
+    command = [sys.executable, "-m", "pose_oad.cli", "online", *overrides, f"stream.root={root}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr

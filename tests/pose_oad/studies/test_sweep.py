@@ -83,7 +83,7 @@ def test_a_study_is_one_run_with_its_trials_inside(overrides: list[str], tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_study_goes_on_where_it_was(overrides: list[str], tmp_path: Path, workers: int) -> None:
-    command = [sys.executable, "-m", "pose_oad.cli.sweep", *overrides, f"workers={workers}"]
+    command = [sys.executable, "-m", "pose_oad.cli", "sweep", *overrides, f"workers={workers}"]
     log = (tmp_path / "log").open("w")
     process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     # Opened by name only: what the study is made of does not matter for reading.
@@ -173,7 +173,15 @@ def test_workers_of_two_machines_share_a_study_through_postgresql(
 ) -> None:
     """Two sessions with folders of their own, as on two machines, that know of each other by the database only."""
     commands = [
-        [sys.executable, "-m", "pose_oad.cli.sweep", *overrides, f"storage={database}", f"folder={tmp_path}/machine{n}"]
+        [
+            sys.executable,
+            "-m",
+            "pose_oad.cli",
+            "sweep",
+            *overrides,
+            f"storage={database}",
+            f"folder={tmp_path}/machine{n}",
+        ]
         for n in range(2)
     ]
     # The second one finds the study begun: who comes first makes the study's own run.

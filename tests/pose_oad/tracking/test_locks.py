@@ -149,7 +149,7 @@ def test_a_command_holds_the_checkout(tmp_path: Path) -> None:
     """Every command does; this one waits for a folder that another process makes."""
     root = tmp_path / "world"
     with holding(root):
-        command = [sys.executable, "-m", "pose_oad.cli.data", f"root={root}"]
+        command = [sys.executable, "-m", "pose_oad.cli", "data", f"root={root}"]
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         assert f"waiting for process {os.getpid()} " in process.stderr.readline()

@@ -1,0 +1,55 @@
+"""``pose-oad <command> [key=value …]``: find the command and hand its arguments over.
+
+``python -m pose_oad.cli <command>`` is the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+from pose_oad import __version__
+
+#: What each command does; its page is ``pose-oad <command> --help``.
+COMMANDS = {
+    "data": "make the embedded data set, or prepare what you own",
+    "pretrain": "pre-train a student on COCO keypoints",
+    "online": "run a stream: choose, label, distil",
+    "finetune": "choose in videos, train on all, test on other people",
+    "sweep": "run a study, or go on with it",
+    "report": "tables, figures and a page of a study",
+    "replay": "do a run again and compare",
+    "sync": "deliver records that the tracking store could not take",
+    "predict": "draw poses into a video and write them to a file",
+    "evaluate": "errors of checkpoints",
+    "teacher-eval": "a teacher's errors",
+    "export": "write a student as an ONNX file or trt_pose's .pth",
+}
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run a command line; exit codes are those of :func:`pose_oad.cli.command.run_command`."""
+    verb, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if verb in ("-h", "--help"):
+        listed = "\n".join(f"  {name:13} {what}" for name, what in COMMANDS.items())
+        sys.stdout.write(
+            f"usage: pose-oad <command> [key=value …]\n\n{listed}\n\nEvery key: pose-oad <command> --help\n"
+        )
+        sys.exit(0)
+    if verb == "--version":
+        sys.stdout.write(f"pose-oad {__version__}\n")
+        sys.exit(0)
+    if verb not in COMMANDS:
+        from pose_oad.tracking.errors import nearest
+
+        sys.stderr.write(f"error: unknown command '{verb}'{nearest(verb, COMMANDS)}\n")
+        sys.exit(2)
+    from pose_oad.cli.command import run_command
+
+    module = verb.replace("-", "_")
+    run_command(module, importlib.import_module(f"pose_oad.cli.{module}").main, rest)
+
+
+if __name__ == "__main__":
+    main()
