@@ -94,17 +94,17 @@ def main(cfg: DictConfig) -> PretrainResult:
     files = CheckpointFiles.within(cfg.checkpoint.folder)
     if cfg.resume and not (files.last.is_file() or files.run.is_file()):
         raise UserError(f"resume=true: no {files.last} to continue from; expected one of an earlier pre-training")
-    if cfg.resume and not files.run.is_file() and (finished := _finished(cfg, files)):
-        return finished
     lightning.seed_everything(cfg.seed.model, verbose=False)
     _leave_cores_to_loaders(cfg.data.workers)
     module, data = _build(cfg)
     last = files.last if cfg.resume and files.last.is_file() else None
-    if cfg.initial is not None and last is None:
-        _start_from(cfg.initial, module)
-    data.setup()
     if last is not None:
         _check_same_student(last, module)
+        if not files.run.is_file() and (finished := _finished(cfg, files)):
+            return finished
+    elif cfg.initial is not None:
+        _start_from(cfg.initial, module)
+    data.setup()
     bar = sys.stderr.isatty()
     trainer = make_trainer(plain(cfg.trainer), logger=False, callbacks=_callbacks(files), enable_progress_bar=bar)
     with holding(files.best.parent):

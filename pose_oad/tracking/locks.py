@@ -19,7 +19,7 @@ from pathlib import Path
 from pose_oad.tracking.errors import UserError
 
 #: Held in common by every command that runs, and alone by ``make clean``.
-CHECKOUT = Path(__file__).resolve().parents[1] / ".commands"
+CHECKOUT = Path(__file__).resolve().parents[2] / ".commands"
 
 
 @contextmanager
