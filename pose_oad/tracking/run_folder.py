@@ -11,6 +11,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ def open_run(
     """
     from pose_oad.tracking.store import make_logger
 
+    place = Path(cfg.output.folder)
+    absent = [path for path in (place, *place.parents) if not path.exists()]
     folder = stopped or _begin(cfg)
     token = folder.name.removeprefix(_NEW) if folder.name.startswith(_NEW) else None
     try:
@@ -58,6 +61,9 @@ def open_run(
     except UserError:
         if stopped is None:
             shutil.rmtree(folder)
+            with suppress(OSError):  # not empty: of another run
+                for path in absent:
+                    path.rmdir()
         raise
     return logger, folder.rename(folder.with_name(str(logger.run_id)))
 

@@ -192,9 +192,9 @@ def test_a_killed_command_ends_as_an_uninterrupted_one(
     seconds, expected = whole.run(), whole.outcome()
     steps = int(whole.steps.read_text())
     drawn = random.Random(SEED)
-    # The ending has the most to get wrong: its last steps come first.
-    last = list(range(steps, max(0, steps - 12), -1))
-    before = (last + drawn.sample(range(1, steps - 11), max(0, steps - 12)))[: (KILLS + 1) // 2]
+    # Ending and beginning have the most to get wrong: the last step comes first, then the first, and so on inwards.
+    inwards = [step for pair in zip(range(steps, 0, -1), range(1, steps + 1), strict=True) for step in pair]
+    before = list(dict.fromkeys(inwards))[: (KILLS + 1) // 2]
     instants = [("step", number) for number in before]
     instants += [("second", drawn.uniform(0, 1.1 * seconds)) for _ in range(KILLS // 2)]
     for number, (kind, instant) in enumerate(instants):

@@ -314,7 +314,7 @@ def test_a_server_that_dies_in_mid_run_does_not_stop_it(overrides: list[str], tm
 def test_a_server_that_is_down_at_the_start_stops_the_run_before_any_work(overrides: list[str]) -> None:
     with pytest.raises(UserError, match=r"cannot open the tracking store .*; logger=local does without it"):
         online(compose_config("online", [*overrides, "tracking.uri=http://127.0.0.1:9"]))
-    assert not list(Path("runs/online").iterdir())
+    assert not Path("runs").exists()
 
 
 def test_an_unknown_logger_is_refused(overrides: list[str]) -> None:
