@@ -44,7 +44,7 @@ $(DATA): | $(SETUP)
 $(PRETRAINED): | $(DATA)
 ifndef ALONE
 $(SETUP) $(DATA) $(PRETRAINED):
-	@python3 -m pose_oad.tracking.locks --wait .make $(MAKE) --no-print-directory ALONE=1 $@
+	@python3 -m pose_oad.tracking.locks --wait .make env ALONE=1 $(MAKE) --no-print-directory $@
 else
 $(SETUP):
 	test -x $(PYTHON) || python3 -m venv .venv

@@ -109,7 +109,7 @@ class WindowCheckpoint(Callback):
 
 def how_to_go_on(folder: Path) -> str:
     """Phrase how a run that stops by an error goes on, for the end of the message; empty where it cannot."""
-    return f"; resume={folder.name} goes on behind the last finished window" if (folder / UNFINISHED).is_dir() else ""
+    return f"; resume={folder.name} goes on with it" if (folder / UNFINISHED).is_dir() else ""
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:

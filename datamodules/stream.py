@@ -81,7 +81,7 @@ class WindowLoader:
             ValueError: if the source has no such clip.
         """
         self._position = StreamPosition(**state)
-        if self._position.clip >= len(self.source.clips):
+        if self._position.clip > len(self.source.clips):  # as many, at the stream's end
             raise ValueError(f"clip {self._position.clip} of {len(self.source.clips)}")
 
     def __iter__(self) -> Iterator[FrameWindow]:

@@ -133,7 +133,11 @@ def adapt(
         "strategy": strategy,
         **_stream(stream),
         **_teacher(teacher),
-        **{f"student.{key}": value for key, value in network.config.to_dict().items() if key != "pretrained"},
+        **{
+            f"student.{key}": value
+            for key, value in network.config.to_dict().items()
+            if key not in ("pretrained", "foreground")
+        },
         "rate": rate,
         **_tracking(tracking_uri),
         **(options or {}),

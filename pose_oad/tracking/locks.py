@@ -48,7 +48,7 @@ def holding(place: Path, shared: bool = False, wait: bool = False) -> Iterator[N
         if not (_locked(file.fileno(), fcntl.LOCK_SH, patience=1.0) if shared else alone):
             raise UserError(f"{place}: held by {_holders(path)}; expected nobody else to be at work on it")
         with suppress(OSError):  # as on a full disk: the lock holds without a name, too
-            os.write(file.fileno(), f"{os.getpid()} {Path(sys.argv[0]).stem}\n".encode())
+            os.write(file.fileno(), f"{os.getpid()} {_command()}\n".encode())
         yield
 
 
@@ -92,6 +92,13 @@ def _lives(pid: int) -> bool:
     except OSError as error:
         return isinstance(error, PermissionError)
     return True
+
+
+def _command() -> str:
+    """Name what this process does: the command behind ``pose-oad``, else its program."""
+    program, *arguments = sys.argv
+    own = Path(program).stem in ("__main__", "pose-oad")
+    return arguments[0] if own and arguments else Path(program).stem
 
 
 if __name__ == "__main__":

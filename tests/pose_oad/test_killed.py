@@ -56,7 +56,7 @@ def work(verb: str, arguments: list[str], kill_before: int, steps: Path) -> None
     ):  # fmt: skip
         for name in names:
             setattr(owner, name, counted(getattr(owner, name)))
-    module = importlib.import_module(f"pose_oad.{verb}")
+    module = importlib.import_module(f"pose_oad.cli.{verb}")
     module.main(compose_config(verb, arguments))
     steps.write_text(str(done))
 

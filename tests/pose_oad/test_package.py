@@ -13,7 +13,13 @@ import pytest
 import pose_oad
 
 # Distributions that do not have the name of their package.
-_HOMES = {"cv2": "opencv-python-headless", "google": "protobuf", "hydra": "hydra-core"}
+_HOMES = {
+    "cv2": "opencv-python-headless",
+    "google": "protobuf",
+    "hydra": "hydra-core",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+}
 
 
 def test_public_names_are_found_and_others_are_not() -> None:

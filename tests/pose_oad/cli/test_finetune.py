@@ -76,7 +76,7 @@ def test_a_study_leaves_everything_it_should(run: Run, student_checkpoint: Path,
     [folder] = Path("runs/finetune").iterdir()
     kept = {"config.yaml", "selection.jsonl", "student.ckpt", "result.json"}
     assert {path.name for path in folder.iterdir()} == kept
-    assert {path.name for path in tmp_path.iterdir()} == {"runs", "mlflow.db", "artifacts", "fixed"}
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "mlflow.db", "mlflow.db.lock", "artifacts", "fixed"}
     assert [path.name for path in place.parent.iterdir()] == ["best.ckpt"]
     assert json.loads((folder / "result.json").read_text()) == pytest.approx(values, nan_ok=True)
     assert [len(row["selected_frames"]) for row in rows(folder)] == [5, 5, 5, 1]

@@ -149,6 +149,7 @@ def test_scored_strategies_run_with_both_scorers(run: Run) -> None:
                 f"strategy.scorer={scorer}",
                 "strategy.missing=worst",
                 "metric.threshold=0.0",
+                *(["strategy.reduce=mean"] if strategy == "confidence" else []),
                 "training.learning_rate=0.05",
             )
             rows = ledger()

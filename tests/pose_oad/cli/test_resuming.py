@@ -154,5 +154,5 @@ def test_an_unknown_run_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     (tmp_path / STATE_FILE).parent.mkdir()
     (tmp_path / STATE_FILE).write_bytes(b"PK nonsense")
-    with pytest.raises(UserError, match=r"state.ckpt is damaged"):
+    with pytest.raises(UserError, match=r"state.ckpt: damaged"):
         read_state(tmp_path)

@@ -155,14 +155,20 @@ def test_a_joint_the_teacher_misses_is_masked_or_background() -> None:
     keypoints = torch.rand(2, 1, len(BODY), 3) * 60 + 1
     keypoints[0, 0, 2] = 0.0
     supplied = torch.arange(len(BODY)) != 5
-    known = {
-        undetected: labelled_people(WindowLabels(BODY, keypoints), window, BODY, supplied, undetected)[1]
-        for undetected in ("mask", "background")
+    people, known = labelled_people(WindowLabels(BODY, keypoints), window, BODY, supplied)
+    assert known.tolist() == [supplied.tolist()] * 2
+    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(64, 64)))
+    cells = {
+        undetected: distillation._Targets(student, WindowLabels(BODY, keypoints), people, known, undetected).of(
+            torch.arange(2)
+        )[2]
+        for undetected in (True, False)
     }
-    assert known["mask"].tolist() == [(supplied & (torch.arange(12) != 2)).tolist(), supplied.tolist()]
-    assert known["background"].tolist() == [supplied.tolist()] * 2
+    assert cells[False] is None
+    assert cells[True] is not None
+    assert (~cells[True].joints).flatten(2).any(2).tolist() == [[joint == 2 for joint in range(12)], [False] * 12]
     unusable = WindowLabels(BODY, keypoints, unusable=torch.tensor([True, False]))
-    assert not labelled_people(unusable, window, BODY, supplied, "background")[1][0].any()
+    assert not labelled_people(unusable, window, BODY, supplied)[1][0].any()
 
 
 def test_the_order_of_frames_is_seeded_and_differs_between_windows() -> None:
