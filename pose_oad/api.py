@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Adaptation", "adapt", "load_student"]
 
+# What a student's description says of its weights is no choice of a run.
+_OF_WEIGHTS = ("pretrained", "foreground")
+
 
 @dataclass(frozen=True)
 class Adaptation:
@@ -133,11 +136,7 @@ def adapt(
         "strategy": strategy,
         **_stream(stream),
         **_teacher(teacher),
-        **{
-            f"student.{key}": value
-            for key, value in network.config.to_dict().items()
-            if key not in ("pretrained", "foreground")
-        },
+        **{f"student.{key}": value for key, value in network.config.to_dict().items() if key not in _OF_WEIGHTS},
         "rate": rate,
         **_tracking(tracking_uri),
         **(options or {}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -132,24 +133,23 @@ def test_a_damaged_ledger_is_refused_or_read(stopped: Path, tmp_path: Path) -> N
 def test_a_run_goes_on_from_a_whole_state_only(stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each damaged state is taken on by a run that is stopped before its next window."""
     monkeypatch.chdir(tmp_path)
-    path = stopped / STATE_FILE
-    content = path.read_bytes()
-    kept = {name: (stopped / name).read_bytes() for name in ("config.yaml", "ledger.jsonl")}
+    content = (stopped / STATE_FILE).read_bytes()
     cfg = read_config(stopped / "config.yaml", "online")
     whole = read_state(stopped)
-    try:
-        for damaged in torn(content, 30, seed=4):
-            path.write_bytes(damaged)
-            assert refused(lambda: read_state(stopped)) or damaged == content, len(damaged)  # zeros where they were
-        parts = [{**whole, "parts": part} for part in mutants(whole["parts"], 12, seed=5)]
-        for damaged in (*mutants({**whole, "student": dict(whole["student"])}, 12, seed=6), *parts):
-            torch.save(damaged, path)
-            (stopped / "ledger.jsonl").write_bytes(kept["ledger.jsonl"])
-            refused(lambda: play(cfg.copy(), resume=stopped))
-    finally:
-        path.write_bytes(content)
-        for name, former in kept.items():
-            (stopped / name).write_bytes(former)
+    assert whole is not None
+
+    def copied(name: str) -> Path:
+        return Path(shutil.copytree(stopped, tmp_path / name / stopped.name))
+
+    run = copied("torn")
+    for damaged in torn(content, 30, seed=4):
+        (run / STATE_FILE).write_bytes(damaged)
+        assert refused(lambda: read_state(run)) or damaged == content, len(damaged)  # zeros where they were
+    parts = [{**whole, "parts": part} for part in mutants(whole["parts"], 12, seed=5)]
+    for number, damaged in enumerate((*mutants({**whole, "student": dict(whole["student"])}, 12, seed=6), *parts)):
+        run = copied(str(number))
+        torch.save(damaged, run / STATE_FILE)
+        refused(lambda run=run: play(cfg.copy(), resume=run))
 
 
 def test_what_a_file_names_is_not_run(stopped: Path, tmp_path: Path) -> None:
