@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from datamodules.video.clips import Clip
 from pose_oad.offline.shuffling import order_seed
-from pose_oad.online.distillation import TrainingOptions
+from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.objectives import map_loss
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.maps import MapTargets, decode_single

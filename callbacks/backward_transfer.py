@@ -38,7 +38,7 @@ class FinalPass(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure every window again."""
-        student = as_distillation(pl_module).student
+        student = as_distillation(pl_module).serving
         ids: list[np.ndarray] = [np.empty(0, dtype=np.int64)]
         errors: list[np.ndarray] = [np.empty(0, dtype=np.float32)]
         joints: list[np.ndarray] = [np.empty(0, dtype=np.int64)]

@@ -17,7 +17,7 @@ from pose_oad.tracking.torch_file import read_torch_file, write_torch_file
 # Parts of a state, and what each is.
 _KINDS: dict[str, tuple[type, ...]] = {
     "student": (dict,), "optimizer": (dict, type(None)), "optimizer_steps": (int,), "teacher_calls": (int,),
-    "precision": (dict,), "parts": (dict,),
+    "precision": (dict,), "learner": (dict,), "parts": (dict,),
 }  # fmt: skip
 
 #: The file in a run's folder; it is there from the end of the first window until the run is finished.
@@ -77,6 +77,9 @@ class WindowCheckpoint(Callback):
             if len(known) > 1 or not _alike(kept["param_groups"], optimizer.state_dict()["param_groups"]):
                 raise ValueError("optimizer")
             optimizer.load_state_dict(kept)
+        if not _alike(state["learner"], module.learner.state_dict()):
+            raise ValueError("learner")
+        module.learner.load_state_dict(state["learner"])
         for name, part in self.parts.items():
             if not _alike(state["parts"][name], part.state_dict()):
                 raise ValueError(f"parts.{name}")
@@ -99,6 +102,7 @@ class WindowCheckpoint(Callback):
         kept = module.options.optimizer_state == "kept"
         return {
             "student": module.student.state_dict(),
+            "learner": module.learner.state_dict(),
             "optimizer": trainer.optimizers[0].state_dict() if kept else None,
             "optimizer_steps": module.optimizer_steps,
             "teacher_calls": module.desk.calls,

@@ -179,7 +179,7 @@ class PrequentialEvaluation(Callback):
         """Predict one window and take its errors."""
         window: FrameWindow = batch
         skeleton = as_distillation(pl_module).student.skeleton
-        measured = self.measure(window, as_distillation(pl_module).student, beside="teacher" in self.metrics)
+        measured = self.measure(window, as_distillation(pl_module).serving, beside="teacher" in self.metrics)
         self.latest = measured
         with window.phase("evaluate"):
             self.frame_ids.append(measured.ids)

@@ -97,7 +97,7 @@ class RunRecord(Callback):
         )
         if nobody:
             _LOG.warning("the teacher found nobody in %d of the %d frames it was asked about", nobody, calls)
-        save_student(module.student, self.folder / "student.ckpt")
+        save_student(module.serving, self.folder / "student.ckpt")
         self.ledger.write_table()
         if self.figures:
             with writing(self.folder):

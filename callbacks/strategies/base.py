@@ -90,7 +90,7 @@ class QueryStrategy(Callback):
         """Choose the frames of one window."""
         window: FrameWindow = batch
         with window.phase("query"):
-            window.selected = self.choose(window, as_distillation(pl_module).student)
+            window.selected = self.choose(window, as_distillation(pl_module).serving)
 
     def choose(self, window: FrameWindow, student: PoseStudent) -> np.ndarray:
         """Choose frames of a window and check what was chosen; the scores are kept in ``window.scores``.

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from datamodules.stream import StreamDataModule
     from datamodules.video.clips import FrameSource
     from datamodules.windowing import StreamOptions
-    from pose_oad.online.distillation import Augment, OnlineDistillation, TrainingOptions
+    from pose_oad.online.distillation import OnlineDistillation
+    from pose_oad.online.learner import Augment, TrainingOptions
+    from pose_oad.online.objectives import Objective
     from pose_oad.poses.skeleton import Skeleton
     from pose_oad.students import PoseStudent
     from pose_oad.teachers.base import Teacher
@@ -69,7 +71,8 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     from callbacks.timing import Timing
     from datamodules.stream import StreamDataModule
     from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.online.distillation import OnlineDistillation, TrainingOptions
+    from pose_oad.online.distillation import OnlineDistillation
+    from pose_oad.online.learner import Learner, TrainingOptions
     from pose_oad.poses.joint_check import check_joint_sets
 
     strategy = build(cfg.strategy)
@@ -92,8 +95,17 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     )  # fmt: skip
     options = stream_options(cfg, source, student, teacher)
     warn_of_empty_budget(strategy, options.window_frames)
+    learner = Learner(
+        student,
+        training,
+        make_objective(cfg.objective),
+        build(cfg.memory),
+        build(cfg.regulariser),
+        build(cfg.average),
+        make_augment(training, student.skeleton),
+    )
     return OnlineRun(
-        OnlineDistillation(student, teacher, training, make_augment(training, student.skeleton)),
+        OnlineDistillation(learner, teacher),
         StreamDataModule(source, replace(options, windows=cfg.trainer.limit_train_batches)),
         strategy,
         evaluation,
@@ -132,6 +144,23 @@ def load_run_student(cfg: DictConfig) -> PoseStudent:
     student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student) | {"fit": fit}))
     student.decoding = decoding
     return student
+
+
+def make_objective(node: DictConfig) -> Objective:
+    """Build the objective of a config node, with those that it adds up.
+
+    Args:
+        node: the config node
+
+    Raises:
+        UserError: if a value is refused.
+    """
+    if "objectives" not in node:
+        objective: Objective = build(node)
+        return objective
+    parts = {str(name): make_objective(part) for name, part in node.objectives.items()}
+    added: Objective = build(node, without=["objectives"], objectives=parts)
+    return added
 
 
 def make_augment(options: TrainingOptions, skeleton: Skeleton) -> Augment | None:

@@ -211,7 +211,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     from pose_oad.offline.collection import Collector
     from pose_oad.offline.frame_store import check_memory
     from pose_oad.offline.training import TEACHER_LOSS, VALIDATION_ERROR, FinetuneModule, Plateau
-    from pose_oad.online.distillation import TrainingOptions
+    from pose_oad.online.learner import TrainingOptions
     from pose_oad.poses.joint_check import check_joint_sets
 
     _check_subjects_and_ranges(cfg)

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from pose_oad.offline.frame_store import FrameBatch, FrameSet, FrameStore
 from pose_oad.offline.journal import KeptWindow
+from pose_oad.online.batch import labelled_batch
 from pose_oad.online.breakdown import true_person
-from pose_oad.online.distillation import Augment, labelled_people
 from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.learner import Augment
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.skeleton import joint_map
 from pose_oad.students import PoseStudent
@@ -121,10 +122,8 @@ class Collector:
         return labelled
 
     def _labelled(self, window: FrameWindow) -> FrameBatch:
-        labels = window.label(window.selected)
-        people, known = labelled_people(labels, window, self.student.skeleton, self._supplied)
-        frames = window.frames[torch.from_numpy(window.selected)]
-        return FrameBatch(frames, people, known, metric_scale(window, window.selected))
+        batch = labelled_batch(window, window.label(window.selected), self.student.skeleton, self._supplied)
+        return FrameBatch(batch.frames, batch.keypoints, batch.known, metric_scale(window, window.selected))
 
 
 def collect_measured(windows: Iterable[FrameWindow], student: PoseStudent, store: FrameStore) -> FrameSet:

@@ -12,7 +12,8 @@ import torch
 from callbacks.frozen_twin import FrozenTwin
 from callbacks.prequential import PrequentialEvaluation
 from pose_oad.metrics.keypoints import MissingRule
-from pose_oad.online.distillation import OnlineDistillation, TrainingOptions
+from pose_oad.online.distillation import OnlineDistillation
+from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.window import FrameWindow, reveal
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import StudentConfig, build_student
@@ -27,7 +28,7 @@ BODY = get_skeleton("body-12")
 def module() -> OnlineDistillation:
     torch.manual_seed(0)
     student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
-    return OnlineDistillation(student, TruthTeacher(BODY), TrainingOptions())
+    return OnlineDistillation.of(student, TruthTeacher(BODY), TrainingOptions())
 
 
 @pytest.fixture

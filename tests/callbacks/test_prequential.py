@@ -14,8 +14,9 @@ from callbacks.backward_transfer import FinalPass
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.strategies.error import Error
 from pose_oad.metrics.keypoints import MissingRule
-from pose_oad.online.distillation import OnlineDistillation, TrainingOptions
+from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.maps import encode
 from pose_oad.poses.skeleton import get_skeleton
@@ -53,7 +54,7 @@ class Seer(nn.Module):
 @pytest.fixture
 def module() -> OnlineDistillation:
     student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(64, 64)))
-    module = OnlineDistillation(student, TruthTeacher(BODY), TrainingOptions())
+    module = OnlineDistillation.of(student, TruthTeacher(BODY), TrainingOptions())
     module.student = Seer(module)  # type: ignore[assignment]
     return module
 

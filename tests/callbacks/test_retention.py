@@ -17,7 +17,8 @@ from datamodules.coco import CocoDataModule
 from datamodules.coco.augmentation import AugmentationConfig
 from pose_oad.offline.map_regression import PretrainModule
 from pose_oad.offline.source_domain import evaluate_on_source
-from pose_oad.online.distillation import OnlineDistillation, TrainingOptions, freeze_batch_norm
+from pose_oad.online.distillation import OnlineDistillation
+from pose_oad.online.learner import TrainingOptions, freeze_batch_norm
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.truth import TruthTeacher
 from pose_oad.tracking.errors import UserError
@@ -59,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> CocoDataModule:
 @pytest.fixture
 def module() -> OnlineDistillation:
     torch.manual_seed(0)
-    return OnlineDistillation(PretrainModule(STUDENT).student, TruthTeacher(BODY), TrainingOptions())
+    return OnlineDistillation.of(PretrainModule(STUDENT).student, TruthTeacher(BODY), TrainingOptions())
 
 
 def measured_after(retention: Retention, module: OnlineDistillation, windows: int) -> list[int]:

@@ -31,9 +31,10 @@ from callbacks.strategies.base import QueryStrategy
 from callbacks.strategies.confidence import Confidence
 from callbacks.strategies.error import Error
 from pose_oad.metrics.stream import redundancy
-from pose_oad.online import distillation
-from pose_oad.online.distillation import OnlineDistillation, TrainingOptions
+from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.learner import TrainingOptions
+from pose_oad.online.objectives import map_regression
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.maps import MapTargets
 from pose_oad.poses.skeleton import get_skeleton
@@ -102,7 +103,7 @@ def train(windows: list[FrameWindow], teacher: Teacher | None = None, **options:
     """Train a small student on whole windows, one after another; return the module and its optimiser."""
     torch.manual_seed(0)
     student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
-    module: Any = OnlineDistillation(student, teacher or TruthTeacher(BODY), TrainingOptions(**options))
+    module: Any = OnlineDistillation.of(student, teacher or TruthTeacher(BODY), TrainingOptions(**options))
     optimizer = module.configure_optimizers()
     # What a trainer would do.
     module.optimizers = lambda use_pl_optimizer: optimizer
@@ -127,7 +128,7 @@ def test_the_papers_rule_steers_away_from_the_frame_in_which_nothing_is_found(st
 def test_frozen_scores_do_not_follow_the_adaptation() -> None:
     student, window = Brightness(), make_window(4)
     window.frames[:] = torch.tensor([60, 200, 30, 120], dtype=torch.uint8).view(4, 1, 1, 1)
-    module = OnlineDistillation(student, TruthTeacher(BODY), TrainingOptions())  # type: ignore[arg-type]
+    module = OnlineDistillation.of(student, TruthTeacher(BODY), TrainingOptions())  # type: ignore[arg-type]
     frozen, live = (Confidence(rate=0.25, scorer=scorer) for scorer in ("frozen", "live"))
     for strategy in (frozen, live):
         strategy.on_fit_start(None, module)  # type: ignore[arg-type]
@@ -192,7 +193,7 @@ def test_batch_statistics_are_updated_or_kept(mode: str, changes: bool) -> None:
 
 def test_targets_are_rendered_keypoints_or_the_teachers_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     targets: dict[str, MapTargets] = {}
-    loss = distillation.map_loss
+    loss = map_regression.map_loss
     for labels in ("keypoints", "maps"):
 
         def record(
@@ -201,7 +202,7 @@ def test_targets_are_rendered_keypoints_or_the_teachers_maps(monkeypatch: pytest
             targets[to] = target
             return loss(maps, fields, target, *more, **options)
 
-        monkeypatch.setattr(distillation, "map_loss", record)
+        monkeypatch.setattr(map_regression, "map_loss", record)
         train([make_window(2)], MapTeacher(), labels=labels, epochs=1)
     # Frame px (16, 16) of 64 are cell (2, 2) of 8, between four cells of which none is further than the others.
     rendered = targets["keypoints"].confidence_maps[0, 0]

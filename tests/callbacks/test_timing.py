@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from callbacks.timing import Timing, peak_memory, peak_resident
-from pose_oad.online.distillation import OnlineDistillation, TrainingOptions
+from pose_oad.online.distillation import OnlineDistillation
+from pose_oad.online.learner import TrainingOptions
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import StudentConfig, build_student
 from pose_oad.teachers.truth import TruthTeacher
@@ -20,7 +21,7 @@ BODY = get_skeleton("body-12")
 def test_measuring_is_no_part_of_the_wall_clock() -> None:
     torch.manual_seed(0)
     student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
-    module = OnlineDistillation(student, TruthTeacher(BODY), TrainingOptions())
+    module = OnlineDistillation.of(student, TruthTeacher(BODY), TrainingOptions())
     timing, window = Timing(), make_window(4)
     timing.on_train_epoch_start(None, module)  # type: ignore[arg-type]
     timing.on_train_batch_start(None, module, window, 0)  # type: ignore[arg-type]

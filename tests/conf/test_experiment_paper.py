@@ -17,9 +17,8 @@ from datamodules.coco.augmentation import Augmentation, AugmentationConfig, Fram
 from datamodules.windowing import window_length
 from pose_oad.cli.assembly import OnlineRun, make_teacher, prepare
 from pose_oad.cli.command import build, compose_config, plain
-from pose_oad.online import distillation
-from pose_oad.online.distillation import TrainingOptions
-from pose_oad.online.objectives import map_loss
+from pose_oad.online.learner import TrainingOptions
+from pose_oad.online.objectives import map_loss, map_regression
 from pose_oad.poses.maps import MapTargets
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig
@@ -104,7 +103,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, student_checkpoint: Path) -> O
 @pytest.mark.parametrize(("rate", "steps"), [(0.01, 10), (0.05, 20), (0.10, 40), (0.20, 90), (0.40, 180), (1.0, 460)])
 def test_a_window_trains_as_many_steps_as_in_the_paper(run: OnlineRun, rate: float, steps: int) -> None:
     chosen = Random(rate).budget(1500)
-    assert [len(rows) for rows in run.module._batches(chosen, 0)] == [min(chosen, 32)] * steps
+    assert [len(rows) for rows in run.module.learner._rows(chosen, 32, 0)] == [min(chosen, 32)] * steps
 
 
 def test_sequences_play_in_the_order_of_the_data_set(run: OnlineRun) -> None:
@@ -117,7 +116,7 @@ def test_sequences_play_in_the_order_of_the_data_set(run: OnlineRun) -> None:
 
 def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monkeypatch: pytest.MonkeyPatch) -> None:
     module, batches, views = run.module, [], []
-    assert module.augment is not None
+    assert module.learner.augment is not None
 
     def loss(maps: torch.Tensor, fields: torch.Tensor, target: MapTargets, skeleton: Skeleton, joints: torch.Tensor,
              **more: object) -> torch.Tensor:  # fmt: skip
@@ -128,8 +127,8 @@ def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monk
         views.append(FrameAugmentation(module.student.skeleton, 0)(frames, people, window))
         return views[-1]
 
-    monkeypatch.setattr(distillation, "map_loss", loss)
-    monkeypatch.setattr(module, "augment", augment)
+    monkeypatch.setattr(map_regression, "map_loss", loss)
+    monkeypatch.setattr(module.learner, "augment", augment)
     optimizer = module.configure_optimizers()
     monkeypatch.setattr(module, "optimizers", lambda use_pl_optimizer: optimizer)
     monkeypatch.setattr(module, "manual_backward", lambda loss: loss.backward())

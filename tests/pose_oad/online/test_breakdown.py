@@ -9,7 +9,8 @@ import torch
 from callbacks.prequential import PrequentialEvaluation
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.online.breakdown import GroupedErrors, Locator, measure, measure_located, true_person
-from pose_oad.online.distillation import OnlineDistillation, TrainingOptions
+from pose_oad.online.distillation import OnlineDistillation
+from pose_oad.online.learner import TrainingOptions
 from pose_oad.poses.maps import People
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig, build_student
@@ -125,7 +126,7 @@ def test_online_and_offline_errors_are_the_same_mean() -> None:
     window = make_window(4, truth=truth)
     torch.manual_seed(0)
     student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
-    module = OnlineDistillation(student, TruthTeacher(BODY), TrainingOptions())
+    module = OnlineDistillation.of(student, TruthTeacher(BODY), TrainingOptions())
     online = PrequentialEvaluation(MissingRule(), BODY, TruthTeacher(BODY), teacher_every=None)
     online.on_fit_start(None, module)  # type: ignore[arg-type]
     online.on_train_batch_start(None, module, window, 0)  # type: ignore[arg-type]

@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.online import distillation
-from pose_oad.online.distillation import (
-    OnlineDistillation,
-    TrainingOptions,
-    freeze_batch_norm,
-    labelled_people,
-)
+from pose_oad.online import learner
+from pose_oad.online.batch import labelled_batch
+from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.learner import TrainingOptions, freeze_batch_norm
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.maps.resample import resample_to_input
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
@@ -48,27 +45,18 @@ def test_maps_are_matched_by_joint_and_limb_name() -> None:
     assert int(limbs.sum()) == 8
 
 
-def test_targets_are_the_same_whether_rendered_at_once_or_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    student, rows = module_of().student, torch.tensor([3, 0])
-    window = make_window(5)
-    window.selected = np.arange(5)
-    keypoints = torch.rand(5, 1, len(BODY), 3) * 60 + 1
-    keypoints[3, 0, 2] = 0.0
-    labels = WindowLabels(BODY, keypoints)
-    supplied = torch.ones(len(BODY), dtype=torch.bool)
-    people = labelled_people(labels, window, BODY, supplied)
-    whole, known, cells = distillation._Targets(student, labels, *people, True).of(rows)
-    monkeypatch.setattr(distillation, "_KEPT_BYTES", 0)
-    part, known_of_part, cells_of_part = distillation._Targets(student, labels, *people, True).of(rows)
-    assert whole.confidence_maps.any()
-    assert torch.equal(whole.confidence_maps, part.confidence_maps)
-    assert torch.equal(whole.part_affinity_fields, part.part_affinity_fields)
-    assert torch.equal(known, known_of_part)
-    assert known.all()
-    assert cells is not None
-    assert cells_of_part is not None
-    assert torch.equal(cells.joints, cells_of_part.joints)
-    assert cells.joints.flatten(2).all(2).tolist() == [[joint != 2 for joint in range(len(BODY))], [True] * len(BODY)]
+def test_weights_are_the_same_whether_targets_are_rendered_at_once_or_batch_by_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = []
+    for kept in (learner._KEPT_BYTES, 0):
+        monkeypatch.setattr(learner, "_KEPT_BYTES", kept)
+        module = trained_by_hand(TruthTeacher(BODY), batch_norm="frozen", batch_size=2)
+        window = make_window(5)
+        window.desk, window.selected = module.desk, np.arange(5)
+        module.training_step(window, 0)
+        ends.append(module.student.state_dict())
+    assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
 
 
 def test_joints_the_teacher_has_not_are_unknown() -> None:
@@ -101,7 +89,7 @@ def test_resampling_onto_the_same_grid_changes_nothing() -> None:
 def module_of(**options) -> OnlineDistillation:
     torch.manual_seed(0)
     student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
-    return OnlineDistillation(student, TruthTeacher(BODY), TrainingOptions(**options))
+    return OnlineDistillation.of(student, TruthTeacher(BODY), TrainingOptions(**options))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +101,7 @@ def module_of(**options) -> OnlineDistillation:
     ],
 )
 def test_batches_cover_every_chosen_frame_in_every_epoch(options: dict, steps: int) -> None:
-    batches = list(module_of(**options)._batches(10, window_index=0))
+    batches = list(module_of(**options).learner._rows(10, options["batch_size"], 0))
     assert len(batches) == steps
     per_epoch = -(-10 // options["batch_size"])
     for epoch in range(steps // per_epoch):
@@ -126,7 +114,7 @@ def test_batches_cover_every_chosen_frame_in_every_epoch(options: dict, steps: i
     [(15, 10), (31, 10), (32, 10), (33, 10), (75, 20), (150, 40), (300, 90), (600, 180), (1500, 460)],
 )
 def test_a_last_batch_is_dropped_where_there_is_a_full_one(chosen: int, steps: int) -> None:
-    batches = list(module_of(epochs=10, batch_size=32, last_batch="drop")._batches(chosen, 0))
+    batches = list(module_of(epochs=10, batch_size=32, last_batch="drop").learner._rows(chosen, 32, 0))
     assert [len(rows) for rows in batches] == [min(chosen, 32)] * steps
     if chosen % 32:  # another remainder in every epoch
         assert len(torch.cat(batches).unique()) == chosen
@@ -155,25 +143,20 @@ def test_a_joint_the_teacher_misses_is_masked_or_background() -> None:
     keypoints = torch.rand(2, 1, len(BODY), 3) * 60 + 1
     keypoints[0, 0, 2] = 0.0
     supplied = torch.arange(len(BODY)) != 5
-    people, known = labelled_people(WindowLabels(BODY, keypoints), window, BODY, supplied)
-    assert known.tolist() == [supplied.tolist()] * 2
-    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(64, 64)))
-    cells = {
-        undetected: distillation._Targets(student, WindowLabels(BODY, keypoints), people, known, undetected).of(
-            torch.arange(2)
-        )[2]
-        for undetected in (True, False)
-    }
-    assert cells[False] is None
-    assert cells[True] is not None
-    assert (~cells[True].joints).flatten(2).any(2).tolist() == [[joint == 2 for joint in range(12)], [False] * 12]
+    batch = labelled_batch(window, WindowLabels(BODY, keypoints), BODY, supplied)
+    assert batch.known.tolist() == [supplied.tolist()] * 2
+    cells = {rule: module_of(undetected_joints=rule).learner._target(batch).cells for rule in ("mask", "background")}
+    assert cells["background"] is None
+    assert cells["mask"] is not None
+    missed = (~cells["mask"].joints).flatten(2).any(2)
+    assert missed.tolist() == [[joint == 2 for joint in range(12)], [False] * 12]
     unusable = WindowLabels(BODY, keypoints, unusable=torch.tensor([True, False]))
-    assert not labelled_people(unusable, window, BODY, supplied)[1][0].any()
+    assert not labelled_batch(window, unusable, BODY, supplied).known[0].any()
 
 
 def test_the_order_of_frames_is_seeded_and_differs_between_windows() -> None:
     first, again, other = (
-        [rows.tolist() for rows in module_of(epochs=1)._batches(32, window_index=index)] for index in (0, 0, 1)
+        [rows.tolist() for rows in module_of(epochs=1).learner._rows(32, 32, index)] for index in (0, 0, 1)
     )
     assert first == again != other
 
@@ -224,7 +207,7 @@ def test_a_teacher_without_a_common_joint_is_refused() -> None:
     student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
     hand = Skeleton("hand-1", ("thumb",))
     with pytest.raises(UserError, match="hand-1 and body-12 have no joint in common"):
-        OnlineDistillation(student, TruthTeacher(hand), TrainingOptions())
+        OnlineDistillation.of(student, TruthTeacher(hand), TrainingOptions())
 
 
 @pytest.mark.parametrize(

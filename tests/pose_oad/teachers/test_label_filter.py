@@ -8,7 +8,7 @@ import torch
 
 from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import compose_config
-from pose_oad.online.distillation import labelled_people
+from pose_oad.online.batch import labelled_batch
 from pose_oad.online.label_service import LabelDesk
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
@@ -125,7 +125,7 @@ def test_windows_count_what_is_rejected_and_learn_nothing_from_such_frames() -> 
     labels = window.label(window.selected)
     assert window.counts["labels_rejected/low_confidence"] == 12
     assert window.counts["labels_rejected/few_joints"] == 1
-    _, known = labelled_people(labels, window, BODY, torch.ones(12, dtype=torch.bool))
+    known = labelled_batch(window, labels, BODY, torch.ones(12, dtype=torch.bool)).known
     assert known.all(1).tolist() == [True, False, True]
     assert not known[1].any()
     assert desk.label(window, np.array([1])).unusable.tolist() == [True]  # type: ignore[union-attr]

@@ -20,6 +20,7 @@ def map_loss(
     *,
     cells: KnownCells | None = None,
     foreground: float = 0.0,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Compare predicted maps with their targets: the paper's loss, with masks for what the labels do not say.
 
@@ -37,9 +38,11 @@ def map_loss(
         skeleton: joint set of the maps; its limbs say which joints a field connects
         joint_mask: true where a joint's map is to be learnt, bool, shape (batch, joints); all where None
         pixel_mask: true where the maps are to be learnt, bool, shape (batch, rows, columns); everywhere where None
-        limb_mask: true where the target has a field for a limb at all, bool, shape (limbs,); all where None
+        limb_mask: true where the target has a field for a limb at all, bool, shape (limbs,) or (batch, limbs); all
+            where None
         cells: true where each map is to be learnt, see :func:`known_cells`; everywhere where None
         foreground: additional weight of a map element whose target is 1; 0 is the paper's
+        weight: how much each frame counts, shape (batch,); all alike where None
 
     Returns:
         the loss, a scalar; zero (with zero gradient) where everything is masked.
@@ -51,9 +54,9 @@ def map_loss(
     field_mask = None if known is None else known.repeat_interleave(2, dim=1)
     joint_cells, limb_cells = (None, None) if cells is None else (cells.joints, cells.limbs.repeat_interleave(2, dim=1))
     confidence = masked_mse(
-        prediction_cmaps, target.confidence_maps, joint_mask, pixel_mask, foreground, cell_mask=joint_cells
+        prediction_cmaps, target.confidence_maps, joint_mask, pixel_mask, foreground, joint_cells, weight
     )
-    return confidence + masked_mse(*fields, field_mask, pixel_mask, foreground, cell_mask=limb_cells)
+    return confidence + masked_mse(*fields, field_mask, pixel_mask, foreground, limb_cells, weight)
 
 
 def masked_mse(
@@ -63,6 +66,7 @@ def masked_mse(
     pixel_mask: Tensor | None = None,
     foreground: float = 0.0,
     cell_mask: Tensor | None = None,
+    frame_weight: Tensor | None = None,
 ) -> Tensor:
     """Average the squared error over the elements that no mask excludes.
 
@@ -75,12 +79,14 @@ def masked_mse(
         pixel_mask: true where a cell counts, bool, shape (batch, rows, columns); all where None
         foreground: additional weight of an element whose target is 1
         cell_mask: true where a cell of a channel counts, bool, the shape of the prediction; all where None
+        frame_weight: how much each frame counts, shape (batch,); all alike where None
 
     Returns:
         a scalar; zero where nothing counts.
     """
     error = (prediction - target).square()
-    if channel_mask is None and pixel_mask is None and cell_mask is None and foreground == 0:
+    masks = (channel_mask, pixel_mask, cell_mask, frame_weight)
+    if foreground == 0 and all(mask is None for mask in masks):
         return error.mean()
     weight = target.abs().mul_(foreground).add_(1) if foreground else torch.ones_like(target)
     if channel_mask is not None:
@@ -89,6 +95,8 @@ def masked_mse(
         weight = weight * pixel_mask[:, None]
     if cell_mask is not None:
         weight = weight * cell_mask
+    if frame_weight is not None:
+        weight = weight * frame_weight[:, None, None, None]
     return (error * weight).sum() / weight.sum().clamp(min=1)
 
 

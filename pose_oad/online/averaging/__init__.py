@@ -1,0 +1,11 @@
+"""Averages of weights: which weights predict, of those that training passes through.
+
+Adding one: a subclass of :class:`WeightAverage` in a file here, a file ``conf/average/<name>.yaml`` that names it, a
+test on weights of one number.
+"""
+
+from __future__ import annotations
+
+from pose_oad.online.averaging.base import LatestWeights, WeightAverage
+
+__all__ = ["LatestWeights", "WeightAverage"]

@@ -1,0 +1,113 @@
+"""Labelled frames: what the label service makes of a teacher's word, and what a student trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from pose_oad.online.window import FrameWindow
+from pose_oad.poses.maps import MapTargets
+from pose_oad.poses.skeleton import Skeleton, map_keypoints
+from pose_oad.teachers.window_labels import WindowLabels, match_maps
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """Some frames with what is known about them.
+
+    Attributes:
+        frames: RGB uint8, shape (frames, height, width, 3), at the student's input size
+        keypoints: people of each frame, input px, shape (frames, people, joints, 3); confidence 0 = not labelled
+        known: of which joints anything is known, bool, shape (frames, joints)
+        known_limbs: of which limbs anything is known, beside what follows from the joints, bool, shape (frames, limbs)
+        frame_ids: numbers of the frames in the stream, int64, shape (frames,)
+        maps: maps to train towards; None renders the people
+        weight: how much each frame counts, shape (frames,); None counts them alike
+    """
+
+    frames: Tensor
+    keypoints: Tensor
+    known: Tensor
+    known_limbs: Tensor
+    frame_ids: Tensor
+    maps: MapTargets | None = None
+    weight: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def take(self, rows: Tensor) -> LabelledBatch:
+        """Return some of the frames.
+
+        Args:
+            rows: their places, int64, shape (frames,)
+        """
+        return LabelledBatch(
+            self.frames[rows],
+            self.keypoints[rows],
+            self.known[rows],
+            self.known_limbs[rows],
+            self.frame_ids[rows],
+            None if self.maps is None else MapTargets(*(part[rows] for part in self.maps)),
+            None if self.weight is None else self.weight[rows],
+        )
+
+    def with_maps(self, maps: MapTargets) -> LabelledBatch:
+        """Return the same frames with maps to train towards."""
+        return replace(self, maps=maps)
+
+
+def join(parts: Sequence[LabelledBatch]) -> LabelledBatch:
+    """Put batches together; all of them have maps, or none, and frames of one weight count 1 beside weighed ones.
+
+    Args:
+        parts: one batch or more
+    """
+    if len(parts) == 1:
+        return parts[0]
+    people = max(part.keypoints.shape[1] for part in parts)
+    keypoints = [pad(part.keypoints, (0, 0, 0, 0, 0, people - part.keypoints.shape[1])) for part in parts]
+    maps = [part.maps for part in parts if part.maps is not None]
+    weighed = any(part.weight is not None for part in parts)
+    weights = [torch.ones(len(part)) if part.weight is None else part.weight for part in parts]
+    return LabelledBatch(
+        torch.cat([part.frames for part in parts]),
+        torch.cat(keypoints),
+        torch.cat([part.known for part in parts]),
+        torch.cat([part.known_limbs for part in parts]),
+        torch.cat([part.frame_ids for part in parts]),
+        MapTargets(*(torch.cat(part) for part in zip(*maps, strict=True))) if maps else None,
+        torch.cat(weights) if weighed else None,
+    )
+
+
+def labelled_batch(window: FrameWindow, labels: WindowLabels, skeleton: Skeleton, supplied: Tensor) -> LabelledBatch:
+    """Turn a teacher's labels of a window's chosen frames into what a student is to learn.
+
+    A frame without a person is background, where every joint is known to be absent, unless its labels are unusable:
+    then nothing is known. What is known around a person that lacks a joint,
+    :func:`~pose_oad.poses.maps.known_cells` says.
+
+    Args:
+        window: where the frames are from
+        labels: labels of its chosen frames
+        skeleton: the student's joint set
+        supplied: which of its joints the teacher's joint set has, bool, shape (joints,)
+
+    Returns:
+        The chosen frames, in order.
+    """
+    keypoints = window.to_input(map_keypoints(labels.keypoints, labels.skeleton, skeleton), window.selected)
+    limbs, maps = torch.ones(len(skeleton.limbs), dtype=torch.bool), None
+    if labels.confidence_maps is not None:
+        maps, supplied, limbs = match_maps(labels, skeleton)
+    known = supplied.expand(len(keypoints), -1)
+    if labels.unusable is not None:
+        known = known & ~labels.unusable.unsqueeze(1)
+    chosen = torch.from_numpy(window.selected)
+    ids = torch.from_numpy(window.ids)[chosen]
+    return LabelledBatch(window.frames[chosen], keypoints, known, limbs.expand(len(known), -1), ids, maps)

@@ -1,0 +1,245 @@
+"""The stage that learns: batches of new and replayed frames, an objective, a regulariser, an average of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, get_args, get_type_hints
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pose_oad.offline.shuffling import order_seed
+from pose_oad.online.averaging import LatestWeights, WeightAverage
+from pose_oad.online.batch import LabelledBatch, join
+from pose_oad.online.memory import Memory, NoMemory
+from pose_oad.online.objectives import MapOutputs, MapRegression, Objective, TrainingTarget
+from pose_oad.online.regularisers import NoRegulariser, Regulariser
+from pose_oad.online.stage import Stage
+from pose_oad.poses.maps import MapTargets, known_cells
+from pose_oad.students import PoseStudent
+from pose_oad.tracking.errors import check
+
+#: Shows chosen frames and their people (input px) in a random view each; the number is the window's.
+Augment = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+
+# Largest size of rendered maps that are kept while a window is trained on.
+_KEPT_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How the student trains on the frames chosen from one window.
+
+    Attributes:
+        budget: what is the same in every window with a choice: ``epochs`` over the chosen frames (the paper's; the
+            steps then grow with the label budget) or optimiser ``steps`` (equal compute whatever the label budget)
+        epochs: passes over the chosen frames, under ``budget=epochs``
+        steps: optimiser steps per window, under ``budget=steps``
+        batch_size: frames per optimiser step
+        new_share: share of each batch that is new, in (0, 1]; the memory, as far as it holds anything, fills the rest
+        last_batch: what becomes of an epoch's last batch where it is not full: ``keep`` it, or ``drop`` it where there
+            is a full one (the paper's)
+        learning_rate: Adam's
+        optimizer_state: ``fresh`` in every window (the paper's) or ``kept``
+        batch_norm: ``train`` uses and updates batch statistics (the paper's), ``frozen`` keeps the stored ones
+        foreground: additional weight of map cells where something is (see :func:`map_loss`); 0 is the paper's
+        labels: ``keypoints`` renders the teacher's people to maps, ``maps`` uses the teacher's own maps
+        undetected_joints: a joint that the teacher misses in a person is left out of the loss (``mask``), or taught to
+            be nowhere (``background``, the paper's)
+        augmentation: ``none``, or ``light``: one random view of each chosen frame, the same in every epoch
+        seed: ``seed.model``, order of the frames
+    """
+
+    budget: Literal["epochs", "steps"] = "epochs"
+    epochs: int = 10
+    steps: int = 10
+    batch_size: int = 32
+    new_share: float = 1.0
+    last_batch: Literal["keep", "drop"] = "keep"
+    learning_rate: float = 1e-3
+    optimizer_state: Literal["fresh", "kept"] = "fresh"
+    batch_norm: Literal["train", "frozen"] = "train"
+    foreground: float = 0.0
+    labels: Literal["keypoints", "maps"] = "keypoints"
+    undetected_joints: Literal["mask", "background"] = "mask"
+    augmentation: Literal["none", "light"] = "none"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse unusable values.
+
+        Raises:
+            UserError: naming the config key.
+        """
+        heavy = isinstance(self.foreground, int | float) and self.foreground >= 0
+        check(heavy, "training.foreground", self.foreground, "a number, 0 or more")
+        for key in ("epochs", "steps", "batch_size"):
+            value = getattr(self, key)
+            check(isinstance(value, int) and value >= 1, f"training.{key}", value, "a whole number, 1 or more")
+        rate, share = self.learning_rate, self.new_share
+        check(isinstance(rate, int | float) and rate > 0, "training.learning_rate", rate, "a number above 0")
+        check(isinstance(share, int | float) and 0 < share <= 1, "training.new_share", share, "a share in (0, 1]")
+        for key, accepted in get_type_hints(type(self)).items():
+            if choices := get_args(accepted):
+                value = getattr(self, key)
+                check(value in choices, f"training.{key}", value, " or ".join(choices))
+        moved = self.augmentation != "none" and self.labels == "maps"
+        check(not moved, "training.augmentation", self.augmentation, "none with training.labels=maps")
+
+    def trained(self, frames: int) -> int:
+        """Return how many of some frames an epoch trains on."""
+        full = frames - frames % self.batch_size
+        return full if full and self.last_batch == "drop" else frames
+
+
+class Optimise(Protocol):
+    """How a loss becomes a step; Lightning's, which knows device and precision."""
+
+    def __call__(self, loss: Tensor) -> None:
+        """Forget the gradients of before, propagate the loss back, and step."""
+        ...
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What training on a window came to.
+
+    Attributes:
+        steps: optimiser steps
+        loss: sum of their losses, a scalar on the student's device
+    """
+
+    steps: int
+    loss: Tensor
+
+
+class Learner(Stage):
+    """Train a student on labelled frames.
+
+    Args:
+        student: the network
+        options: how
+        objective: what its maps are drawn towards; None regresses maps as the options say
+        memory: what is replayed; None keeps nothing
+        regulariser: what holds the student back; None nothing
+        average: which weights predict; None the latest
+        augment: shows new frames in other views; None as they are
+    """
+
+    def __init__(
+        self,
+        student: PoseStudent,
+        options: TrainingOptions,
+        objective: Objective | None = None,
+        memory: Memory | None = None,
+        regulariser: Regulariser | None = None,
+        average: WeightAverage | None = None,
+        augment: Augment | None = None,
+    ) -> None:
+        self.student, self.options, self.augment = student, options, augment
+        self.objective = MapRegression(options.foreground) if objective is None else objective
+        self.memory = NoMemory() if memory is None else memory  # an empty one is false
+        self.regulariser, self.average = regulariser or NoRegulariser(), average or LatestWeights()
+
+    def learn(self, batch: LabelledBatch, window_index: int, optimise: Optimise) -> Learnt:
+        """Train on a window's labelled frames, and on what the memory gives back beside them.
+
+        Args:
+            batch: the new frames, 1 or more
+            window_index: number of the window; with the seed it says in which order they come
+            optimise: makes a step of a loss
+
+        Returns:
+            What it came to; the memory has taken the frames in.
+        """
+        student, total, steps = self.student, torch.zeros((), device=self.student.scale.device), 0
+        student.trained_with(self.objective.foreground)
+        if self.augment is not None:
+            batch = self._augmented(batch, window_index)
+        if batch.maps is None and len(batch) * _map_bytes(student) <= _KEPT_BYTES and not len(self.memory):
+            batch = batch.with_maps(student.targets(batch.keypoints.to(student.scale.device)))
+        student.train()
+        if self.options.batch_norm == "frozen":
+            freeze_batch_norm(student)
+        for part in self._batches(batch, window_index):
+            outputs = MapOutputs(*student(student.normalise(part.frames)))
+            loss = self.objective(outputs, self._target(part)).total
+            penalty = self.regulariser.penalty(student, part)
+            loss = loss if penalty is None else loss + penalty
+            optimise(loss)
+            self.regulariser.after_step(student)
+            self.average.after_step(student)
+            total += loss.detach()
+            steps += 1
+        self.regulariser.window_closed(student)
+        self.average.window_closed(student)
+        self.memory.add(batch)
+        return Learnt(steps, total)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of its own stages, by name."""
+        return {name: stage.state_dict() for name, stage in self._stages().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Hand each of its own stages its state."""
+        for name, stage in self._stages().items():
+            stage.load_state_dict(state[name])
+
+    def _stages(self) -> dict[str, Stage]:
+        return {"memory": self.memory, "regulariser": self.regulariser, "average": self.average}
+
+    def _augmented(self, batch: LabelledBatch, window_index: int) -> LabelledBatch:
+        if self.augment is None:
+            return batch
+        frames, keypoints = self.augment(batch.frames, batch.keypoints, window_index)
+        return replace(batch, frames=frames, keypoints=keypoints)
+
+    def _batches(self, new: LabelledBatch, window_index: int) -> Iterator[LabelledBatch]:
+        """Yield what each step trains on: new frames, shuffled anew in every epoch, and replayed ones."""
+        options = self.options
+        size = max(1, round(options.batch_size * options.new_share)) if len(self.memory) else options.batch_size
+        replay = np.random.default_rng([order_seed(options.seed, window_index), 1])
+        for rows in self._rows(len(new), size, window_index):
+            part = new.take(rows)
+            missing = options.batch_size - size
+            yield join([part, self.memory.sample(missing, replay)]) if missing and len(self.memory) else part
+
+    def _rows(self, frames: int, size: int, window_index: int) -> Iterator[Tensor]:
+        """Yield rows of the new frames, so many at a time."""
+        options = self.options
+        generator = torch.Generator().manual_seed(order_seed(options.seed, window_index))
+        trained = options.trained(frames)
+        steps = options.steps if options.budget == "steps" else options.epochs * -(-trained // size)
+        while steps > 0:
+            for rows in torch.randperm(frames, generator=generator)[:trained].split(size)[:steps]:
+                steps -= 1
+                yield rows
+
+    def _target(self, batch: LabelledBatch) -> TrainingTarget:
+        """Return what a batch's maps are drawn towards, on the student's device."""
+        student, own_maps = self.student, self.options.labels == "maps"
+        device = student.scale.device
+        keypoints, weight = batch.keypoints.to(device), batch.weight
+        maps = MapTargets(*(part.to(device) for part in batch.maps)) if batch.maps else student.targets(keypoints)
+        # In the teacher's own maps is what it misses.
+        masked = self.options.undetected_joints == "mask" and not own_maps
+        cells = known_cells(keypoints, maps, student.skeleton, student.input_size) if masked else None
+        limbs = batch.known_limbs.to(device)
+        weight = None if weight is None else weight.to(device)
+        return TrainingTarget(maps, student.skeleton, batch.known.to(device), limbs, cells, weight)
+
+
+def _map_bytes(student: PoseStudent) -> int:
+    """Size of one frame's target maps."""
+    width, height = student.map_size
+    channels = len(student.skeleton) + 2 * len(student.skeleton.limbs)
+    return channels * width * height * torch.float32.itemsize
+
+
+def freeze_batch_norm(module: nn.Module) -> None:
+    """Put every batch-norm layer into evaluation mode, so that its stored statistics are used and kept."""
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.eval()

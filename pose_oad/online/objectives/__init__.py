@@ -1,0 +1,18 @@
+"""Objectives: what a student's maps are drawn towards.
+
+Adding one: a class with the method of :class:`Objective` in a file here, a file ``conf/objective/<name>.yaml`` that
+names it, a test on maps small enough to work out by hand. Skip ``foreground`` only where cells are not weighed:
+confidences are decoded by it, and would silently mean something else.
+"""
+
+from __future__ import annotations
+
+from pose_oad.online.objectives.base import Loss, MapOutputs, Objective, TrainingTarget
+from pose_oad.online.objectives.map_loss import limbs_of, map_loss, masked_mse
+from pose_oad.online.objectives.map_regression import MapRegression
+from pose_oad.online.objectives.weighted_sum import WeightedSum
+
+__all__ = [
+    "Loss", "MapOutputs", "MapRegression", "Objective", "TrainingTarget", "WeightedSum", "limbs_of", "map_loss",
+    "masked_mse",
+]  # fmt: skip

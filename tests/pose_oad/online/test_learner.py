@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pose_oad.online.averaging import WeightAverage
+from pose_oad.online.batch import LabelledBatch, join
+from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.memory import Memory, NoMemory
+from pose_oad.online.objectives import Loss, MapOutputs, MapRegression, TrainingTarget, WeightedSum
+from pose_oad.online.regularisers import Regulariser
+from pose_oad.poses.maps import MapTargets
+from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.students import PoseStudent, StudentConfig, build_student
+
+BODY = get_skeleton("body-12")
+
+
+def student() -> PoseStudent:
+    torch.manual_seed(0)
+    return build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
+
+
+def batch(ids: list[int], people: int = 1) -> LabelledBatch:
+    """Frames whose every pixel is their number."""
+    frames = torch.tensor(ids, dtype=torch.uint8)[:, None, None, None].expand(-1, 32, 32, 3).contiguous()
+    known, limbs = torch.ones(len(ids), 12, dtype=torch.bool), torch.ones(len(ids), len(BODY.limbs), dtype=torch.bool)
+    return LabelledBatch(frames, torch.full((len(ids), people, 12, 3), 9.0), known, limbs, torch.tensor(ids))
+
+
+class Everything(Memory):
+    """All frames so far; draws the oldest."""
+
+    def __init__(self) -> None:
+        self.kept: list[LabelledBatch] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self.kept))
+
+    def add(self, batch: LabelledBatch) -> None:
+        self.kept.append(batch)
+
+    def sample(self, n: int, rng: np.random.Generator) -> LabelledBatch:
+        return join(self.kept).take(torch.arange(n))
+
+
+class Noting(Regulariser):
+    """Notes which frames each step sees; adds a constant."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[int]] = []
+        self.steps = self.windows = 0
+
+    def penalty(self, student: PoseStudent, batch: LabelledBatch) -> Tensor:
+        self.seen.append(batch.frame_ids.tolist())
+        return next(student.parameters()).sum() * 0 + 100
+
+    def after_step(self, student: PoseStudent) -> None:
+        self.steps += 1
+
+    def window_closed(self, student: PoseStudent) -> None:
+        self.windows += 1
+
+
+def step(network: PoseStudent) -> Any:
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+
+    def optimise(loss: Tensor) -> None:
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return optimise
+
+
+def test_a_memory_fills_what_new_frames_leave_of_a_batch() -> None:
+    network, memory, noting = student(), Everything(), Noting()
+    options = TrainingOptions(epochs=1, batch_size=4, new_share=0.5)
+    learner = Learner(network, options, memory=memory, regulariser=noting)
+    assert learner.learn(batch([1, 2, 3, 4]), 0, step(network)).steps == 1  # nothing to replay yet: whole batches
+    learnt = learner.learn(batch([5, 6, 7, 8]), 1, step(network))
+    assert [sorted(seen) for seen in noting.seen[:1]] == [[1, 2, 3, 4]]
+    assert sorted(seen for part in noting.seen[1:] for seen in part[:2]) == [5, 6, 7, 8]
+    assert [part[2:] for part in noting.seen[1:]] == [[1, 2]] * 2
+    assert all(len(part) == 4 for part in noting.seen)
+    assert (noting.steps, noting.windows, learnt.steps) == (3, 2, 2)
+    assert learnt.loss > 200
+    assert len(memory) == 8
+
+
+def test_the_average_says_who_predicts() -> None:
+    class First(WeightAverage):
+        """The weights of before the stream."""
+
+        def __init__(self, network: PoseStudent) -> None:
+            self.network = network
+
+        def serving(self, student: PoseStudent) -> PoseStudent:
+            return self.network
+
+    network, before = student(), student()
+    learner = Learner(network, TrainingOptions(epochs=1), average=First(before))
+    learner.learn(batch([1, 2]), 0, step(network))
+    assert learner.average.serving(network) is before
+    assert Learner(network, TrainingOptions()).average.serving(network) is network
+
+
+def test_the_state_holds_that_of_every_stage() -> None:
+    class Counting(Regulariser):
+        count = 0
+
+        def after_step(self, student: PoseStudent) -> None:
+            self.count += 1
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"count": self.count}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            self.count = state["count"]
+
+    network, counting, again = student(), Counting(), Counting()
+    learner = Learner(network, TrainingOptions(epochs=3, batch_norm="frozen"), regulariser=counting)
+    learner.learn(batch([1]), 0, step(network))
+    Learner(network, TrainingOptions(), regulariser=again).load_state_dict(learner.state_dict())
+    assert again.count == 3
+
+
+def test_batches_of_different_numbers_of_people_are_joined() -> None:
+    whole = join([batch([1], people=1), batch([2, 3], people=3)])
+    assert whole.keypoints.shape == (3, 3, 12, 3)
+    assert not whole.keypoints[0, 1:].any()
+    assert whole.frame_ids.tolist() == [1, 2, 3]
+    assert whole.weight is None
+    assert whole.take(torch.tensor([2, 0])).frame_ids.tolist() == [3, 1]
+
+
+def test_no_memory_has_nothing_to_replay() -> None:
+    memory = NoMemory()
+    memory.add(batch([1]))
+    assert len(memory) == 0
+    with pytest.raises(ValueError, match="memory"):
+        memory.sample(1, np.random.default_rng(0))
+
+
+def target(weight: Tensor | None = None) -> tuple[MapOutputs, TrainingTarget]:
+    outputs = MapOutputs(torch.ones(2, 12, 2, 2), torch.zeros(2, len(BODY.limbs), 2, 2, 2))
+    outputs.confidence_maps[1] = 3
+    maps = MapTargets(torch.zeros(2, 12, 2, 2), torch.zeros(2, len(BODY.limbs), 2, 2, 2))
+    return outputs, TrainingTarget(maps, BODY, torch.ones(2, 12, dtype=torch.bool), weight=weight)
+
+
+def test_frames_count_by_their_weight() -> None:
+    assert MapRegression()(*target()).total.item() == (1 + 9) / 2
+    assert MapRegression()(*target(torch.tensor([3.0, 1.0]))).total.item() == (3 * 1 + 9) / 4
+
+
+def test_a_sum_of_objectives_is_an_objective() -> None:
+    class Half:
+        foreground = 0.0
+
+        def __call__(self, outputs: MapOutputs, target: TrainingTarget) -> Loss:
+            return Loss(outputs.confidence_maps.mean() / 2)
+
+    both = WeightedSum({"maps": MapRegression(), "half": Half()}, {"half": 10.0})
+    loss = both(*target())
+    assert {name: part.item() for name, part in loss.parts.items()} == {"maps": 5.0, "half": 10.0}
+    assert loss.total.item() == 15.0
+    for options in ({"weights": {"third": 1.0}}, {"objectives": {}}):
+        with pytest.raises(ValueError, match="weights"):
+            WeightedSum(**{"objectives": {"maps": MapRegression()}, **options})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="foreground"):
+        WeightedSum({"a": MapRegression(1.0), "b": MapRegression(2.0)})
