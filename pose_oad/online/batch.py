@@ -66,12 +66,17 @@ def join(parts: Sequence[LabelledBatch]) -> LabelledBatch:
 
     Args:
         parts: one batch or more
+
+    Raises:
+        ValueError: if some have maps and some have none.
     """
     if len(parts) == 1:
         return parts[0]
     people = max(part.keypoints.shape[1] for part in parts)
     keypoints = [pad(part.keypoints, (0, 0, 0, 0, 0, people - part.keypoints.shape[1])) for part in parts]
     maps = [part.maps for part in parts if part.maps is not None]
+    if maps and len(maps) < len(parts):
+        raise ValueError("some of the batches have maps, and some have none")
     weighed = any(part.weight is not None for part in parts)
     weights = [torch.ones(len(part)) if part.weight is None else part.weight for part in parts]
     return LabelledBatch(

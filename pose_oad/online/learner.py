@@ -158,12 +158,13 @@ class Learner(Stage):
         student.trained_with(self.objective.foreground)
         if self.augment is not None:
             batch = self._augmented(batch, window_index)
+        new = batch
         if batch.maps is None and len(batch) * _map_bytes(student) <= _KEPT_BYTES and not len(self.memory):
-            batch = batch.with_maps(student.targets(batch.keypoints.to(student.scale.device)))
+            new = batch.with_maps(student.targets(batch.keypoints.to(student.scale.device)))
         student.train()
         if self.options.batch_norm == "frozen":
             freeze_batch_norm(student)
-        for part in self._batches(batch, window_index):
+        for part in self._batches(new, window_index):
             outputs = MapOutputs(*student(student.normalise(part.frames)))
             loss = self.objective(outputs, self._target(part)).total
             penalty = self.regulariser.penalty(student, part)
