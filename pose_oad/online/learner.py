@@ -142,6 +142,8 @@ class Learner(Stage):
         self.objective = MapRegression(options.foreground) if objective is None else objective
         self.memory = NoMemory() if memory is None else memory  # an empty one is false
         self.regulariser, self.average = regulariser or NoRegulariser(), average or LatestWeights()
+        self.regulariser.started(student)
+        self.average.started(student)
 
     def learn(self, batch: LabelledBatch, window_index: int, optimise: Optimise) -> Learnt:
         """Train on a window's labelled frames, and on what the memory gives back beside them.

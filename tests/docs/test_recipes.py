@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,9 @@ from omegaconf import OmegaConf
 import callbacks.strategies
 import pose_oad.teachers
 from pose_oad.cli.command import CONF, build, compose_config
+from pose_oad.online.batch import LabelledBatch
+from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.students import StudentConfig, build_student
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.tracking.errors import UserError
 
@@ -47,6 +52,56 @@ def test_add_a_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
     strategy = build(cfg.strategy)
     assert isinstance(strategy, module.Motion)
     assert (strategy.rate, strategy.seed, strategy.name) == (0.05, 7, "motion")
+
+
+def test_add_a_learning_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stage is built from its file, and a student learns with all of them; a resumed one ends with its weights."""
+    homes = {"memory": "newest", "regularisers": "l2_sp", "averaging": "ema", "objectives": "joints_only"}
+    codes = blocks("add-a-learning-stage.md", "python")
+    for (package, name), code in zip(homes.items(), codes, strict=True):
+        full = f"pose_oad.online.{package}"
+        make_module(f"{full}.{name}", code, importlib.import_module(full), monkeypatch)
+    nodes = [OmegaConf.create(text) for text in blocks("add-a-learning-stage.md", "yaml")]
+    nodes[0].frames = 5
+
+    def learner() -> Learner:
+        torch.manual_seed(0)
+        student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
+        memory, regulariser, average, objective = map(build, nodes)
+        options = TrainingOptions(epochs=1, batch_size=4, new_share=0.5, batch_norm="frozen")
+        made = Learner(student, options, objective, memory, regulariser, average)
+        made.average.serving(student)
+        return made
+
+    def learn(at: Learner, window: int) -> None:
+        optimizer = torch.optim.SGD(at.student.parameters(), lr=0.1)
+
+        def optimise(loss: torch.Tensor) -> None:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        torch.manual_seed(window)
+        keypoints = torch.rand(3, 1, 12, 3) * 32
+        known, limbs = (
+            torch.ones(3, 12, dtype=torch.bool),
+            torch.ones(3, len(at.student.skeleton.limbs), dtype=torch.bool),
+        )
+        frames = torch.randint(255, (3, 32, 32, 3), dtype=torch.uint8)
+        at.learn(LabelledBatch(frames, keypoints, known, limbs, torch.arange(3)), window, optimise)
+
+    whole, again = learner(), learner()
+    learn(whole, 0)
+    learn(whole, 1)
+    assert len(whole.memory) == 5
+    state, weights = copy.deepcopy(whole.state_dict()), copy.deepcopy(whole.student.state_dict())
+    learn(whole, 2)
+    again.load_state_dict(state)
+    again.student.load_state_dict(weights)
+    learn(again, 2)
+    ends = [at.average.serving(at.student).state_dict() for at in (whole, again)]
+    assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
+    assert any(not torch.equal(value, whole.student.state_dict()[key]) for key, value in ends[0].items())
 
 
 @pytest.fixture

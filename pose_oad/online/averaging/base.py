@@ -9,6 +9,9 @@ from pose_oad.students import PoseStudent
 class WeightAverage(Stage):
     """Say which network predicts while another one trains; buffers, as those of batch norm, belong to its weights."""
 
+    def started(self, student: PoseStudent) -> None:
+        """Look at the student as it is before the stream, and before any state is taken on."""
+
     def serving(self, student: PoseStudent) -> PoseStudent:
         """Return the network that predicts.
 

@@ -13,7 +13,7 @@ class Regulariser(Stage):
     """Add a penalty to the loss, or change what a step has done; each method does nothing unless it is overridden."""
 
     def started(self, student: PoseStudent) -> None:
-        """Look at the student as it is before the stream."""
+        """Look at the student as it is before the stream, and before any state is taken on."""
 
     def penalty(self, student: PoseStudent, batch: LabelledBatch) -> Tensor | None:
         """Return what is added to the loss of a batch, a scalar; None adds nothing."""
