@@ -9,13 +9,14 @@ import numpy as np
 import psutil
 import torch
 
-from datamodules.video.clips import Clip, DecodedFrame, is_number
+from datamodules.video.clips import Clip, DecodedFrame
 from datamodules.video.frames import FrameCache
 from pose_oad.online.window import FrameWindow, Segment
 from pose_oad.poses.geometry import Fit, FrameFit
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.origin import Origin
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import Count, Number, Positive, check_value
 
 ImageSize = Callable[[tuple[int, int]], tuple[int, int] | None]
 
@@ -51,14 +52,11 @@ class StreamOptions:
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
-        threads = self.decoder_threads
-        whole = isinstance(threads, int) and not isinstance(threads, bool) and threads >= 0
-        check(whole, "window.decoder_threads", threads, "a whole number, 0 (FFmpeg decides) or more")
+        check_value(Number, self.decoder_threads, "window.decoder_threads")
         width, height = self.input_size
         most = psutil.virtual_memory().total // (2 * 3 * width * height)
         check(self.window_frames <= most, "window.frames", self.window_frames, f"at most {most}: half of the memory")
-        some = self.windows is None or (isinstance(self.windows, int) and self.windows >= 1)
-        check(some, "trainer.limit_train_batches", self.windows, "a number of windows, 1 or more, or null")
+        check_value(Count | None, self.windows, "trainer.limit_train_batches")
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,7 @@ def check_rate(rate: object) -> None:
     Raises:
         UserError: naming the key.
     """
-    accepted = "frames/s, a number more than 0, or null"
-    check(rate is None or (is_number(rate) and rate > 0), "window.camera_rate", rate, accepted)  # type: ignore[operator]
+    check_value(Positive | None, rate, "window.camera_rate")
 
 
 def window_length(seconds: float | None, frames: int | None, rate: float) -> int:
@@ -102,19 +99,13 @@ def window_length(seconds: float | None, frames: int | None, rate: float) -> int
     Raises:
         UserError: if both or neither are given, or the window is shorter than one frame.
     """
-    check(
-        (seconds is None) != (frames is None),
-        "window.seconds",
-        seconds,
-        "either window.seconds or window.frames, the other null",
-    )
-    key, value = ("window.frames", frames) if seconds is None else ("window.seconds", seconds)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 2**53:
-        raise UserError(f"{key}={value}: expected a number")
-    length = round(value * rate) if key == "window.seconds" else value
-    whole = length == int(length) and length >= 1
-    check(whole, key, value, f"a window of at least one frame (the stream has {rate:g} frames/s)")
-    return int(length)
+    accepted = "either window.seconds or window.frames, the other null"
+    check((seconds is None) != (frames is None), "window.seconds", seconds, accepted)
+    if seconds is None:
+        return check_value(Count, frames, "window.frames")
+    length = round(check_value(Positive, seconds, "window.seconds") * rate)
+    check(length >= 1, "window.seconds", seconds, f"a window of at least one frame (the stream has {rate:g} frames/s)")
+    return length
 
 
 class WindowBuilder:

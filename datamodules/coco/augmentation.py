@@ -10,16 +10,18 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import albumentations as A
 import cv2
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import Positive, Share
 
 # albumentations works in pixel indices, in which the centre of the first pixel is 0.
 _PIXEL_CENTRE = 0.5
@@ -41,29 +43,21 @@ class AugmentationConfig:
         colour: ``none``, ``light`` (the paper's jitter) or ``strong`` (light, tone, blur, noise, compression)
     """
 
-    rotation: float = 0.2
-    scale: tuple[float, float] = (0.5, 2.0)
-    scale_of: str = "image"
-    fit: str = "cover"
-    shift: float = 0.2
-    flip: float = 0.5
-    colour: str = "light"
+    rotation: Annotated[float, Field(ge=0, le=math.pi)] = 0.2
+    scale: tuple[Positive, Positive] = (0.5, 2.0)
+    scale_of: Literal["image", "section"] = "image"
+    fit: Literal["cover", "squash"] = "cover"
+    shift: Share = 0.2
+    flip: Share = 0.5
+    colour: Literal["none", "light", "strong"] = "light"
 
     def __post_init__(self) -> None:
-        """Refuse impossible ranges.
+        """Refuse an empty range.
 
         Raises:
-            UserError: if a value is out of range.
+            UserError: naming the key.
         """
-        check(0 <= self.rotation <= math.pi, "augmentation.rotation", self.rotation, "rad, from 0 to pi")
-        pair = len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1]
-        check(pair, "augmentation.scale", self.scale, "[smallest, largest], both above 0")
-        check(self.scale_of in ("image", "section"), "augmentation.scale_of", self.scale_of, "image or section")
-        check(self.fit in ("cover", "squash"), "augmentation.fit", self.fit, "cover or squash")
-        check(0 <= self.shift <= 1, "augmentation.shift", self.shift, "a fraction from 0 to 1")
-        check(0 <= self.flip <= 1, "augmentation.flip", self.flip, "a probability from 0 to 1")
-        if self.colour not in _COLOURS:
-            raise UserError(f"augmentation.colour={self.colour}: unknown{nearest(self.colour, _COLOURS)}")
+        check(self.scale[0] <= self.scale[1], "augmentation.scale", list(self.scale), "[smallest, largest]")
 
 
 class _Section(A.Affine):

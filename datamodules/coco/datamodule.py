@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -33,6 +33,7 @@ from datamodules.coco.views import Sample, TrainingPoses, ValidationPoses
 from pose_oad.poses.geometry import Fit
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import Count, Number
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,10 +80,10 @@ class CocoDataModule(LightningDataModule):
         val: str = "val2017",
         image_folder: str | None = None,
         category: str | None = None,
-        missing_images: str = "refuse",
-        batch_size: int = 32,
-        workers: int = 1,
-        cache_mib: int = 1024,
+        missing_images: Literal["refuse", "skip"] = "refuse",
+        batch_size: Count = 32,
+        workers: Number = 1,
+        cache_mib: Number = 1024,
         seed: int = 0,
         fit: Fit = "letterbox",
     ) -> None:
@@ -104,15 +105,8 @@ class CocoDataModule(LightningDataModule):
             cache_mib: memory for decoded images, MiB, shared by the loader processes
             seed: seed of the order and of the views
             fit: how validation images lie in the input, ``letterbox`` or ``squash``
-
-        Raises:
-            UserError: if a value is out of range.
         """
         super().__init__()
-        check(missing_images in ("refuse", "skip"), "missing_images", missing_images, "refuse or skip")
-        check(batch_size >= 1, "data.batch_size", batch_size, "1 or more")
-        check(workers >= 0, "data.workers", workers, "0 or more")
-        check(cache_mib >= 0, "data.cache_mib", cache_mib, "0 or more")
         self.tree, self.category, self.missing_images = CocoTree(Path(root), image_folder), category, missing_images
         self.skeleton, self.input_size, self.map_size = skeleton, input_size, map_size
         self.augmentation, self.splits = augmentation, {"train": train, "val": val}

@@ -8,14 +8,17 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from datamodules.human36m.catalogue import open_catalogue
 from datamodules.human36m.names import RecordingName
 from datamodules.human36m.recordings import Recording
-from datamodules.video.clips import Clip, check_metric_width, fraction_of
+from datamodules.video.clips import Clip, End, Start, fraction_of
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.schema import Positive, Text
 
 log = logging.getLogger(__name__)
 
@@ -46,42 +49,37 @@ class Human36mSource:
 
     def __init__(
         self,
-        root: str,
-        subjects: Sequence[str] = ("S1",),
-        cameras: Sequence[str] = ("55011271",),
-        actions: Sequence[str] | None = None,
-        start: float = 0.0,
-        end: float = 0.8,
+        root: Text,
+        subjects: Annotated[Sequence[str], Field(min_length=1)] = ("S1",),
+        cameras: Annotated[Sequence[str | int], Field(min_length=1)] = ("55011271",),
+        actions: Annotated[Sequence[str], Field(min_length=1)] | None = None,
+        start: Start = 0.0,
+        end: End = 0.8,
         skip: Sequence[str] = (),
         shuffle: bool = False,
         seed: int = 0,
-        metric_width: float | None = 1000.0,
+        metric_width: Positive | None = 1000.0,
         cameras_together: bool = False,
         order: Literal["action", "file"] = "action",
     ) -> None:
-        folder = Path(str(root))
-        accepted = "the folder of a Human3.6M tree; `make data` writes a synthetic one"
-        check(root is not None and folder.is_dir(), "stream.root", root, accepted)
-        check(isinstance(cameras_together, bool), "stream.cameras_together", cameras_together, "true or false")
-        check(isinstance(shuffle, bool), "stream.shuffle", shuffle, "true or false")
-        check(order in _ORDERS, "stream.order", order, " or ".join(_ORDERS))
-        check_metric_width(metric_width)
-        who, names = _texts("subjects", subjects), _texts("cameras", cameras)
-        wanted = None if actions is None else _texts("actions", actions)
+        folder, names = Path(root), tuple(map(str, cameras))
+        check(
+            folder.is_dir(), "stream.root", root, "the folder of a Human3.6M tree; `make data` writes a synthetic one"
+        )
         self.skeleton: Skeleton | None = get_skeleton("human36m-32")
         self.metric_width = metric_width
         self.together = len(names) if cameras_together else 1
         self._catalogue = open_catalogue(folder, "stream.root")
         self._order = _ORDERS[order]
-        self._fractions, self._skip = (start, end), _texts("skip", skip, empty=True)
+        self._fractions, self._skip = (start, end), skip
         self._remarked = False
         groups = [
             group
-            for subject in who
+            for subject in subjects
             for group in (
-                self._side_by_side(subject, names, wanted)
+                self._side_by_side(subject, names, actions)
                 if cameras_together
-                else self._one_by_one(subject, names, wanted)
+                else self._one_by_one(subject, names, actions)
             )
         ]
         if shuffle:
@@ -137,13 +135,6 @@ class Human36mSource:
         start, stop = fraction_of(min(clip.stop for clip in clips), *self._fractions)
         together = group[0].name.sequence if len(group) > 1 else ""
         return [replace(clip, start=start, stop=stop, recording=together) for clip in clips]
-
-
-def _texts(key: str, values: object, empty: bool = False) -> tuple[str, ...]:
-    """Read a list of names, of which some may look like numbers."""
-    listed = isinstance(values, list | tuple) and (empty or len(values) > 0)
-    check(listed, f"stream.{key}", values, "a list, as [a,b]" + ("; [] for none" if empty else ", of at least one"))
-    return tuple(map(str, cast("Sequence[object]", values)))
 
 
 _ORDERS: dict[str, Callable[[RecordingName], Any]] = {

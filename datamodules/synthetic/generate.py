@@ -14,9 +14,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
+from pydantic import Field
 
 from datamodules.synthetic.camera import HUMAN36M_INTRINSICS
 from datamodules.synthetic.coco_writer import Photograph, take_photograph
@@ -36,6 +37,10 @@ _PHOTOGRAPHS_PER_TASK = 20
 #: Called with the number of finished tasks and the number of all tasks.
 Progress = Callable[[int, int], None]
 
+_Images = Annotated[int, Field(ge=1, le=10**6)]
+_Sequences = Annotated[int, Field(ge=1, le=30)]
+_Frames = Annotated[int, Field(ge=2, le=10**6)]
+
 
 @dataclass(frozen=True)
 class World:
@@ -54,28 +59,18 @@ class World:
         cameras: camera numbers to record with
     """
 
-    seed: int = 0
-    train_images: int = 1600
-    val_images: int = 120
-    image_size: int = 320
-    stream_sequences: int = 30
-    stream_frames: int = 150
-    other_sequences: int = 6
-    other_frames: int = 150
-    frame_size: int = 256
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    train_images: _Images = 1600
+    val_images: _Images = 120
+    image_size: Annotated[int, Field(ge=64, le=4000)] = 320
+    stream_sequences: _Sequences = 30
+    stream_frames: _Frames = 150
+    other_sequences: _Sequences = 6
+    other_frames: _Frames = 150
+    frame_size: Annotated[int, Field(ge=64, le=4000, multiple_of=2)] = 256  # H.264 needs an even width
     cameras: tuple[str, ...] = tuple(HUMAN36M_INTRINSICS)
 
     def __post_init__(self) -> None:
-        ranges = {
-            "seed": (0, 2**32 - 1), "train_images": (1, 10**6), "val_images": (1, 10**6), "image_size": (64, 4000),
-            "stream_sequences": (1, 30), "stream_frames": (2, 10**6), "other_sequences": (1, 30),
-            "other_frames": (2, 10**6), "frame_size": (64, 4000),
-        }  # fmt: skip
-        for key, (low, high) in ranges.items():
-            value = getattr(self, key)
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            check(whole and low <= value <= high, key, value, f"a whole number from {low} to {high}")
-        check(self.frame_size % 2 == 0, "frame_size", self.frame_size, "an even width (H.264 needs it)")
         known = 0 < len(set(self.cameras)) == len(self.cameras) and set(self.cameras) <= set(HUMAN36M_INTRINSICS)
         check(known, "cameras", list(self.cameras), f"some of {', '.join(HUMAN36M_INTRINSICS)}, each once")
 

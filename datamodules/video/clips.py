@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import numpy as np
+from pydantic import Field
 
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import UserError, check
+
+#: Fractions of a sequence to start and to end at.
+Start = Annotated[float, Field(ge=0, lt=1)]
+End = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -161,23 +166,7 @@ def fraction_of(frames: int, start: float, end: float) -> tuple[int, int]:
     """Turn start and end fractions of a sequence into frame numbers.
 
     Raises:
-        UserError: unless 0 <= start < end <= 1.
+        UserError: unless start < end.
     """
-    check(is_number(start) and 0 <= start < 1, "stream.start", start, "a fraction in [0, 1)")
-    check(is_number(end) and start < end <= 1, "stream.end", end, f"a fraction in ({start}, 1]")
+    check(start < end, "stream.end", end, f"more than stream.start={start}")
     return int(start * frames), int(end * frames)
-
-
-def check_metric_width(width: object) -> None:
-    """Refuse a ``stream.metric_width`` that is neither None nor a width in px.
-
-    Raises:
-        UserError: naming the key.
-    """
-    accepted = "a width in px, more than 0, or null"
-    check(width is None or (is_number(width) and width > 0), "stream.metric_width", width, accepted)  # type: ignore[operator]
-
-
-def is_number(value: object) -> bool:
-    """Tell whether a value is a number, and no truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool)

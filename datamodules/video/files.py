@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 from av.container import InputContainer
+from pydantic import Field
 
-from datamodules.video.clips import Clip, check_metric_width, fraction_of, is_number
+from datamodules.video.clips import Clip, End, Start, fraction_of
 from datamodules.video.decoding import TIMEOUT, open_video
 from datamodules.video.images import common_size, list_images
 from datamodules.video.reading import probe
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.schema import Positive, Text
 
 # Protocols that fetch files; the others bring what is filmed while it is watched.
 _FILE_PROTOCOLS = {"http", "https", "ftp", "file"}
@@ -31,7 +34,7 @@ class VideoFileSource:
         rate: images/s of a folder
 
     Raises:
-        UserError: if one is missing or cannot be played, or a fraction is off.
+        UserError: if one is missing or cannot be played, or it ends before it starts.
     """
 
     skeleton: Skeleton | None = None
@@ -39,17 +42,13 @@ class VideoFileSource:
 
     def __init__(
         self,
-        path: str | Sequence[str] | None,
-        start: float = 0.0,
-        end: float = 1.0,
-        metric_width: float | None = None,
-        rate: float = 25.0,
+        path: Text | int | Annotated[Sequence[str | int], Field(min_length=1)],
+        start: Start = 0.0,
+        end: End = 1.0,
+        metric_width: Positive | None = None,
+        rate: Positive = 25.0,
     ) -> None:
-        accepted = "a video file or a folder of images, as stream.path=my.mp4, or a list of them"
-        check(path is not None and path != "" and path != [], "stream.path", path, accepted)
-        check(is_number(rate) and rate > 0, "stream.rate", rate, "images/s, more than 0")
-        check_metric_width(metric_width)
-        places = [str(path)] if isinstance(path, str | int | Path) else [str(one) for one in path or ()]
+        places = [str(path)] if isinstance(path, str | int) else [str(one) for one in path]
         self.metric_width = metric_width
         clips = [_whole_clip(place, rate) for place in places]
         names = Counter(clip.name for clip in clips)

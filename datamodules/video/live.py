@@ -12,13 +12,14 @@ from pathlib import Path
 import av
 
 from datamodules.video.buffer import LatestBuffer
-from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, check_metric_width
+from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from datamodules.video.connections import Address, connect, decode_live, open_live
 from datamodules.video.decoding import TIMEOUT, Decoded, reason
 from datamodules.video.frames import resize_frame
 from datamodules.video.reading import Ticks
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.schema import Number, Positive, Text
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ class LiveSource:
         plays_once: that a run over it cannot be done again
 
     Raises:
-        UserError: if it does not answer or sends no frame, or a value is refused.
+        UserError: if it does not answer or sends no frame.
     """
 
     plays_once = True
@@ -182,31 +183,16 @@ class LiveSource:
 
     def __init__(
         self,
-        path: str | int | None,
-        seconds: float | None = None,
-        buffer_seconds: float = 10.0,
-        timeout: float = TIMEOUT,
-        reconnects: int = 1,
-        rate: float | None = None,
+        path: Text | int,
+        seconds: Positive | None = None,
+        buffer_seconds: Positive = 10.0,
+        timeout: Positive = TIMEOUT,
+        reconnects: Number = 1,
+        rate: Positive | None = None,
         kind: str | None = None,
         options: Mapping[str, object] | None = None,
-        metric_width: float | None = None,
+        metric_width: Positive | None = None,
     ) -> None:
-        check(path is not None and path != "", "stream.path", path, "a camera's number, as stream.path=0, or a URL")
-        for key, value in (
-            ("seconds", seconds),
-            ("buffer_seconds", buffer_seconds),
-            ("timeout", timeout),
-            ("rate", rate),
-        ):
-            number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-            optional = key in ("seconds", "rate")
-            check(number or (optional and value is None), f"stream.{key}", value, _ACCEPTED[optional])
-        whole = isinstance(reconnects, int) and not isinstance(reconnects, bool) and reconnects >= 0
-        check(whole, "stream.reconnects", reconnects, "a whole number, 0 or more")
-        named = options is None or isinstance(options, Mapping)
-        check(named, "stream.options", options, "values by name, as {video_size: 640x480}, or null")
-        check_metric_width(metric_width)
         self.metric_width = metric_width
         place, further = str(path), {name: str(value) for name, value in (options or {}).items()}
         check(not Path(place).is_file(), "stream.path", path, "a camera or a URL; a file is played by stream=video")
@@ -226,6 +212,3 @@ class LiveSource:
         patience = Patience(timeout, reconnects, seconds)
         feed = LiveFeed(place, connection, patience, max(1, round(buffer_seconds * speed)))
         self.clips = [Clip(place, Path(place), video.size, speed, 0, 0, live=feed)]
-
-
-_ACCEPTED = {True: "a number more than 0, or null", False: "a number more than 0"}

@@ -288,6 +288,8 @@ def make_teacher(
 
     if node.get("gate") is not None:
         behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != "gate"])
+        behind._set_parent(node._get_parent())  # so that what it refuses is named by its whole key
+        behind._set_key(node._key())
         return build(node.gate, teacher=make_teacher(behind, truth_skeleton, label_cache, keep_maps))
     if "members" in node:
         several = node.members is None or isinstance(node.members, DictConfig)

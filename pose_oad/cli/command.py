@@ -8,7 +8,6 @@ what is heavy itself, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import errno
-import inspect
 import logging
 import os
 import re
@@ -81,17 +80,16 @@ def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any
         extra: further keyword arguments
 
     Raises:
-        UserError: if the class does not exist, does not take one of the keys, or refuses a value.
+        UserError: if the class does not exist, does not take one of the keys, or refuses a value: by the type that it
+            declares for it (see :mod:`pose_oad.tracking.schema`), or itself.
     """
+    from pose_oad.tracking.schema import build_options
+
     factory = factory_of(node)
     values = {key: value for key, value in plain(node).items() if key not in (*without, "_target_")}
     try:
-        inspect.signature(factory).bind(**values, **extra)
-    except TypeError as error:
-        raise UserError(f"{node.get('_target_')}: {error}") from None
-    try:
-        return factory(**values, **extra)
-    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:  # values of another kind
+        return build_options(factory, values, node._get_full_key(None), **extra)
+    except (TypeError, ValueError) as error:  # values that do not go together, or have no types declared
         raise UserError(f"{node.get('_target_')}: cannot be made of {values} ({error})") from error
 
 

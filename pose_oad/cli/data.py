@@ -54,11 +54,12 @@ def main(cfg: DictConfig) -> Path:
 def make_synthetic(cfg: DictConfig) -> Path:
     """Make the synthetic world, unless it is there; arguments and errors as :func:`main`."""
     from datamodules.synthetic.generate import World, generate
+    from pose_oad.tracking.schema import build_options
 
     values: dict[str, Any] = {str(key): cfg[key] for key in cfg if key not in _SHARED}
     cameras = values.pop("cameras")
     check(isinstance(cameras, ListConfig), "cameras", cameras, "a list of camera numbers")
-    world = World(**values, cameras=tuple(str(camera) for camera in cameras))
+    world = build_options(World, values, cameras=tuple(str(camera) for camera in cameras))
     root, overwrite = Path(str(cfg.root or _SYNTHETIC_ROOT)), cfg.overwrite
     check(isinstance(overwrite, bool), "overwrite", overwrite, "true or false")
     started = time.monotonic()

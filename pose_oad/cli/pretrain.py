@@ -170,20 +170,23 @@ def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
     from datamodules.coco.augmentation import AugmentationConfig
     from pose_oad.offline.map_regression import PretrainModule
     from pose_oad.poses.skeleton import FROM_DATA
+    from pose_oad.tracking.schema import build_options
 
     values = plain(cfg)
     if values["student"]["skeleton"] == FROM_DATA:
         values["student"]["skeleton"] = _joint_set_of(values["data"])
     module = PretrainModule(values["student"], **values["optimiser"], **values["objective"])
     student = module.student
-    data = CocoDataModule(
+    data = build_options(
+        CocoDataModule,
+        values["data"],
+        "data",
         skeleton=student.skeleton,
         input_size=student.input_size,
         map_size=student.map_size,
-        augmentation=AugmentationConfig(**values["augmentation"]),
+        augmentation=build_options(AugmentationConfig, values["augmentation"], "augmentation"),
         seed=cfg.seed.model,
         fit=student.config.fit,
-        **values["data"],
     )
     return module, data
 

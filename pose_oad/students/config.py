@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
-from pose_oad.poses.geometry import FITS, Fit
+from pydantic import Field
+
+from pose_oad.poses.geometry import Fit
 from pose_oad.poses.skeleton import FROM_DATA, get_skeleton
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import NotNegative, Text, build_options
 
 #: Input px per map cell, of every student.
 STRIDE = 4
 
-_MOST = 4096  # channels, or px of a side
+_Size = Annotated[int, Field(ge=1, le=4096)]  # channels, or px of a side
 
 
 @dataclass(frozen=True)
@@ -36,43 +38,24 @@ class StudentConfig:
             confidences are read (see :mod:`pose_oad.poses.maps.calibration`); training writes it
     """
 
-    name: str
-    backbone: str
-    skeleton: str | Mapping[str, Any] = "body-12"
-    input_size: tuple[int, int] = (128, 128)
-    head: str = "light"
-    head_channels: int = 48
-    sigma: float = 0.025
+    name: Text
+    backbone: Text
+    skeleton: Text | Mapping[str, Any] = "body-12"
+    input_size: tuple[_Size, _Size] = (128, 128)
+    head: Text = "light"
+    head_channels: _Size = 48
+    sigma: Annotated[float, Field(gt=0, lt=1)] = 0.025
     pretrained: bool = False
     fit: Fit = "letterbox"
-    foreground: float = 0.0
+    foreground: NotNegative = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse values that no network can have.
+        """Read the joint set.
 
         Raises:
-            UserError: if a value has the wrong type or range, or names an unknown joint set.
+            UserError: if it is unknown, or has no limbs.
         """
-        for key in ("name", "backbone", "head"):
-            value = getattr(self, key)
-            check(isinstance(value, str) and bool(value), f"student.{key}", value, "a name")
-        size = self.input_size
-        pair = isinstance(size, (tuple, list)) and len(size) == 2 and all(_count(side) for side in size)
-        check(pair, "student.input_size", size, f"[width, height] in px, at most {_MOST} each")
-        width = self.head_channels
-        check(_count(width), "student.head_channels", width, f"a count of channels, at most {_MOST}")
-        check(isinstance(self.sigma, float) and 0 < self.sigma < 1, "student.sigma", self.sigma, "a fraction in (0, 1)")
-        check(isinstance(self.pretrained, bool), "student.pretrained", self.pretrained, "true or false")
-        check(self.fit in FITS, "student.fit", self.fit, "letterbox or squash")
-        weight = self.foreground
-        check(
-            isinstance(weight, int | float) and 0 <= weight < math.inf,
-            "student.foreground",
-            weight,
-            "a number, 0 or more",
-        )
         object.__setattr__(self, "skeleton", _joint_set(self.skeleton))
-        object.__setattr__(self, "input_size", tuple(size))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StudentConfig:
@@ -84,14 +67,7 @@ class StudentConfig:
         Raises:
             UserError: if a field is unknown or missing, or has a value that no network can have.
         """
-        known = [field.name for field in fields(cls)]
-        for key in values:
-            if key not in known:
-                raise UserError(f"student.{key}: unknown key{nearest(str(key), known)}")
-        for key in ("name", "backbone"):
-            if key not in values:
-                raise UserError(f"student.{key}: missing, a student needs one")
-        return cls(**values)
+        return build_options(cls, values, "student")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values that a weights-only checkpoint may hold."""
@@ -116,16 +92,11 @@ class StudentConfig:
         return different
 
 
-def _count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST
-
-
-def _joint_set(value: object) -> str | dict[str, Any]:
+def _joint_set(value: str | Mapping[str, Any]) -> str | dict[str, Any]:
     """Check a joint set, and write the description of one in the same plain values whoever made it."""
-    check(isinstance(value, str | Mapping) and bool(value), "student.skeleton", value, "the name of a joint set")
     if value == FROM_DATA:
         return FROM_DATA
-    skeleton = get_skeleton(value)  # type: ignore[arg-type]
+    skeleton = get_skeleton(value)
     check(bool(skeleton.limbs), "student.skeleton", skeleton.name, "a joint set with limbs to predict")
     return skeleton.name if isinstance(value, str) else skeleton.describe()
 

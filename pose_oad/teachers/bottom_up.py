@@ -7,21 +7,24 @@ are cut back to the frame and enlarged before people are looked for: a cell of 8
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.maps import decode_people
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
-from pose_oad.tracking.errors import check
 
 #: Px of the input per cell of the maps, along both axes.
 STRIDE = 8
+
+#: Height to which frames are resized, px.
+Height = Annotated[int, Field(ge=STRIDE, multiple_of=STRIDE)]
 
 # Channel with the x component of each limb of a joint set, in the order of its limbs; y is the next one. These are the
 # even entries of OpenPose's published POSE_MAP_INDEX.
@@ -44,22 +47,6 @@ class PaddedMaps(NamedTuple):
 
     maps: Tensor
     size: tuple[int, int]
-
-
-def check_options(height: int, batch_size: int, enlarge: int) -> None:
-    """Check the options that all of these teachers have.
-
-    Args:
-        height: height to which frames are resized, px, a multiple of ``STRIDE``
-        batch_size: frames per run of the network
-        enlarge: cells in which people are looked for, along each axis, per cell of the network's maps
-
-    Raises:
-        UserError: for the first that is out of range.
-    """
-    for key, value in (("height", height), ("batch_size", batch_size), ("enlarge", enlarge)):
-        step, accepted = (STRIDE, f"a multiple of {STRIDE}, px") if key == "height" else (1, "1 or more")
-        check(isinstance(value, int) and value >= 1 and value % step == 0, f"teacher.{key}", value, accepted)
 
 
 def field_channels(skeleton: Skeleton) -> list[int]:

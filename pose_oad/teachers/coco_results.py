@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
+from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
-from pose_oad.teachers.label_files import assemble, check_options, known_origin, read_json, read_people
+from pose_oad.teachers.label_files import Missing, assemble, known_origin, read_json, read_people
 from pose_oad.teachers.origin import Origin
 from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.schema import Number, Text
 
 
 class CocoResultsTeacher:
@@ -35,27 +37,22 @@ class CocoResultsTeacher:
         missing: what becomes of a frame without an entry: ``nobody``, ``skip`` or ``refuse``
 
     Raises:
-        UserError: if a value is refused, or a file is missing or damaged.
+        UserError: if a file is missing or damaged.
     """
 
     uses_truth = False
 
     def __init__(
         self,
-        path: str | None,
+        path: Text,
         annotations: str | None = None,
         skeleton: str | Mapping[str, Any] = "coco-17",
-        first: int = 0,
-        missing: str = "nobody",
+        first: Number = 0,
+        missing: Missing = "nobody",
     ) -> None:
-        self.skeleton = check_options(skeleton, first, missing)
-        self._path, self._first, self._missing = Path(str(path)), first, missing
-        check(
-            bool(path) and self._path.exists(),
-            "teacher.path",
-            path,
-            "an existing file of COCO results, or a folder of them",
-        )
+        self.skeleton = get_skeleton(skeleton)
+        self._path, self._first, self._missing = Path(path), first, missing
+        check(self._path.exists(), "teacher.path", path, "an existing file of COCO results, or a folder of them")
         self._files: dict[str, list[Path]] = {}
         for file in sorted(self._path.rglob("*.json")) if self._path.is_dir() else ():
             self._files.setdefault(file.stem, []).append(file)
@@ -113,12 +110,8 @@ class CocoResultsTeacher:
     def _numbers(self, origin: Origin) -> list[int]:
         """Return the image id of each frame."""
         if not origin.names:
-            check(
-                self._ids is None,
-                "teacher.annotations",
-                "…",
-                f"null: {origin.clip} is a video, whose frames are numbered",
-            )
+            accepted = f"null: {origin.clip} is a video, whose frames are numbered"
+            check(self._ids is None, "teacher.annotations", "…", accepted)
             return [number + self._first for number in origin.numbers.tolist()]
         check(
             self._ids is not None, "teacher.annotations", None,

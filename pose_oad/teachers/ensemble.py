@@ -17,6 +17,7 @@ from pose_oad.poses.skeleton import Skeleton, joint_map, map_keypoints
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
 from pose_oad.teachers.window_labels import WindowLabels, match_maps
 from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import Count, Share
 
 
 class EnsembleTeacher:
@@ -33,18 +34,14 @@ class EnsembleTeacher:
         agree: number of members that must find a person
 
     Raises:
-        UserError: if there are fewer members, a value is out of range, or a member has no joint in common with the
-            first.
+        UserError: if there are fewer members, or a member has no joint in common with the first.
     """
 
-    def __init__(self, members: Mapping[str, Teacher] | None, min_oks: float = 0.3, agree: int = 1) -> None:
+    def __init__(self, members: Mapping[str, Teacher] | None, min_oks: Share = 0.3, agree: Count = 1) -> None:
         names = list(members or {})
         check(len(names) >= 2, "teacher.members", names, "two or more, as +teacher@teacher.members.first=onnx")
         self._members = list((members or {}).values())
-        number = isinstance(min_oks, int | float)
-        check(number and 0 <= min_oks <= 1, "teacher.min_oks", min_oks, "a similarity in [0, 1]")
-        whole = isinstance(agree, int) and 1 <= agree <= len(names)
-        check(whole, "teacher.agree", agree, f"1 to {len(names)}, the number of members")
+        check(agree <= len(names), "teacher.agree", agree, f"at most {len(names)}, the number of members")
         self._min_oks, self._agree = min_oks, agree
         self.skeleton: Skeleton = self._members[0].skeleton
         # Which member has which joint; refuses one that has none of them.

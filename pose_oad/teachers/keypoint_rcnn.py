@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.error import URLError
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection import KeypointRCNN, KeypointRCNN_ResNet50_FPN_Weights
@@ -21,11 +22,15 @@ from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.identity import content_hash
 from pose_oad.teachers.loading import find_device, read_state_dict
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.schema import Count, Share, Text
 
 _PUBLISHED = KeypointRCNN_ResNet50_FPN_Weights
 # The longer side of an image, as a multiple of the shorter one, from which it is shrunk further: torchvision's own.
 _LONGEST = 1333 / 800
+
+#: Px of the shorter side to which images are resized.
+ShorterSide = Annotated[int, Field(ge=32)]
 
 
 class People(NamedTuple):
@@ -55,19 +60,12 @@ class KeypointRcnn:
         key: config key of the weights, for errors
 
     Raises:
-        UserError: if a value is refused, or the weights cannot be had.
+        UserError: if the weights cannot be had.
     """
 
-    def __init__(
-        self, weights: str | None, size: int, min_score: float, device: str, key: str = "teacher.weights"
-    ) -> None:
-        accepted = f"{', '.join(_PUBLISHED.__members__)} (torchvision downloads 226 MB), or a .pth file"
-        check(isinstance(weights, str) and bool(weights), key, weights, accepted)
-        check(isinstance(size, int) and size >= 32, "teacher.size", size, "px of the shorter side, 32 or more")
-        number = isinstance(min_score, int | float)
-        check(number and 0 <= min_score <= 1, "teacher.min_score", min_score, "a score in [0, 1]")
+    def __init__(self, weights: str, size: int, min_score: float, device: str, key: str = "teacher.weights") -> None:
         self._size, self._device = size, find_device(device)
-        self._network = _load(str(weights), size, float(min_score), key).to(self._device)
+        self._network = _load(weights, size, min_score, key).to(self._device)
 
     def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """Return the size to which the network resizes a frame, px; the frame's own where that is smaller."""
@@ -100,28 +98,24 @@ class KeypointRcnnTeacher:
         device: torch device it runs on
 
     Raises:
-        UserError: if a value is refused, or the weights cannot be had.
+        UserError: if the weights cannot be had.
     """
 
     uses_truth = False
 
     def __init__(
         self,
-        weights: str | None,
-        size: int = 800,
-        min_score: float = 0.7,
-        min_joint_confidence: float = 0.5,
-        batch_size: int = 2,
+        weights: Text,
+        size: ShorterSide = 800,
+        min_score: Share = 0.7,
+        min_joint_confidence: Share = 0.5,
+        batch_size: Count = 2,
         device: str = "cpu",
     ) -> None:
-        check(isinstance(batch_size, int) and batch_size >= 1, "teacher.batch_size", batch_size, "1 or more")
-        least = min_joint_confidence
-        in_range = isinstance(least, int | float) and 0 <= least <= 1
-        check(in_range, "teacher.min_joint_confidence", least, "a confidence in [0, 1]")
         self._finder = KeypointRcnn(weights, size, min_score, device)
-        self._least, self._batch_size = float(least), batch_size
+        self._least, self._batch_size = min_joint_confidence, batch_size
         self.skeleton = get_skeleton("coco-17")
-        self.name = f"keypoint_rcnn:{Path(str(weights)).stem}"
+        self.name = f"keypoint_rcnn:{Path(weights).stem}"
 
     def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """Return the size at which the network sees a frame, px."""

@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels
 from pose_oad.teachers.origin import Origin
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError
 
 #: What becomes of a frame without labels: the run stops; it teaches nothing; it is background.
-MISSING = ("refuse", "skip", "nobody")
-
-
-def check_options(skeleton: str | Mapping[str, Any], first: int, missing: str) -> Skeleton:
-    """Refuse values that no teacher of this kind takes.
-
-    Args:
-        skeleton: name or description of a joint set
-        first: number that the files give to a video's first frame
-        missing: one of :data:`MISSING`
-
-    Returns:
-        The joint set.
-
-    Raises:
-        UserError: naming the config key.
-    """
-    whole = isinstance(first, int) and not isinstance(first, bool)
-    check(whole and first >= 0, "teacher.first", first, "a whole number, 0 or more")
-    check(missing in MISSING, "teacher.missing", missing, ", ".join(MISSING))
-    return get_skeleton(skeleton)
+Missing = Literal["refuse", "skip", "nobody"]
 
 
 def read_json(path: Path) -> Any:
@@ -83,12 +62,12 @@ def read_people(lists: Sequence[object], joints: int, path: Path) -> np.ndarray:
     return people
 
 
-def assemble(frames: Sequence[np.ndarray | None], missing: str, joints: int, source: str) -> Labels:
+def assemble(frames: Sequence[np.ndarray | None], missing: Missing, joints: int, source: str) -> Labels:
     """Put the people of some frames together.
 
     Args:
         frames: people of each frame, best first, shape (people, joints, 3), px; None where nothing is known of it
-        missing: what becomes of those, one of :data:`MISSING`
+        missing: what becomes of those, see :data:`Missing`
         joints: number of joints
         source: whose labels these are and which frames are asked for, for the error
 

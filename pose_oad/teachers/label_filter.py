@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from pose_oad.poses.joint_names import other_side
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.schema import Count, Share
 
 # A person needs this many limbs before one of them can be called too long.
 _FEWEST_LIMBS = 4
+
+_Factor = Annotated[float, Field(gt=1)]
 
 
 class GatedTeacher:
@@ -32,25 +38,18 @@ class GatedTeacher:
         min_joints: people of whom fewer joints remain are rejected
 
     Raises:
-        UserError: if a value is out of range, or limbs are asked about and the joint set has none of the body's.
+        UserError: if limbs are asked about and the joint set has none of the body's.
     """
 
     def __init__(
         self,
         teacher: Teacher,
-        min_confidence: float = 0.0,
+        min_confidence: Share = 0.0,
         inside: bool = True,
-        limb_ratio: float | None = None,
-        limb_asymmetry: float | None = None,
-        min_joints: int = 1,
+        limb_ratio: _Factor | None = None,
+        limb_asymmetry: _Factor | None = None,
+        min_joints: Count = 1,
     ) -> None:
-        number = isinstance(min_confidence, int | float)
-        check(number and 0 <= min_confidence <= 1, "teacher.gate.min_confidence", min_confidence, "a number in [0, 1]")
-        check(isinstance(inside, bool), "teacher.gate.inside", inside, "true or false")
-        for key, value in (("limb_ratio", limb_ratio), ("limb_asymmetry", limb_asymmetry)):
-            above = isinstance(value, int | float) and value > 1
-            check(value is None or above, f"teacher.gate.{key}", value, "a factor above 1, or null")
-        check(isinstance(min_joints, int) and min_joints >= 1, "teacher.gate.min_joints", min_joints, "1 or more")
         self._teacher, self._inside, self._min_joints = teacher, inside, min_joints
         self._min_confidence, self._limb_ratio, self._limb_asymmetry = min_confidence, limb_ratio, limb_asymmetry
         self.name, self.uses_truth = teacher.name, teacher.uses_truth

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,8 +12,8 @@ from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students.onnx_metadata import is_exported
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.bottom_up import (
+    Height,
     PaddedMaps,
-    check_options,
     field_channels,
     label_frames,
     order_channels,
@@ -21,7 +22,7 @@ from pose_oad.teachers.bottom_up import (
 )
 from pose_oad.teachers.exported import ExportedTeacher
 from pose_oad.teachers.onnx_network import OpenPoseNetwork
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import Count, Finite, Positive, Text
 
 _FIELD_CHANNELS = field_channels(get_skeleton("coco-18"))
 _PADDING = 128  # the grey that OpenPose pads frames with: zero once its networks have normalised it
@@ -50,41 +51,34 @@ class OnnxTeacher:
         enlarge: cells in which people are looked for, along each axis, per cell of the network's maps
 
     Raises:
-        UserError: if an option is out of range, or the file is missing, is no ONNX network, or has other inputs or
-            outputs.
+        UserError: if the file is missing, is no ONNX network, or has other inputs or outputs.
     """
 
     uses_truth = False
 
     def __init__(
         self,
-        path: str | None,
-        height: int = 368,
-        batch_size: int = 8,
-        threads: int | None = None,
+        path: Text,
+        height: Height = 368,
+        batch_size: Count = 8,
+        threads: Count | None = None,
         heat_maps: str = "heatmaps19",
         fields: str = "pafs38",
-        channels: str = "bgr",
-        mean: float = 0.0,
-        scale: float = 1.0,
-        enlarge: int = 2,
+        channels: Literal["bgr", "rgb"] = "bgr",
+        mean: Finite = 0.0,
+        scale: Positive = 1.0,
+        enlarge: Count = 2,
     ) -> None:
-        check(bool(path), "teacher.path", path, "an ONNX file, as teacher.path=teacher.onnx")
-        check_options(height, batch_size, enlarge)
-        whole = isinstance(threads, int) and threads >= 1
-        check(threads is None or whole, "teacher.threads", threads, "1 or more, or null")
-        check(channels in ("bgr", "rgb"), "teacher.channels", channels, "bgr or rgb")
-        check(isinstance(mean, int | float), "teacher.mean", mean, "a number")
-        check(isinstance(scale, int | float) and scale > 0, "teacher.scale", scale, "more than 0")
-        self._exported = ExportedTeacher(Path(str(path)), batch_size, threads) if is_exported(Path(str(path))) else None
+        file = Path(path)
+        self._exported = ExportedTeacher(file, batch_size, threads) if is_exported(file) else None
         if self._exported is not None:
             self.name, self.skeleton = self._exported.name, self._exported.skeleton
             return
-        self.name = f"onnx:{Path(str(path)).stem}"
+        self.name = f"onnx:{file.stem}"
         self.skeleton = get_skeleton("coco-18")
         self._height, self._batch_size, self._enlarge = height, batch_size, enlarge
         self._bgr, self._mean, self._scale = channels == "bgr", mean, scale
-        self._network = OpenPoseNetwork(Path(str(path)), heat_maps, fields, batch_size, threads)
+        self._network = OpenPoseNetwork(file, heat_maps, fields, batch_size, threads)
 
     def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """Return the width and height to which a frame is resized, px; the height is the same for every frame."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
-from pose_oad.teachers.label_files import assemble, check_options, known_origin, read_json, read_people
+from pose_oad.teachers.label_files import Missing, assemble, known_origin, read_json, read_people
 from pose_oad.teachers.openpose_folder import OpenPoseFiles
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.schema import Number, Text
 
 # Joint sets by the length of a person's list.
 _SETS = {3 * len(get_skeleton(name)): name for name in ("body-25", "coco-18")}
 # OpenPose's flag --keypoint_scale, as far as the frame's own size can be told from it.
-_PIXELS, _ZERO_TO_ONE, _PLUS_MINUS_ONE = 0, 3, 4
+_PIXELS: Final = 0
+_PLUS_MINUS_ONE: Final = 4
 
 
 class OpenPoseJsonTeacher:
@@ -35,26 +37,23 @@ class OpenPoseJsonTeacher:
         missing: what becomes of a frame without a file: ``refuse``, ``skip`` or ``nobody``
 
     Raises:
-        UserError: if a value is refused, or there are no such files.
+        UserError: if there are no such files.
     """
 
     uses_truth = False
 
     def __init__(
         self,
-        folder: str | None,
+        folder: Text,
         skeleton: str | Mapping[str, Any] | None = None,
-        keypoint_scale: int = _PIXELS,
-        first: int = 0,
-        missing: str = "refuse",
+        keypoint_scale: Literal[0, 3, 4] = _PIXELS,
+        first: Number = 0,
+        missing: Missing = "refuse",
     ) -> None:
-        check(bool(folder), "teacher.folder", folder, "the folder that OpenPose's --write_json wrote")
-        scales = (_PIXELS, _ZERO_TO_ONE, _PLUS_MINUS_ONE)
-        check(keypoint_scale in scales, "teacher.keypoint_scale", keypoint_scale, "0 (px), 3 (0 to 1) or 4 (-1 to 1)")
-        self._files = OpenPoseFiles(Path(str(folder)))
+        self._files = OpenPoseFiles(Path(folder))
         self._folder, self._scale, self._first, self._missing = folder, keypoint_scale, first, missing
-        self.skeleton: Skeleton = check_options(skeleton or self._recognise(), first, missing)
-        self.name = f"openpose_json:{Path(str(folder)).name}"
+        self.skeleton: Skeleton = get_skeleton(skeleton or self._recognise())
+        self.name = f"openpose_json:{Path(folder).name}"
 
     def image_size(self, frame_size: tuple[int, int]) -> None:
         """Return None: it reads no pixels."""

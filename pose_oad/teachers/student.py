@@ -14,7 +14,7 @@ from pose_oad.poses.skeleton import Skeleton
 from pose_oad.students import load_student
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.loading import find_device
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import Count, Text
 
 
 class CheckpointTeacher:
@@ -31,16 +31,9 @@ class CheckpointTeacher:
 
     uses_truth = False
 
-    def __init__(self, path: str | None, batch_size: int = 32, device: str = "cpu") -> None:
-        check(
-            bool(path),
-            "teacher.path",
-            path,
-            "a checkpoint of a student, as teacher.path=checkpoints/densenet121/best.ckpt",
-        )
-        check(isinstance(batch_size, int) and batch_size >= 1, "teacher.batch_size", batch_size, "1 or more")
+    def __init__(self, path: Text, batch_size: Count = 32, device: str = "cpu") -> None:
         where = find_device(device)
-        self._network = load_student(str(path)).to(where)
+        self._network = load_student(path).to(where)
         self._batch_size = batch_size
         self.skeleton = self._network.skeleton
         self.name = f"checkpoint:{self._network.config.name}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.schema import NotNegative, Share
 
 
 class TruthTeacher:
@@ -25,26 +27,24 @@ class TruthTeacher:
         seed: seed of all faults
 
     Raises:
-        UserError: if the stream has no ground truth, or a value is out of range.
+        UserError: if the stream has no ground truth.
     """
 
     name = "truth"
     uses_truth = True
 
     def __init__(
-        self, skeleton: Skeleton | None, noise: float = 0.0, misses: float = 0.0, swaps: float = 0.0, seed: int = 0
+        self,
+        skeleton: Skeleton | None,
+        noise: NotNegative = 0.0,
+        misses: Share = 0.0,
+        swaps: Share = 0.0,
+        seed: Annotated[int, Field(gt=-(2**63), lt=2**63)] = 0,
     ) -> None:
         if skeleton is None:
             raise UserError("teacher=truth: this stream has no ground truth; choose another teacher, as teacher=onnx")
-        spread = isinstance(noise, int | float) and 0 <= noise < math.inf
-        check(spread, "teacher.noise", noise, "a fraction of the frame, 0 or more")
-        for key, value in (("misses", misses), ("swaps", swaps)):
-            check(
-                isinstance(value, int | float) and 0 <= value <= 1, f"teacher.{key}", value, "a probability in [0, 1]"
-            )
-        check(isinstance(seed, int) and abs(seed) < 2**63, "teacher.seed", seed, "a whole number of 64 bits")
         self.skeleton = skeleton
-        self.noise, self.misses, self.swaps, self.seed = float(noise), float(misses), float(swaps), seed
+        self.noise, self.misses, self.swaps, self.seed = noise, misses, swaps, seed
         self._pairs = np.array([(a, b) for a, b in enumerate(skeleton.flip) if a < b])
 
     def image_size(self, frame_size: tuple[int, int]) -> None:

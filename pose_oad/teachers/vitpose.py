@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,9 +15,10 @@ from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.joint_names import joint_name
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
-from pose_oad.teachers.keypoint_rcnn import KeypointRcnn
+from pose_oad.teachers.keypoint_rcnn import KeypointRcnn, ShorterSide
 from pose_oad.teachers.loading import find_device
 from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.schema import Count, Share, Text
 
 # Which of the data sets that ViTPose+ was trained on at once, each with its own expert; COCO is its first.
 _COCO_EXPERT = 0
@@ -42,40 +43,35 @@ class VitPoseTeacher:
         device: torch device it runs on
 
     Raises:
-        UserError: if a value is refused, the package ``transformers`` is missing, or the model cannot be had.
+        UserError: if the package ``transformers`` is missing, or the model cannot be had.
     """
 
     uses_truth = False
 
     def __init__(
         self,
-        model: str | None,
-        detector: str = "keypoint_rcnn",
-        detector_weights: str | None = None,
-        min_score: float = 0.7,
-        size: int = 800,
+        model: Text,
+        detector: Literal["frame", "keypoint_rcnn"] = "keypoint_rcnn",
+        detector_weights: Text | None = None,
+        min_score: Share = 0.7,
+        size: ShorterSide = 800,
         skeleton: str | Mapping[str, Any] = "coco-17",
-        min_joint_confidence: float = 0.3,
-        batch_size: int = 2,
+        min_joint_confidence: Share = 0.3,
+        batch_size: Count = 2,
         device: str = "cpu",
     ) -> None:
-        accepted = "a model at Hugging Face, as usyd-community/vitpose-base-simple, or a folder"
-        check(isinstance(model, str) and bool(model), "teacher.model", model, accepted)
-        check(detector in ("frame", "keypoint_rcnn"), "teacher.detector", detector, "frame or keypoint_rcnn")
-        check(isinstance(size, int) and size >= 32, "teacher.size", size, "px of the shorter side, 32 or more")
-        check(isinstance(batch_size, int) and batch_size >= 1, "teacher.batch_size", batch_size, "1 or more")
-        least = min_joint_confidence
-        in_range = isinstance(least, int | float) and 0 <= least <= 1
-        check(in_range, "teacher.min_joint_confidence", least, "a confidence in [0, 1]")
         self.skeleton = get_skeleton(skeleton)
-        self._size, self._least, self._batch_size, self._device = size, float(least), batch_size, find_device(device)
-        self._processor, network = _load(str(model))
+        self._size, self._least, self._batch_size = size, min_joint_confidence, batch_size
+        self._device = find_device(device)
+        self._processor, network = _load(model)
         self._network = network.eval().to(self._device)
-        _check_joints(network.config, self.skeleton.joints, str(model))
+        _check_joints(network.config, self.skeleton.joints, model)
         self._detector = None
         if detector == "keypoint_rcnn":
-            self._detector = KeypointRcnn(detector_weights, size, min_score, device, "teacher.detector_weights")
-        self.name = f"vitpose:{str(model).rstrip('/').rpartition('/')[2]}"
+            accepted = "published weights (DEFAULT) or a .pth file, with detector=keypoint_rcnn"
+            check(detector_weights is not None, "teacher.detector_weights", detector_weights, accepted)
+            self._detector = KeypointRcnn(str(detector_weights), size, min_score, device, "teacher.detector_weights")
+        self.name = f"vitpose:{model.rstrip('/').rpartition('/')[2]}"
 
     def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """Return the size at which detector and network see a frame, px."""

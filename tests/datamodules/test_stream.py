@@ -189,7 +189,7 @@ def test_what_one_camera_has_lost_is_left_out_of_the_others_beside_it(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rate": 0}, "window.camera_rate=0: expected frames/s, a number more than 0, or null"),
+        ({"rate": 0}, "window.camera_rate=0: expected a number, above 0, or null"),
         ({"rate": "slow"}, "window.camera_rate=slow"),
         ({"decoder_threads": -3}, "window.decoder_threads=-3: expected a whole number"),
     ],

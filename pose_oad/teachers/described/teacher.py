@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +16,11 @@ from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
 from pose_oad.teachers.described.crops import Crop, boxes_of
 from pose_oad.teachers.described.network import DescribedNetwork
 from pose_oad.teachers.described.outputs import read_people
-from pose_oad.teachers.described.spec import InputSpec, OutputSpec, read_spec
+from pose_oad.teachers.described.spec import InputSpec, OutputSpec
 from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import Count, Positive, Share, Text
+
+_AS_DECLARED, _KEYPOINTS = InputSpec(), OutputSpec()
 
 
 class DescribedTeacher:
@@ -42,7 +43,7 @@ class DescribedTeacher:
         threads: threads of the network on a CPU; None leaves it to onnxruntime
 
     Raises:
-        UserError: if a value is refused, or the file is not what the description says.
+        UserError: if the file is not what the description says.
     """
 
     uses_truth = False
@@ -50,31 +51,22 @@ class DescribedTeacher:
 
     def __init__(
         self,
-        path: str | None,
+        path: Text,
         joints: str | Sequence[str] = "coco-17",
-        input: Mapping[str, Any] | None = None,
-        output: Mapping[str, Any] | None = None,
+        input: InputSpec = _AS_DECLARED,
+        output: OutputSpec = _KEYPOINTS,
         detector: Teacher | None = None,
-        padding: float = 1.25,
-        height: int = 720,
-        min_confidence: float = 0.3,
-        min_score: float = 0.0,
-        batch_size: int = 8,
-        threads: int | None = None,
+        padding: Positive = 1.25,
+        height: Count = 720,
+        min_confidence: Share = 0.3,
+        min_score: Share = 0.0,
+        batch_size: Count = 8,
+        threads: Count | None = None,
     ) -> None:
-        check(bool(path), "teacher.path", path, "an ONNX file, as teacher.path=rtmpose.onnx")
-        for key, value in (("height", height), ("batch_size", batch_size)):
-            check(isinstance(value, int) and value >= 1, f"teacher.{key}", value, "1 or more")
-        check(_number(padding) and 0 < padding < math.inf, "teacher.padding", padding, "a factor above 0")
-        for key, share in (("min_confidence", min_confidence), ("min_score", min_score)):
-            check(_number(share) and 0 <= share <= 1, f"teacher.{key}", share, "a confidence in [0, 1]")
-        whole = isinstance(threads, int) and threads >= 1
-        check(threads is None or whole, "teacher.threads", threads, "1 or more, or null")
-        file = Path(str(path))
-        self.name, self.skeleton = f"{file.stem}", _joint_set(joints, file)
-        self._seen = read_spec(InputSpec, input or {}, "teacher.input")
-        self._said = read_spec(OutputSpec, output or {}, "teacher.output")
-        self._network = DescribedNetwork(file, self._seen, self._said, batch_size, threads)
+        file = Path(path)
+        self.name, self.skeleton = file.stem, _joint_set(joints, file)
+        self._seen, self._said = input, output
+        self._network = DescribedNetwork(file, input, output, batch_size, threads)
         self._detector = detector
         self._padding, self._height = padding, height
         self._min_confidence, self._min_score = min_confidence, min_score
@@ -142,14 +134,9 @@ class DescribedTeacher:
         return keypoints * scale * (keypoints[..., 2:] > 0)
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _joint_set(joints: str | Sequence[str], file: Path) -> Skeleton:
     if isinstance(joints, str):
         return get_skeleton(joints)
-    check(isinstance(joints, Sequence), "teacher.joints", joints, "a joint set, or a list of joint names")
-    names = tuple(joint_name(str(joint)) for joint in joints)
+    names = tuple(map(joint_name, joints))
     check(len(set(names)) == len(names) > 0, "teacher.joints", list(joints), "a joint set, or different joint names")
     return Skeleton(f"of {file.stem}", names)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.bottom_up import (
+    Height,
     PaddedMaps,
-    check_options,
     field_channels,
     label_frames,
     order_channels,
@@ -22,7 +24,7 @@ from pose_oad.teachers.bottom_up import (
 )
 from pose_oad.teachers.loading import find_device
 from pose_oad.teachers.openpose.weights import load_openpose
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import Count, Text
 
 _PRECISIONS = {"32-true": torch.float32, "bf16-true": torch.bfloat16}
 
@@ -44,29 +46,23 @@ class OpenPoseTeacher:
         enlarge: cells in which people are looked for, along each axis, per cell of the network's maps
 
     Raises:
-        UserError: if an option is out of range, or the file does not hold the network's weights.
+        UserError: if the file does not hold the network's weights.
     """
 
     uses_truth = False
 
     def __init__(
         self,
-        path: str | None,
-        network: str = "auto",
-        height: int = 368,
-        scales: Sequence[float] = (1.0,),
-        batch_size: int = 4,
+        path: Text,
+        network: Literal["auto", "coco-18", "body-25"] = "auto",
+        height: Height = 368,
+        scales: Annotated[Sequence[Annotated[float, Field(gt=0, le=4)]], Field(min_length=1)] = (1.0,),
+        batch_size: Count = 4,
         device: str = "cpu",
-        precision: str = "32-true",
-        enlarge: int = 2,
+        precision: Literal["32-true", "bf16-true"] = "32-true",
+        enlarge: Count = 2,
     ) -> None:
-        check(bool(path), "teacher.path", path, "a file of OpenPose's weights, as teacher.path=body_pose_model.pth")
-        check_options(height, batch_size, enlarge)
-        several = isinstance(scales, Sequence) and not isinstance(scales, str) and len(scales) > 0
-        accepted = "one factor or several in (0, 4], as [1.0,0.5]"
-        check(several and all(_is_factor(scale) for scale in scales), "teacher.scales", scales, accepted)
-        check(str(precision) in _PRECISIONS, "teacher.precision", precision, " or ".join(_PRECISIONS))
-        built = load_openpose(Path(str(path)), network)
+        built = load_openpose(Path(path), network)
         self.skeleton = get_skeleton(built.skeleton_name)
         self.name = f"openpose:{self.skeleton.name}"
         self._heights = tuple(max(1, round(height * scale)) for scale in scales)
@@ -116,7 +112,3 @@ def prepare(images: Tensor) -> Tensor:
         BGR, (value of 0 to 255) / 256 - 0.5, shape (frames, 3, height, width).
     """
     return order_channels(images, bgr=True).div_(256).sub_(0.5)
-
-
-def _is_factor(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 4

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pose_oad.teachers.openpose.caffemodel import read_caffemodel
 from pose_oad.teachers.openpose.networks import NETWORKS, OpenPoseBody25, OpenPoseCoco18
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.torch_file import is_plain, read_torch_file
 
 
@@ -29,9 +29,6 @@ def load_openpose(path: Path, network: str = "auto") -> OpenPoseCoco18 | OpenPos
         UserError: if the file is missing, damaged or of another kind, or holds other tensors than the network has; all
             of them are named.
     """
-    known = ("auto", *NETWORKS)
-    if network not in known:
-        raise UserError(f"teacher.network={network}: no such network{nearest(str(network), known)}")
     read = _READERS.get(path.suffix.lower())
     check(path.is_file(), "teacher.path", path, "an existing file of OpenPose's weights")
     if read is None:

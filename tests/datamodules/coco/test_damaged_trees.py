@@ -84,9 +84,3 @@ def test_a_damaged_tree_is_refused_by_name(tree: Path, change: str, said: str) -
 def test_a_missing_root_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.root=.*nowhere: no such folder"):
         open_set(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize("option", ["batch_size", "workers", "cache_mib"])
-def test_numbers_out_of_range_are_refused(tree: Path, option: str) -> None:
-    with pytest.raises(UserError, match=f"data.{option}=-1"):
-        open_set(tree, **{option: -1})

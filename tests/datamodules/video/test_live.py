@@ -311,15 +311,8 @@ def test_rtsp_is_played_as_it_comes() -> None:
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"path": None}, "stream.path=None: expected a camera's number"),
-     ({"path": 93}, "stream.path=93: cannot be opened as a camera or a URL"),
-     ({"path": __file__}, "expected a camera or a URL; a file is played by stream=video"),
-     ({"path": 0, "seconds": -1}, "stream.seconds=-1: expected a number more than 0, or null"),
-     ({"path": 0, "buffer_seconds": None}, "stream.buffer_seconds=None: expected a number more than 0"),
-     ({"path": 0, "timeout": "long"}, "stream.timeout=long"),
-     ({"path": 0, "options": "640x480"}, "stream.options=640x480: expected values by name"),
-     ({"path": 0, "metric_width": "wide"}, "stream.metric_width=wide: expected a width in px"),
-     ({"path": 0, "reconnects": -1}, "stream.reconnects=-1: expected a whole number, 0 or more")],
+    [({"path": 93}, "stream.path=93: cannot be opened as a camera or a URL"),
+     ({"path": __file__}, "expected a camera or a URL; a file is played by stream=video")],
 )  # fmt: skip
 def test_values_that_cannot_be_are_refused(values: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -106,7 +106,7 @@ def test_build_passes_values_and_names_what_a_class_does_not_take() -> None:
     node = OmegaConf.create({"_target_": "callbacks.strategies.sampling.Random", "rate": 0.1})
     assert build(node).rate == 0.1
     node.size = 3
-    with pytest.raises(UserError, match=r"Random: .*unexpected keyword argument 'size'"):
+    with pytest.raises(UserError, match=r"size=3: unknown key"):
         build(node)
     assert build(node, without=["size"]).rate == 0.1
 

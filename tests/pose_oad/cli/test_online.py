@@ -210,10 +210,10 @@ def test_switches_change_what_is_learnt(run: Run) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["rate=0"], r"rate=0: expected a share of the frames in \(0, 1\]"),
+        (["rate=0"], r"rate=0.*: expected a share of the frames in \(0, 1\]"),
         (["rate=1.01"], "rate=1.01"),
         (["rate=lots"], "rate=lots"),
-        (["window.frames=0"], "window.frames=0: expected a window of at least one frame"),
+        (["window.frames=0"], "window.frames=0: expected a whole number, at least 1"),
         (["stream.root=nowhere"], "stream.root=nowhere"),
         (["stream.subjects=[S7]"], "stream.subjects=S7"),
         (["stream.cameras=[1]"], "stream.cameras=1"),
@@ -226,7 +226,7 @@ def test_switches_change_what_is_learnt(run: Run) -> None:
         (["tracking.uri=sqlite:////proc/none/x.db"], "tracking.uri=sqlite"),
         (["tracking.uri=null"], "tracking.uri=None: expected sqlite"),
         (["trainer.precision=bf16-true"], "trainer.precision=bf16-true: expected 32-true, bf16-mixed"),
-        (["window.frames=1e12"], "window.frames=1000000000000: expected at most"),
+        (["window.frames=1000000000000"], "window.frames=1000000000000: expected at most"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(run: Run, more: list[str], message: str) -> None:

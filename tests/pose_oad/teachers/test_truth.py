@@ -67,19 +67,3 @@ def test_the_truth_itself_is_left_alone() -> None:
 def test_a_stream_without_truth_is_refused() -> None:
     with pytest.raises(UserError, match="teacher=truth: this stream has no ground truth"):
         TruthTeacher(None)
-
-
-@pytest.mark.parametrize(
-    ("options", "key"),
-    [
-        ({"noise": -1}, "teacher.noise=-1"),
-        ({"misses": 2}, "teacher.misses=2"),
-        ({"swaps": "x"}, "teacher.swaps=x"),
-        ({"noise": float("inf")}, "teacher.noise=inf"),
-        ({"seed": "x"}, "teacher.seed=x"),
-        ({"seed": 2**64}, "teacher.seed=1844"),
-    ],
-)
-def test_unusable_options_are_refused(options: dict, key: str) -> None:
-    with pytest.raises(UserError, match=key):
-        TruthTeacher(BODY, **options)

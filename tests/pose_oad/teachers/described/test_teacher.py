@@ -14,9 +14,12 @@ from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import compose_config
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
 from pose_oad.teachers.described import DescribedTeacher
+from pose_oad.teachers.described.spec import InputSpec, OutputSpec
 from pose_oad.teachers.origin import Origin
 from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.schema import build_options
 
+HEATMAPS = OutputSpec("heatmaps")
 TWO_JOINTS = ["Left Wrist", "right-wrist"]
 TYPES = {"float": TensorProto.FLOAT, "int32": TensorProto.INT32, "uint8": TensorProto.UINT8}
 
@@ -82,8 +85,8 @@ def dots(size: tuple[int, int], red: tuple[int, int], green: tuple[int, int]) ->
 
 def test_heat_maps_of_a_whole_frame(tmp_path: Path) -> None:
     path = write_colour_maps(tmp_path / "maps.onnx", mean=100.0, std=50.0)
-    seen = {"mean": [100.0] * 3, "std": [50.0] * 3}
-    teacher = DescribedTeacher(str(path), TWO_JOINTS, seen, {"kind": "heatmaps"})
+    seen = InputSpec(mean=(100.0, 100.0, 100.0), std=(50.0, 50.0, 50.0))
+    teacher = DescribedTeacher(str(path), TWO_JOINTS, seen, HEATMAPS)
     assert teacher.skeleton.joints == ("left_wrist", "right_wrist")
     # 128x64 px are 64x32 in the input, between two bars of 8 px.
     assert teacher.image_size((128, 64)) == (64, 32)
@@ -97,7 +100,7 @@ def test_heat_maps_of_a_whole_frame(tmp_path: Path) -> None:
 def test_colours_in_the_order_that_the_network_wants(tmp_path: Path) -> None:
     path = write_colour_maps(tmp_path / "maps.onnx")
     picture = dots((64, 48), (10, 6), (50, 20))
-    teacher = DescribedTeacher(str(path), TWO_JOINTS, {"channels": "bgr"}, {"kind": "heatmaps"})
+    teacher = DescribedTeacher(str(path), TWO_JOINTS, InputSpec(channels="bgr"), HEATMAPS)
     keypoints = label(teacher, (64, 48), picture[None, :, :, ::-1]).keypoints[0, 0]
     np.testing.assert_allclose(keypoints[:, :2], [[10, 6], [50, 20]], atol=0.6)
 
@@ -110,7 +113,7 @@ def test_behind_a_detector_each_person_is_looked_at(tmp_path: Path) -> None:
     detector = write_constants(tmp_path / "people.onnx", {"people": found}, ["n", 3, 200, 400])
     described = DescribedTeacher(str(detector))
     teacher = DescribedTeacher(
-        str(write_colour_maps(tmp_path / "maps.onnx")), TWO_JOINTS, None, {"kind": "heatmaps"}, described, padding=1.0
+        str(write_colour_maps(tmp_path / "maps.onnx")), TWO_JOINTS, output=HEATMAPS, detector=described, padding=1.0
     )
     assert teacher.image_size((400, 200)) == (400, 200)
     picture = dots((400, 200), (90, 95), (110, 110)) + dots((400, 200), (290, 40), (310, 60))
@@ -123,7 +126,7 @@ def test_frames_behind_a_detector_are_kept_no_larger_than_asked(tmp_path: Path) 
     detector = write_constants(tmp_path / "people.onnx", {"people": np.zeros((1, 17, 3))}, ["n", 3, 200, 400])
     described = DescribedTeacher(str(detector))
     path = write_colour_maps(tmp_path / "maps.onnx")
-    teacher = DescribedTeacher(str(path), TWO_JOINTS, None, {"kind": "heatmaps"}, described, height=100)
+    teacher = DescribedTeacher(str(path), TWO_JOINTS, output=HEATMAPS, detector=described, height=100)
     assert teacher.image_size((400, 200)) == (200, 100)
     assert teacher.image_size((60, 50)) == (60, 50)
     assert label(teacher, (400, 200)).keypoints.shape == (1, 0, 2, 3)  # nobody found, nothing to look at
@@ -150,7 +153,7 @@ def made(path: Path, detector: Any) -> Teacher:
     ("detector", "message"),
     [
         ("onnx", r"teacher\.detector=onnx: expected a teacher"),
-        ({"_target_": "pose_oad.teachers.onnx.OnnxTeacher", "path": None}, r"teacher\.detector: teacher\.path=None"),
+        ({"_target_": "pose_oad.teachers.onnx.OnnxTeacher", "path": None}, r"teacher\.detector: .*path=None"),
         ({"_target_": "pose_oad.teachers.nowhere.Detector"}, r"_target_=pose_oad\.teachers\.nowhere"),
     ],
 )
@@ -179,21 +182,6 @@ def test_an_ensemble_finds_people_too(tmp_path: Path) -> None:
     teacher = made(path, detector)
     images, origin = np.zeros((1, 200, 400, 3), np.uint8), Origin("my", Path("my.mp4"), np.arange(1))
     assert teacher.label(TeacherRequest(np.arange(1), images, (400, 200), None, origin)).keypoints.shape == (1, 1, 2, 3)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"padding": "wide"}, r"teacher\.padding=wide"),
-        ({"min_confidence": "some"}, r"teacher\.min_confidence=some"),
-        ({"threads": "all"}, r"teacher\.threads=all"),
-        ({"joints": 17}, r"teacher\.joints=17"),
-    ],
-)
-def test_options_of_another_kind_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
-    path = write_constants(tmp_path / "net.onnx", {"out": np.ones((1, 17, 3))}, ["n", 3, 48, 64])
-    with pytest.raises(UserError, match=message):
-        DescribedTeacher(str(path), **options)
 
 
 def test_a_network_without_an_input_is_refused(tmp_path: Path) -> None:
@@ -248,15 +236,15 @@ def test_movenet_for_several_people(tmp_path: Path) -> None:
 def test_keypoints_behind_a_box_and_scores_of_a_second_output(tmp_path: Path) -> None:
     row = np.array([1, 2, 3, 4, 0.6, 0, 10, 20, 0.9, 30, 40, 0.1])  # box, score, class, two keypoints
     path = write_constants(tmp_path / "yolo.onnx", {"output0": np.stack([row, row * 0])}, ["n", 3, 64, 64])
-    teacher = DescribedTeacher(str(path), TWO_JOINTS, None, {"first": 6, "score": 4}, min_score=0.3)
+    teacher = DescribedTeacher(str(path), TWO_JOINTS, output=OutputSpec(first=6, score=4), min_score=0.3)
     keypoints = label(teacher, (64, 64)).keypoints
     np.testing.assert_allclose(keypoints[0], [[[10.5, 20.5, 0.9], [0, 0, 0]]], atol=1e-6)
 
     dets = np.array([[0, 0, 1, 1, 0.2], [0, 0, 1, 1, 0.9]])
     points = np.array([[[1, 2, 0.9], [3, 4, 0.9]], [[5, 6, 0.8], [7, 8, 0.8]]])
     path = write_constants(tmp_path / "rtmo.onnx", {"dets": dets, "keypoints": points}, ["n", 3, 64, 64])
-    said = {"names": ["keypoints", "dets"], "score": 4}
-    best = label(DescribedTeacher(str(path), TWO_JOINTS, None, said), (64, 64)).keypoints[0, 0]
+    said = OutputSpec(names=["keypoints", "dets"], score=4)
+    best = label(DescribedTeacher(str(path), TWO_JOINTS, output=said), (64, 64)).keypoints[0, 0]
     np.testing.assert_allclose(best[:, :2], [[5.5, 6.5], [7.5, 8.5]])
 
 
@@ -270,12 +258,12 @@ def test_what_is_no_number_is_not_found(tmp_path: Path) -> None:
 def test_logits_become_confidences(tmp_path: Path) -> None:
     points = np.array([[[1, 2, 0.0], [3, 4, -5.0]]])
     path = write_constants(tmp_path / "logits.onnx", {"keypoints": points}, ["n", 3, 64, 64])
-    teacher = DescribedTeacher(str(path), TWO_JOINTS, None, {"activation": "sigmoid"})
+    teacher = DescribedTeacher(str(path), TWO_JOINTS, output=OutputSpec(activation="sigmoid"))
     assert label(teacher, (64, 64)).keypoints[0, 0, :, 2].tolist() == [0.5, 0.0]
 
 
 def test_nothing_asked_is_nothing_labelled(tmp_path: Path) -> None:
-    teacher = DescribedTeacher(str(write_colour_maps(tmp_path / "m.onnx")), TWO_JOINTS, None, {"kind": "heatmaps"})
+    teacher = DescribedTeacher(str(write_colour_maps(tmp_path / "m.onnx")), TWO_JOINTS, output=HEATMAPS)
     assert label(teacher, (64, 48), np.zeros((0, 48, 64, 3), np.uint8)).keypoints.shape == (0, 0, 2, 3)
     with pytest.raises(ValueError, match="needs images"):
         teacher.label(TeacherRequest(np.arange(1), None, (64, 48)))
@@ -284,37 +272,28 @@ def test_nothing_asked_is_nothing_labelled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"path": None}, r"teacher\.path=None"),
         ({"path": "missing.onnx"}, r"teacher\.path=missing\.onnx: expected an existing"),
         ({"joints": "coco17"}, r"coco17: unknown joint set; did you mean 'coco-17'"),
         ({"joints": ["Nose", "nose"]}, r"teacher\.joints="),
         ({"joints": "coco-17"}, r"gives \[1, 2, 24, 32\]; expected \[pictures, 17"),
-        ({"input": {"sise": [64, 48]}}, r"teacher\.input\.sise: unknown key; did you mean 'size'"),
+        ({"input": {"sise": [64, 48]}}, r"teacher\.input\.sise=.* unknown key; did you mean 'size'"),
         ({"input": {"size": [32, 48]}}, r"teacher\.input\.size=\[32, 48\]: expected the file's own"),
-        ({"input": {"size": 64}}, r"teacher\.input=\{'size': 64\}: expected lists"),
         ({"input": {"layout": "nhwc"}}, r"teacher\.input\.layout=nhwc: expected the other one"),
-        ({"input": {"std": [1, 1, 0]}}, r"teacher\.input\.std"),
-        ({"input": {"border": 300}}, r"teacher\.input\.border=300"),
-        ({"input": "rgb"}, r"teacher\.input=rgb"),
-        ({"output": {"kind": "maps"}}, r"teacher\.output\.kind=maps: expected keypoints or simcc or heatmaps"),
         ({"output": {"kind": "simcc"}}, r"teacher\.output: the network gives"),
         ({"output": {"kind": "heatmaps", "names": ["heat"]}}, r"teacher\.output\.names=\['heat'\].*maps"),
         ({"output": {"kind": "heatmaps", "names": ["a", "b"]}}, r"expected 1 output names for heatmaps"),
-        ({"min_confidence": 2}, r"teacher\.min_confidence=2"),
-        ({"batch_size": 0}, r"teacher\.batch_size=0"),
-        ({"padding": 0}, r"teacher\.padding=0"),
     ],
 )
 def test_descriptions_that_do_not_fit_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     fitting = {"path": str(write_colour_maps(tmp_path / "maps.onnx")), "joints": TWO_JOINTS,
                "output": {"kind": "heatmaps"}}  # fmt: skip
-    DescribedTeacher(**fitting)  # type: ignore[arg-type]
+    build_options(DescribedTeacher, fitting, "teacher")
     with pytest.raises(UserError, match=message):
-        DescribedTeacher(**(fitting | options))  # type: ignore[arg-type]
+        build_options(DescribedTeacher, fitting | options, "teacher")
 
 
 def test_an_input_of_any_size_wants_one_from_the_description(tmp_path: Path) -> None:
     path = write_constants(tmp_path / "free.onnx", {"people": np.zeros((1, 2, 3))}, ["n", 3, "h", "w"])
     with pytest.raises(UserError, match=r"teacher\.input\.size=None: expected \[width, height\]"):
         DescribedTeacher(str(path), TWO_JOINTS)
-    assert DescribedTeacher(str(path), TWO_JOINTS, {"size": [320, 240]}).image_size((640, 480)) == (320, 240)
+    assert DescribedTeacher(str(path), TWO_JOINTS, InputSpec((320, 240))).image_size((640, 480)) == (320, 240)

@@ -202,8 +202,3 @@ def test_torch_files_of_something_else_are_refused(tmp_path: Path, content: Any)
     torch.save(content, path := tmp_path / "net.pth")
     with pytest.raises(UserError, match="no weights: expected a dictionary of tensors"):
         load_openpose(path)
-
-
-def test_an_unknown_network_gets_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"teacher\.network=body25: no such network; did you mean 'body-25'"):
-        load_openpose(tmp_path / "any.pth", "body25")
