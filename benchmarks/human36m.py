@@ -6,6 +6,7 @@ import shutil
 import statistics
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import av
 import cv2
@@ -24,7 +25,7 @@ from datamodules.windowing import StreamOptions
 _PREPARE_LIMIT, _STREAM_LIMIT = 0.7, 3.0
 _RECORDINGS, _FRAMES, _SIDE = 2, 375, 1000  # frames of each, px
 _INPUT, _WINDOW = (256, 256), 1500
-_CAMERA = "55011271"
+_CAMERA: Final = "55011271"
 
 
 def bench_human36m(cfg: DictConfig) -> list[Figure]:

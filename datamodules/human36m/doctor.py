@@ -7,12 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated, TypeVar
 
 import av
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from datamodules.human36m.fetch import FetchTree
 from datamodules.human36m.findings import Examination, Finding, FindingKind, Report
-from datamodules.human36m.names import ACTIONS, FRAME_RATE, TAKES, RecordingName
+from datamodules.human36m.names import ACTIONS, FRAME_RATE, TAKES, Action, Camera, RecordingName, Subject
 from datamodules.human36m.processes import Progress, in_processes
 from datamodules.human36m.recordings import POSE_KINDS, Original, PoseKind
 from datamodules.human36m.tree import POSE_FOLDERS, RawTree
@@ -21,6 +23,10 @@ from datamodules.video.decoding import open_video, reason
 from datamodules.video.images import decode_image
 from datamodules.video.reading import LENGTH_TOLERANCE
 from pose_oad.tracking.errors import UserError
+
+_Name = TypeVar("_Name")
+# At least one, each once.
+_Some = Annotated[tuple[_Name, ...], Field(min_length=1), AfterValidator(lambda names: tuple(dict.fromkeys(names)))]
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,9 @@ class Selection:
         skip: patterns of recordings to leave out, as ``S11/Directions.54138969`` (shell wild cards)
     """
 
-    subjects: tuple[str, ...]
-    cameras: tuple[str, ...]
-    actions: tuple[str, ...] | None = None
+    subjects: _Some[Subject]
+    cameras: _Some[Annotated[Camera, BeforeValidator(str)]]  # bare numbers do
+    actions: _Some[Action] | None = None
     skip: tuple[str, ...] = ()
 
     def covers(self, name: RecordingName) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-SUBJECTS = ("S1", "S5", "S6", "S7", "S8", "S9", "S11")
+Subject = Literal["S1", "S5", "S6", "S7", "S8", "S9", "S11"]
 #: In the order in which the release numbers them.
-CAMERAS = ("54138969", "55011271", "58860488", "60457274")
-ACTIONS = (
+Camera = Literal["54138969", "55011271", "58860488", "60457274"]
+Action = Literal[
     "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases", "Sitting",
     "SittingDown", "Smoking", "Waiting", "WalkDog", "WalkTogether", "Walking",
-)  # fmt: skip
+]  # fmt: skip
+CAMERAS: tuple[str, ...] = get_args(Camera)
+ACTIONS: tuple[str, ...] = get_args(Action)
 #: Every subject performs each action twice.
 TAKES = 2
 #: Parent of each of the 32 joints; -1 for the root.

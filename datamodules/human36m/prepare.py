@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from datamodules.human36m.archives import find_archives, unpack
 from datamodules.human36m.cache_file import VERSION, Contents, write_cache_file
@@ -35,6 +37,8 @@ _UNPACKED = "unpacked"
 # Bytes of a frame's poses: 32 joints, (2 + 3 + 3) coordinates of 4 bytes, and its number and time.
 _POSE_BYTES = 32 * 8 * 4 + 24
 _MARGIN = 1.02
+
+_Side = Annotated[int, Field(ge=8, le=4096)]
 
 #: Told what is being done, how far it is and of how much.
 StepProgress = Callable[[str, int, int], None]
@@ -58,9 +62,9 @@ class PrepareOptions:
     root: Path
     out: Path
     selection: Selection
-    size: tuple[int, int] | None = None
+    size: tuple[_Side, _Side] | None = None
     fit: Fit = "letterbox"
-    compression: str | None = None
+    compression: Literal["lzf"] | None = None
     metadata: Path | None = None
     workers: int = 0
 

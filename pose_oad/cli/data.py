@@ -16,18 +16,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig, ListConfig
 
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.cli.command import plain
+from pose_oad.tracking.errors import UserError, check
 
 if TYPE_CHECKING:
     from datamodules.human36m.prepare import PrepareOptions, StepProgress
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("synthetic", "human36m")
 _SYNTHETIC_ROOT = "data/synthetic"
 #: Keys of ``conf/data.yaml`` that are no parameters of the synthetic world.
 _SHARED = ("source", "root", "workers", "overwrite", "human36m")
@@ -45,9 +45,11 @@ def main(cfg: DictConfig) -> Path:
     Raises:
         UserError: for a value that is not accepted, or a folder that cannot be used.
     """
-    check(cfg.source in SOURCES, "source", cfg.source, f"one of {', '.join(SOURCES)}")
-    workers = cfg.workers
-    check(isinstance(workers, int) and workers >= 0, "workers", workers, "a whole number of processes, or 0")
+    from pose_oad.tracking.schema import Number, check_value
+
+    check_value(Literal["synthetic", "human36m"], cfg.source, "source")
+    check_value(Number, cfg.workers, "workers")
+    check_value(bool, cfg.overwrite, "overwrite")
     return make_synthetic(cfg) if cfg.source == "synthetic" else make_human36m(cfg)
 
 
@@ -61,7 +63,6 @@ def make_synthetic(cfg: DictConfig) -> Path:
     check(isinstance(cameras, ListConfig), "cameras", cameras, "a list of camera numbers")
     world = build_options(World, values, cameras=tuple(str(camera) for camera in cameras))
     root, overwrite = Path(str(cfg.root or _SYNTHETIC_ROOT)), cfg.overwrite
-    check(isinstance(overwrite, bool), "overwrite", overwrite, "true or false")
     started = time.monotonic()
     try:
         with _progress() as advance:
@@ -88,16 +89,13 @@ def make_human36m(cfg: DictConfig) -> Path:
     from datamodules.human36m.prepare import examine_folder, prepare_folder, write_report
 
     node, options = cfg.human36m, _human36m_options(cfg)
-    check(isinstance(node.check_only, bool), "human36m.check_only", node.check_only, "true or false")
-    most = node.findings
-    check(isinstance(most, int) and most >= 0, "human36m.findings", most, "a whole number, 0 or more")
     console, report_file, started = Console(stderr=True), Path(str(node.report)), time.monotonic()
     with _progress() as advance:
         report = examine_folder(options, advance)
     write_report(report_file, report)
     console.print(report.table())
-    if report.findings and most:
-        console.print(report.details(most))
+    if report.findings and node.findings:
+        console.print(report.details(node.findings))
     if not report.usable:
         reasons = [finding for finding in report.findings if finding.kind == "damaged"] or report.findings
         why = f" ({reasons[0].where}: {reasons[0].what})" if reasons else ""
@@ -120,50 +118,24 @@ def make_human36m(cfg: DictConfig) -> Path:
 
 def _human36m_options(cfg: DictConfig) -> PrepareOptions:
     from datamodules.human36m.doctor import Selection
-    from datamodules.human36m.names import ACTIONS, CAMERAS, SUBJECTS
     from datamodules.human36m.prepare import PrepareOptions
-    from pose_oad.poses.geometry import FITS
+    from pose_oad.tracking.schema import Number, Text, build_options, check_value, check_values
 
-    node = cfg.human36m
-    check(bool(cfg.root), "root", cfg.root, "the folder of Human3.6M: its archives or its tree")
-    for key in ("out", "report"):
-        check(bool(node[key]), f"human36m.{key}", node[key], "a place to write to")
-    root = Path(str(cfg.root))
-    check(root.is_dir(), "root", root, "an existing folder")
-    actions = None if node.actions is None else _names(node.actions, "human36m.actions", ACTIONS)
-    selection = Selection(
-        _names(node.subjects, "human36m.subjects", SUBJECTS),
-        _names(node.cameras, "human36m.cameras", CAMERAS),
-        actions,
-        _names(node.skip, "human36m.skip", None),
+    node = plain(cfg.human36m)
+    for key, kind in (("out", Text), ("report", Text), ("check_only", bool), ("findings", Number)):
+        check_value(kind, node[key], f"human36m.{key}")
+    check(
+        bool(cfg.root) and Path(str(cfg.root)).is_dir(), "root", cfg.root, "the folder of Human3.6M: archives or tree"
     )
-    size = node.frames.size
-    whole = isinstance(size, ListConfig) and len(size) == 2 and all(isinstance(n, int) and 8 <= n <= 4096 for n in size)
-    check(size is None or whole, "human36m.frames.size", size, "width and height in px, as [256,256], or null")
-    check(node.frames.fit in FITS, "human36m.frames.fit", node.frames.fit, f"one of {', '.join(FITS)}")
-    known = node.frames.compression in (None, "lzf")
-    check(known, "human36m.frames.compression", node.frames.compression, "null or lzf")
+    choices = {key: node[key] for key in ("subjects", "cameras", "actions", "skip")}
     return PrepareOptions(
-        root=root,
-        out=Path(str(node.out)),
-        selection=selection,
-        size=None if size is None else (int(size[0]), int(size[1])),
-        fit=node.frames.fit,
-        compression=node.frames.compression,
-        metadata=None if node.metadata is None else Path(str(node.metadata)),
+        root=Path(str(cfg.root)),
+        out=Path(node["out"]),
+        selection=build_options(Selection, choices, "human36m"),
+        metadata=None if node["metadata"] is None else Path(str(node["metadata"])),
         workers=cfg.workers,
+        **check_values(PrepareOptions, node["frames"], "human36m.frames", ("root", "out", "selection")),
     )
-
-
-def _names(values: Any, key: str, known: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Read a list of names, each of which must be known unless ``known`` is None."""
-    check(isinstance(values, ListConfig), key, values, "a list of names")
-    names = tuple(dict.fromkeys(str(value) for value in values))
-    for name in names if known is not None else ():
-        if name not in (known or ()):
-            raise UserError(f"{key}={name}: no such name in Human3.6M{nearest(name, known or ())}")
-    check(bool(names) or known is None, key, values, "at least one name")
-    return names
 
 
 @contextmanager
