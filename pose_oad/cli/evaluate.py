@@ -7,7 +7,7 @@ one input size.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,9 @@ from pose_oad.tracking.progress import watched
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import MLFlowLogger
 
-    from datamodules.coco import PoseBatch
     from datamodules.video.clips import FrameSource
     from pose_oad.poses.geometry import Fit
-    from pose_oad.predict.networks import Predictor
+    from pose_oad.students.keypoints import PoseNetwork
 
 Figures = dict[str, dict[str, float]]
 
@@ -112,7 +111,7 @@ def check_values(cfg: DictConfig) -> list[str]:
     return paths
 
 
-def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
+def plan_stream(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
     """Open the videos of a stream, whose errors are measured frame by frame.
 
     Raises:
@@ -123,8 +122,9 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     from datamodules.windowing import StreamOptions
     from pose_oad.metrics.keypoints import MissingRule
     from pose_oad.metrics.people import check_people
+    from pose_oad.online.breakdown import measure
     from pose_oad.poses.skeleton import joint_map
-    from pose_oad.predict.measuring import measure_stream
+    from pose_oad.predict.networks import laid_alike
 
     rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
     check_people(cfg.metric.people)
@@ -133,7 +133,7 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     truth = source.skeleton
     if truth is None:
         raise UserError("stream: its videos have no ground truth; expected some that have, as stream=human36m")
-    groups = _laid_alike(predictors, window.fit, "input_size")
+    groups = laid_alike(predictors, "window.fit", window.fit, "input_size")
     for predictor in predictors.values():
         joint_map(truth, predictor.skeleton)  # refuses sets without a common joint
     cache = FrameCache(Path(str(window.cache))) if window.cache else None
@@ -144,22 +144,22 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
         )
         return WindowLoader(source, options)
 
-    def measure() -> Figures:
+    def run() -> Figures:
         figures: Figures = {}
         for fit, group in groups:
             loader = windows(next(iter(group.values())).input_size, fit)
             videos = watched(loader, len(loader), "evaluate")
-            errors = measure_stream(videos, group, rule, cfg.metric.batch_size, cfg.metric.people)
+            errors = measure(videos, group, rule, cfg.metric.batch_size, cfg.metric.people)
             figures |= {name: grouped.values() for name, grouped in errors.items()}
         return figures
 
     frames = windows((1, 1), "squash").total_frames
     check(frames > 0, "stream.end", cfg.stream.get("end"), "a range of at least one frame")
     facts = {"on": "stream", "videos": [clip.name for clip in source.clips], "frames": frames}
-    return Plan(f"{frames:,} frames of {len(source.clips)} videos, missing joints: {rule.policy}", facts, measure)
+    return Plan(f"{frames:,} frames of {len(source.clips)} videos, missing joints: {rule.policy}", facts, run)
 
 
-def plan_coco(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
+def plan_coco(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
     """Read the annotations of a COCO set, on which the precision of all people found is measured.
 
     Raises:
@@ -167,12 +167,13 @@ def plan_coco(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     """
     from datamodules.coco import CocoDataModule
     from datamodules.coco.augmentation import AugmentationConfig
-    from pose_oad.predict.measuring import measure_coco
+    from pose_oad.offline.source_domain import measure_on_images
+    from pose_oad.predict.networks import laid_alike
 
     root, batch_size = Path(str(cfg.coco.root)), cfg.metric.batch_size
     check(root.is_dir(), "coco.root", root, "the folder of a COCO tree")
     parts = []
-    for fit, group in _laid_alike(predictors, cfg.window.fit, "skeleton", "input_size", "map_size"):
+    for fit, group in laid_alike(predictors, "window.fit", cfg.window.fit, "skeleton", "input_size"):
         one = next(iter(group.values()))
         data = CocoDataModule(
             root, one.skeleton, one.input_size, one.map_size, augmentation=AugmentationConfig(), val=cfg.coco.split,
@@ -185,15 +186,15 @@ def plan_coco(cfg: DictConfig, predictors: Mapping[str, Predictor]) -> Plan:
     if cfg.coco.images is not None:
         images = min(images, cfg.coco.images)
 
-    def measure() -> Figures:
+    def run() -> Figures:
         figures: Figures = {}
         for group, data, fit in parts:
-            batches = watched(_first_images(data.val_dataloader(), images), -(-images // batch_size), "evaluate")
-            figures |= measure_coco(batches, group, data.ground_truth, data.category_id, fit)
+            batches = watched(data.val_dataloader(), -(-images // batch_size), "evaluate")
+            figures |= measure_on_images(group, batches, data, fit, images)
         return figures
 
     facts = {"on": "coco", "root": str(root), "split": cfg.coco.split, "images": images}
-    return Plan(f"{images:,} images of {root}, {cfg.coco.split}", facts, measure)
+    return Plan(f"{images:,} images of {root}, {cfg.coco.split}", facts, run)
 
 
 @contextmanager
@@ -226,22 +227,7 @@ def tracked(cfg: DictConfig, paths: list[str]) -> Iterator[dict[str, MLFlowLogge
             logger.finalize(status)
 
 
-def _laid_alike(
-    predictors: Mapping[str, Predictor], fit: str | None, *attributes: str
-) -> list[tuple[Fit, dict[str, Predictor]]]:
-    """Group predictors that agree in some attributes and in how frames are laid into them."""
-    from pose_oad.predict.measuring import alike
-    from pose_oad.predict.networks import choose_fit
-
-    fits = {name: choose_fit(predictor, "window.fit", fit) for name, predictor in predictors.items()}
-    groups: list[tuple[Fit, dict[str, Predictor]]] = []
-    for chosen in sorted(set(fits.values())):
-        same = {name: predictor for name, predictor in predictors.items() if fits[name] == chosen}
-        groups += [(chosen, group) for group in alike(same, *attributes)]
-    return groups
-
-
-def _describe(path: str, predictor: Predictor) -> dict[str, Any]:
+def _describe(path: str, predictor: PoseNetwork) -> dict[str, Any]:
     """Say in plain values what was measured."""
     from pose_oad.tracking.store import file_hash
 
@@ -252,12 +238,3 @@ def _describe(path: str, predictor: Predictor) -> dict[str, Any]:
         "skeleton": predictor.skeleton.name,
         "input_size": list(predictor.input_size),
     }
-
-
-def _first_images(batches: Iterable[PoseBatch], images: int) -> Iterator[Any]:
-    """Yield batches up to a number of images, the last one cut."""
-    for batch in batches:
-        if images <= 0:
-            return
-        yield batch._replace(**{name: part[:images] for name, part in batch._asdict().items() if part is not None})
-        images -= len(batch.images)

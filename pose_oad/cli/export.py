@@ -92,7 +92,7 @@ def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg:
             file=str(cfg.output.file),
             sha256=file_hash(part),
             size_mib=part.stat().st_size / 2**20,
-            metadata=exported.metadata,
+            metadata=exported.config,
             parity=parity,
             tolerance=cfg.parity.tolerance,
             frames_from=source.clips[0].name,
@@ -205,9 +205,9 @@ def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int]
 
 def _parity(student: PoseStudent, exported: ExportedStudent, frames: Tensor, cfg: DictConfig) -> Parity:
     """Compare the maps, and refuse an fp32 network that is not the same or one that is not a number."""
-    from pose_oad.export.compare import compare_maps, eager
+    from pose_oad.export.compare import compare_maps
 
-    parity = compare_maps(eager(student), exported.maps, frames, cfg.batch_size)
+    parity = compare_maps(student, exported, frames, cfg.batch_size)
     exact = cfg.precision == "fp32" and cfg.quantise is None
     if not parity.largest <= (cfg.parity.tolerance if exact else float("inf")):  # a NaN is not either
         raise UserError(
@@ -221,7 +221,8 @@ def _errors(
     student: PoseStudent, exported: ExportedStudent, source: FrameSource, cfg: DictConfig
 ) -> tuple[dict[str, dict[str, float]] | None, str]:
     """Measure both on the stream where it has a ground truth, with a word about it."""
-    from pose_oad.export.compare import compare_errors, eager
+    from pose_oad.metrics.keypoints import MissingRule
+    from pose_oad.online.breakdown import measure
 
     if not cfg.errors.frames:
         return None, "not measured (errors.frames=0)"
@@ -229,8 +230,9 @@ def _errors(
         return None, "not measured: this stream has no ground truth"
     total = sum(clip.sampled_length(None) for clip in source.clips)
     every = max(1, total // cfg.errors.frames)
-    networks = {"eager": eager(student), "exported": exported.maps}
-    errors = compare_errors(_windows(source, student, every), networks, student, cfg.batch_size)
+    networks = {"eager": student, "exported": exported}
+    measured = measure(_windows(source, student, every), networks, MissingRule(), cfg.batch_size, "one")
+    errors = {name: found.values() for name, found in measured.items()}
     return errors, f"one frame in {every} of {total:,}, in {len(source.clips)} videos"
 
 
@@ -238,14 +240,13 @@ def _latency(
     student: PoseStudent, exported: ExportedStudent, frames: Tensor, cfg: DictConfig, threads: int
 ) -> list[Latency]:
     """Time the original, the compiled and the exported network."""
-    from pose_oad.export.compare import eager
     from pose_oad.export.latency import time_compiled, time_maps
 
     options = cfg.latency
     batches = sorted({1, options.batch_size})
     frames = frames.repeat(-(-batches[-1] // len(frames)), 1, 1, 1)
     log.info("timing the original")
-    rows = time_maps("eager", eager(student), frames, batches, options.repeats, options.warmup)
+    rows = time_maps("eager", student, frames, batches, options.repeats, options.warmup)
     if options.compile_s:
         log.info("compiling and timing it, for %g s at most", options.compile_s)
         rows += time_compiled(
@@ -253,4 +254,4 @@ def _latency(
             options.compile_s,
         )  # fmt: skip
     log.info("timing the exported network")
-    return rows + time_maps("onnxruntime", exported.maps, frames, batches, options.repeats, options.warmup)
+    return rows + time_maps("onnxruntime", exported, frames, batches, options.repeats, options.warmup)

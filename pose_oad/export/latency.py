@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from pose_oad.export.compare import Maps
+from pose_oad.students.keypoints import PoseNetwork
 
 
 @dataclass(frozen=True)
@@ -58,20 +58,20 @@ def time_calls(call: Callable[[], object], repeats: int, warmup: int) -> list[fl
 
 
 def time_maps(
-    runner: str, maps: Maps, frames: Tensor, batches: Sequence[int], repeats: int, warmup: int
+    runner: str, network: PoseNetwork, frames: Tensor, batches: Sequence[int], repeats: int, warmup: int
 ) -> list[Latency]:
     """Time a network at some batch sizes.
 
     Args:
         runner: how the table calls it
-        maps: the network
+        network: the network
         frames: uint8, shape (frames, height, width, 3), at least as many as the largest batch
         batches: batch sizes
         repeats: calls measured
         warmup: calls before them
     """
     return [
-        Latency.of(runner, batch, time_calls(lambda batch=batch: maps(frames[:batch]), repeats, warmup))  # type: ignore[misc]
+        Latency.of(runner, batch, time_calls(lambda batch=batch: network.maps(frames[:batch]), repeats, warmup))  # type: ignore[misc]
         for batch in batches
     ]
 

@@ -33,7 +33,6 @@ from PIL import Image
 from pose_oad.poses.geometry import LARGEST_IMAGE, Fit, FrameFit
 from pose_oad.students import PoseStudent, load_student
 from pose_oad.students.checkpoint import save_student
-from pose_oad.students.keypoints import predict_keypoints
 
 #: The column with the images.
 IMAGE = "image"
@@ -100,7 +99,7 @@ def find_keypoints(student: PoseStudent, image: np.ndarray, fit: Fit) -> np.ndar
     decoded = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
     scaled = decoded.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
     frame[0, top : top + height, left : left + width] = torch.from_numpy(scaled)
-    return placed.to_frame(predict_keypoints(student, frame))[0].numpy()
+    return placed.to_frame(student.keypoints(frame).single)[0].numpy()
 
 
 def log_student(student: PoseStudent, run_id: str, tracking_uri: str, registered_name: str | None = None) -> str:

@@ -11,7 +11,7 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from pose_oad.export.compare import Parity, compare_maps, eager
+from pose_oad.export.compare import Parity, compare_maps
 from pose_oad.poses.geometry import Fit
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.students import PoseStudent, load_student
@@ -83,7 +83,7 @@ def compare_written(student: PoseStudent, path: Path, frames: Tensor, tolerance:
     Raises:
         UserError: if a map differs by more, or is no number.
     """
-    parity = compare_maps(eager(student), eager(load_student(path)), frames, batch_size)
+    parity = compare_maps(student, load_student(path), frames, batch_size)
     if not parity.largest <= tolerance:  # a NaN is not either
         raise UserError(
             f"parity.tolerance={tolerance:g}: the written maps differ from the original's by {parity.largest:.1e} on "

@@ -18,7 +18,6 @@ from pose_oad.online.learner import Augment
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.skeleton import joint_map
 from pose_oad.students import PoseStudent
-from pose_oad.students.keypoints import predict_keypoints
 from pose_oad.teachers.base import Teacher
 
 
@@ -114,7 +113,8 @@ class Collector:
         if self.strategy.needs_predictions and self.strategy.scorer == "live":
             # This student does not learn while frames are chosen: as it is now is as it was before.
             with window.phase("predict"):
-                window.predictions = window.to_frame(predict_keypoints(self.student, window.frames, self.batch_size))
+                found = self.student.keypoints(window.frames, batch_size=self.batch_size).single
+                window.predictions = window.to_frame(found)
         with window.phase("query"):
             window.selected = self.strategy.choose(window, self.student)
         labelled = self._labelled(window) if len(window.selected) else None

@@ -93,15 +93,13 @@ class PretrainModule(LightningModule):
         """Take the loss, and collect who was found where."""
         maps = self(self.student.normalise(batch.images))
         self.log("val/loss", self._loss(maps, batch), batch_size=len(batch.images), sync_dist=True)
-        self._evaluation.update(maps, batch)
+        self._evaluation.update(self.student.decode(maps, "many"), batch)
 
     def on_validation_epoch_start(self) -> None:
         """Forget who was found before."""
         category = self._annotated().category_id
         student = self.student
-        self._evaluation = SourceDomainEvaluation(
-            student.skeleton, student.input_size, category, student.config.fit, student.config.foreground
-        )
+        self._evaluation = SourceDomainEvaluation(student.skeleton, student.input_size, category, student.fit)
 
     def on_train_epoch_end(self) -> None:
         """Stop if the training has diverged; called before the epoch's state is kept."""

@@ -5,8 +5,7 @@ Pre-training validates with it, and an online run measures with it what adaptati
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -15,11 +14,8 @@ from torch import Tensor
 
 from pose_oad.metrics.coco_ap import average_precision, to_results
 from pose_oad.poses.geometry import Fit, FrameFit
-from pose_oad.poses.maps import decode_single
-from pose_oad.poses.maps.people import decode_people
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.students import PoseStudent
-from pose_oad.students.config import STRIDE
+from pose_oad.students.keypoints import PoseNetwork, Poses
 
 
 class LabelledImages(Protocol):
@@ -58,29 +54,22 @@ class ValidationData(AnnotatedData, Protocol):
 class SourceDomainEvaluation:
     """Collect who was found where, image by image, and compute the figures at the end.
 
-    - ``AP``, ``AP50``: OKS average precision of all people, by pycocotools
+    - ``AP``, ``AP50`` and the others of pycocotools: OKS average precision and recall of all people
     - ``mpjpe_px``: over the images with exactly one person, labelled, and no ignored area, the mean distance (px of the
       original image) between labelled joints and the maxima of their confidence maps. A maximum always exists, so no
       joint is left out.
 
     Args:
-        skeleton: joint set of the maps
+        skeleton: joint set of the network
         input_size: width and height of the network input, px
         category_id: the category's id in the ground truth
         fit: how the images lie in the input
-        foreground: additional weight of a joint's cells in the network's training
     """
 
     def __init__(
-        self,
-        skeleton: Skeleton,
-        input_size: tuple[int, int],
-        category_id: int,
-        fit: Fit = "letterbox",
-        foreground: float = 0.0,
+        self, skeleton: Skeleton, input_size: tuple[int, int], category_id: int, fit: Fit = "letterbox"
     ) -> None:
-        self._skeleton, self._input_size, self._category = skeleton, input_size, category_id
-        self._fit, self._foreground = fit, foreground
+        self._skeleton, self._input_size, self._category, self._fit = skeleton, input_size, category_id, fit
         self._results: list[dict[str, Any]] = []
         self._images: list[int] = []
         self._distances: list[Tensor] = []
@@ -88,29 +77,26 @@ class SourceDomainEvaluation:
     def __len__(self) -> int:
         return len(self._images)
 
-    def update(self, maps: tuple[Tensor, Tensor], batch: LabelledImages) -> None:
-        """Take in the maps of some images.
+    def update(self, poses: Poses, batch: LabelledImages) -> None:
+        """Take in who was found in some images.
 
         Args:
-            maps: what the network predicts for the batch's first images, or for all: confidence maps, shape (images,
-                joints, rows, columns), and part affinity fields, shape (images, limbs, 2, rows, columns)
+            poses: what the network finds in the batch's first images, or in all: one person by ``argmax``, and
+                everybody
             batch: the images and their people
         """
-        cmaps, pafs = (part.float() for part in maps)
-        people = decode_people(cmaps, pafs, self._skeleton, foreground=self._foreground)
-        single = decode_single(cmaps).cpu()
-        found, scores, truth = people.keypoints.cpu(), people.scores.cpu(), batch.keypoints.cpu()
+        (found, scores), truth = poses.people, batch.keypoints.cpu()
         alone = ((truth[..., 2] > 0).any(-1).sum(1) == 1) & batch.pixel_mask.flatten(1).all(1).cpu()
         sizes, numbers = batch.frame_sizes.tolist(), batch.image_ids.tolist()
-        for at in range(len(cmaps)):
+        for at in range(len(found)):
             fit = FrameFit.of(tuple(sizes[at]), self._input_size, self._fit)
-            located = fit.to_frame(_to_input(found[at]))
+            located = fit.to_frame(found[at])
             located = torch.where(located[..., 2:] > 0, located, 0.0)
             self._results += to_results(located, scores[at], self._skeleton, numbers[at], self._category)
             self._images.append(numbers[at])
             if alone[at]:
                 person = truth[at][(truth[at, :, :, 2] > 0).any(-1)][0]
-                offset = fit.to_frame(_to_input(single[at])) - fit.to_frame(person)
+                offset = fit.to_frame(poses.single[at]) - fit.to_frame(person)
                 self._distances.append(offset[person[:, 2] > 0, :2].norm(dim=-1))
 
     def merge(self, others: Iterable[SourceDomainEvaluation]) -> None:
@@ -121,18 +107,17 @@ class SourceDomainEvaluation:
             self._distances += other._distances
 
     def compute(self, ground_truth: COCO) -> dict[str, float]:
-        """Return ``AP``, ``AP50`` (fractions) and ``mpjpe_px`` over the images taken in; NaN where undefined.
+        """Return average precisions and recalls (fractions), and ``mpjpe_px``; NaN where undefined.
 
         Args:
             ground_truth: people with the set's own joints
         """
         precision = average_precision(ground_truth, self._results, self._skeleton, self._images)
         error = float(torch.cat(self._distances).mean()) if self._distances else float("nan")
-        return {"AP": precision["AP"], "AP50": precision["AP50"], "mpjpe_px": error}
+        return precision | {"mpjpe_px": error}
 
 
-@torch.inference_mode()
-def evaluate_on_source(student: PoseStudent, data: ValidationData, images: int | None = None) -> dict[str, float]:
+def evaluate_on_source(student: PoseNetwork, data: ValidationData, images: int | None = None) -> dict[str, float]:
     """Evaluate a student on the validation images of its source domain; it is left as it was.
 
     Args:
@@ -143,31 +128,39 @@ def evaluate_on_source(student: PoseStudent, data: ValidationData, images: int |
     Returns:
         ``AP``, ``AP50`` (fractions) and ``mpjpe_px``, see :class:`SourceDomainEvaluation`.
     """
-    config = student.config
-    evaluation = SourceDomainEvaluation(
-        student.skeleton, student.input_size, data.category_id, config.fit, config.foreground
-    )
-    with _evaluating(student):
-        for batch in data.val_dataloader():
-            wanted = None if images is None else images - len(evaluation)
-            if wanted == 0:
-                break
-            evaluation.update(student(student.normalise(batch.images[:wanted])), batch)
-    return evaluation.compute(data.ground_truth)
+    figures = measure_on_images({"": student}, data.val_dataloader(), data, student.fit, images)[""]
+    return {name: figures[name] for name in ("AP", "AP50", "mpjpe_px")}
 
 
-@contextmanager
-def _evaluating(student: PoseStudent) -> Iterator[None]:
-    """Put a network into evaluation mode, and every layer back into its own afterwards."""
-    training = {layer: layer.training for layer in student.modules()}
-    student.eval()
-    try:
-        yield
-    finally:
-        for layer, mode in training.items():
-            layer.training = mode
+def measure_on_images(
+    networks: Mapping[str, PoseNetwork],
+    batches: Iterable[LabelledImages],
+    data: AnnotatedData,
+    fit: Fit,
+    images: int | None = None,
+) -> dict[str, dict[str, float]]:
+    """Measure networks of one input size on the same annotated images.
 
+    Args:
+        networks: who is measured, by name
+        batches: the images
+        data: says who is in them
+        fit: how they lie in the input
+        images: only so many of them, the first ones; None takes all
 
-def _to_input(cells: Tensor) -> Tensor:
-    """Convert keypoints from map cells to px of the network input."""
-    return cells * cells.new_tensor((STRIDE, STRIDE, 1))
+    Returns:
+        The figures of :meth:`SourceDomainEvaluation.compute` for each network, by its name.
+    """
+    category, seen = data.category_id, 0
+    evaluations = {
+        name: SourceDomainEvaluation(network.skeleton, network.input_size, category, fit)
+        for name, network in networks.items()
+    }
+    for batch in batches:
+        shown = batch.images if images is None else batch.images[: images - seen]
+        if not len(shown):
+            break
+        for name, network in networks.items():
+            evaluations[name].update(network.keypoints(shown, "many", len(shown), "argmax"), batch)
+        seen += len(shown)
+    return {name: evaluation.compute(data.ground_truth) for name, evaluation in evaluations.items()}

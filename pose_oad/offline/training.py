@@ -23,7 +23,6 @@ from pose_oad.online.objectives import map_loss
 from pose_oad.poses.maps import known_cells
 from pose_oad.students import PoseStudent
 from pose_oad.students.divergence import stop_if_diverged
-from pose_oad.students.keypoints import predict_keypoints
 from pose_oad.tracking.checkpoint_io import AtomicCheckpointIO
 from pose_oad.tracking.errors import check
 
@@ -151,7 +150,7 @@ class FinetuneModule(LightningModule):
         if self.monitor == TEACHER_LOSS:
             self.log(TEACHER_LOSS, self._loss(batch), batch_size=len(batch.frames), logger=False)
             return
-        predicted = predict_keypoints(self.student, batch.frames, len(batch.frames))
+        predicted = self.student.keypoints(batch.frames, batch_size=len(batch.frames)).single
         scale = torch.nn.functional.pad(batch.metric_scale, (0, 1), value=1.0)[:, None].cpu()
         self._validation.update(predicted * scale, batch.keypoints[:, 0].cpu() * scale)
 

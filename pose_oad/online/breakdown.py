@@ -16,8 +16,7 @@ from pose_oad.online.window import FrameWindow, reveal
 from pose_oad.online.window_poses import in_frame
 from pose_oad.poses.maps import People
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
-from pose_oad.students import PoseStudent
-from pose_oad.students.keypoints import Poses, predict_poses
+from pose_oad.students.keypoints import PoseNetwork, Poses, Wanted
 from pose_oad.tracking.errors import UserError
 
 
@@ -121,7 +120,7 @@ class GroupedErrors:
 
 def measure(
     windows: Iterable[FrameWindow],
-    students: Mapping[str, PoseStudent],
+    students: Mapping[str, PoseNetwork],
     rule: MissingRule,
     batch_size: int = 64,
     people: str = "auto",
@@ -142,7 +141,7 @@ def measure(
         UserError: if the videos have no ground truth.
     """
     locators = {
-        name: Locator(student.skeleton, partial(predict_poses, student, batch_size=batch_size))
+        name: Locator(student.skeleton, partial(student.keypoints, batch_size=batch_size))
         for name, student in students.items()
     }
     return measure_located(windows, locators, rule, people)
@@ -153,12 +152,12 @@ class Locator(NamedTuple):
 
     Attributes:
         skeleton: the joint set
-        locate: takes RGB frames, uint8, shape (frames, height, width, 3), and in which of them everybody is looked for
-            (None: in none), and returns poses in input px
+        locate: takes RGB frames, uint8, shape (frames, height, width, 3), and in which of them everybody is looked
+            for, and returns poses in input px
     """
 
     skeleton: Skeleton
-    locate: Callable[[Tensor, Tensor | None], Poses]
+    locate: Callable[[Tensor, Wanted], Poses]
 
 
 def measure_located(
@@ -186,7 +185,7 @@ def measure_located(
             continue
         several = several or (people == "auto" and truth_holds_several(window))
         frames = window.frames[torch.from_numpy(positions)]
-        everywhere = torch.ones(len(frames), dtype=torch.bool) if several else None
+        everywhere: Wanted = "many" if several else "one"
         for name, locator in locators.items():
             poses = in_frame(locator.locate(frames, everywhere), window, positions)
             errors[name].update_window(window, positions, poses.single, poses.people if several else None)

@@ -8,7 +8,7 @@ import torch
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.maps import People
 from pose_oad.students import PoseStudent
-from pose_oad.students.keypoints import Poses, predict_poses
+from pose_oad.students.keypoints import Poses
 
 
 def predict_in_window(
@@ -33,7 +33,7 @@ def predict_in_window(
     positions = np.arange(len(window)) if positions is None else positions
     wanted = np.empty(0, dtype=np.int64) if grouped is None else grouped
     frames = window.frames if len(positions) == len(window) else window.frames[torch.from_numpy(positions)]
-    poses = predict_poses(student, frames, torch.from_numpy(np.isin(positions, wanted)), batch_size)
+    poses = student.keypoints(frames, torch.from_numpy(np.isin(positions, wanted)), batch_size)
     return in_frame(poses, window, positions, wanted)
 
 

@@ -6,5 +6,5 @@
 - ``overlay``, ``keypoint_files``: a video and files of keypoints, written frame by frame
 - ``outputs``, ``staging``: which of them are wanted; they appear whole or not at all
 - ``job``, ``pipeline``: what is done with a batch; decoding, predicting and writing at the same time
-- ``measuring``: students measured on a stream or on a COCO set
+- ``networks``: a checkpoint or an exported file as a network
 """

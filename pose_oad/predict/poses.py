@@ -13,8 +13,7 @@ from torch import Tensor
 
 from pose_oad.poses.geometry import Fit, FrameFit
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
-from pose_oad.predict.networks import Predictor
-from pose_oad.students.keypoints import read_poses
+from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.teachers.base import Teacher, TeacherRequest
 from pose_oad.teachers.origin import Origin
 
@@ -68,27 +67,25 @@ class StudentReader:
     """A student, or an exported one.
 
     Args:
-        predictor: the network
+        network: the network
         fit: how frames lie in its input
         people: ``single`` takes each joint at the maximum of its map, ``many`` assembles people, ``auto`` does so from
             the first frame on in which several are found
     """
 
-    def __init__(self, predictor: Predictor, fit: Fit = "letterbox", people: Counting = "single") -> None:
-        self._predictor, self._fit, self._people = predictor, fit, people
-        self.name, self.skeleton = predictor.name, predictor.skeleton
+    def __init__(self, network: PoseNetwork, fit: Fit = "letterbox", people: Counting = "single") -> None:
+        self._network, self._fit, self._people = network, fit, people
+        self.name, self.skeleton = network.name, network.skeleton
 
     def fit(self, frame_size: tuple[int, int]) -> FrameFit:
         """Place a frame in the network's input."""
-        return FrameFit.of(frame_size, self._predictor.input_size, self._fit)
+        return FrameFit.of(frame_size, self._network.input_size, self._fit)
 
     def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
         """Find people in the network's maps."""
-        grouped = torch.full((len(images),), self._people != "single")
-        poses = read_poses(
-            self._predictor.maps, self._predictor, torch.from_numpy(np.stack(images)), grouped, len(images)
-        )
-        if not grouped.any():
+        alone, frames = self._people == "single", torch.from_numpy(np.stack(images))
+        poses = self._network.keypoints(frames, "one" if alone else "many", len(images))
+        if alone:
             return [self._located(person, size) for person, size in zip(poses.single, sizes, strict=True)]
         read = []
         for person, people, scores, size in zip(poses.single, *poses.people, sizes, strict=True):

@@ -7,33 +7,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pose_oad.students.config import STRIDE
+from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.students.onnx_metadata import CONFIDENCE_MAPS, FRAMES, PART_AFFINITY_FIELDS, ExportMetadata
 from pose_oad.students.onnx_session import ORT_ERRORS, describe, first_line, open_session
 from pose_oad.tracking.errors import UserError, check
 
 
-class ExportedStudent:
+class ExportedStudent(PoseNetwork):
     """Run an exported student with onnxruntime, on a GPU where it has one. It cannot be trained.
-
-    A :class:`pose_oad.predict.networks.Predictor`.
 
     Args:
         path: ONNX file that ``make export`` wrote
         threads: threads on a CPU; None leaves it to onnxruntime
 
-    Attributes:
-        metadata: what the file says about itself
-        name: how tables call it
-        skeleton: joint set of its maps
-        input_size: width and height of the frames it takes, px
-        map_size: width and height of its maps, cells
-        fit: how an original frame lies in the input, ``letterbox`` or ``squash``
-        foreground: additional weight of a joint's cells in its training
-
     Raises:
         UserError: if the file is missing, is no ONNX network, or not one of ours.
     """
+
+    config: ExportMetadata
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         self._what, path = f"exported student {path}", Path(path)
@@ -44,22 +35,12 @@ class ExportedStudent:
             strings = self._session.get_modelmeta().custom_metadata_map
         except UnicodeDecodeError as error:
             raise UserError(f"{self._what}: damaged metadata ({error}); export the student again") from error
-        self.metadata = ExportMetadata.from_strings(strings, self._what)
-        self.name = f"{self.metadata.name} ({path.name})"
-        self.skeleton, self.fit = self.metadata.skeleton, self.metadata.fit
-        self.input_size, self.foreground = self.metadata.input_size, self.metadata.foreground
-        self.map_size = (self.input_size[0] // STRIDE, self.input_size[1] // STRIDE)
+        self.config = ExportMetadata.from_strings(strings, self._what)
+        self.skeleton, self.name = self.config.skeleton, f"{self.config.name} ({path.name})"
         self._check_graph()
 
     def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict the maps of some frames.
-
-        Args:
-            frames: RGB uint8, shape (frames, height, width, 3), at the input size
-
-        Returns:
-            confidence maps, shape (frames, joints, rows, columns), and part affinity fields, shape
-            (frames, limbs, 2, rows, columns), float32, on the CPU.
+        """Predict the maps of some frames, on the CPU; see :meth:`PoseNetwork.maps`.
 
         Raises:
             ValueError: if the frames have another type or size.
@@ -71,18 +52,14 @@ class ExportedStudent:
                 f"frames {frames.dtype} {tuple(frames.shape)}: expected uint8 (frames, {height}, {width}, 3)"
             )
         if not len(frames):  # a batch of nothing is more than some of its operations can do
-            return tuple(torch.zeros(0, *shape) for shape in self._shapes())  # type: ignore[return-value]
+            (columns, rows), limbs = self.map_size, len(self.skeleton.limbs)
+            return torch.zeros(0, len(self.skeleton), rows, columns), torch.zeros(0, limbs, 2, rows, columns)
         names = [CONFIDENCE_MAPS, PART_AFFINITY_FIELDS]
         try:
             maps, fields = self._session.run(names, {FRAMES: frames.cpu().contiguous().numpy()})
         except ORT_ERRORS as error:
             raise UserError(f"{self._what}: cannot be run here; {first_line(error)}") from error
         return torch.from_numpy(maps), torch.from_numpy(fields)
-
-    def _shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Shapes of one frame's confidence maps and part affinity fields."""
-        (columns, rows), skeleton = self.map_size, self.skeleton
-        return (len(skeleton), rows, columns), (len(skeleton.limbs), 2, rows, columns)
 
     def _check_graph(self) -> None:
         """Refuse a graph that is not what its metadata say."""

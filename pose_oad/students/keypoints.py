@@ -1,44 +1,28 @@
-"""Keypoints of many frames, out of a network's maps: batched, on the network's device."""
+"""From frames to poses: the one way, whatever runs the network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from pose_oad.poses.geometry import Fit
 from pose_oad.poses.maps import People, decode_people, decode_single
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.students import PoseStudent
 
+if TYPE_CHECKING:
+    from pose_oad.students.config import StudentConfig
+    from pose_oad.students.onnx_metadata import ExportMetadata
 
-class Network(Protocol):
-    """What maps must be known by to read them: a student, or any predictor."""
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """Joint set of the maps."""
-        ...
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Width and height of the frames, px."""
-        ...
-
-    @property
-    def map_size(self) -> tuple[int, int]:
-        """Width and height of the maps, cells."""
-        ...
-
-    @property
-    def foreground(self) -> float:
-        """Additional weight of a joint's cells in its training, by which confidences are read."""
-        ...
+Decoding = Literal["argmax", "grouped"]
+#: In which frames everybody is looked for: none, all, or those of a mask, bool, shape (frames,).
+Wanted = Literal["one", "many"] | Tensor
 
 
 class Poses(NamedTuple):
-    """Who is in some frames, on the CPU.
+    """Who is in some frames, on the CPU, in input px.
 
     Attributes:
         single: one person a frame, shape (frames, joints, 3): where each confidence map is largest, and the confidence
@@ -51,102 +35,114 @@ class Poses(NamedTuple):
     people: People
 
 
-def predict_keypoints(student: PoseStudent, frames: Tensor, batch_size: int = 64) -> Tensor:
-    """Predict one person in every frame; see :func:`predict_poses`.
+class PoseNetwork:
+    """A network that predicts maps, and how people are read from them: a student, or an exported one.
 
-    Returns:
-        :attr:`Poses.single`.
+    Attributes:
+        config: what the network is
+        skeleton: joint set of the maps
+        name: how tables call it
+        decoding: how one person is read from its maps, see :class:`Poses`
     """
-    return predict_poses(student, frames, batch_size=batch_size).single
 
+    config: StudentConfig | ExportMetadata
+    skeleton: Skeleton
+    name: str
+    decoding: Decoding = "argmax"
 
-@torch.inference_mode()
-def predict_poses(student: PoseStudent, frames: Tensor, grouped: Tensor | None = None, batch_size: int = 64) -> Poses:
-    """Predict one person in every frame, and everybody in some.
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of the frames it takes, px."""
+        return self.config.input_size
 
-    The student predicts in evaluation mode and is left in the mode it was in.
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Width and height of its maps, cells."""
+        return self.config.map_size
 
-    Args:
-        student: the network
-        frames: RGB uint8, shape (frames, height, width, 3), at the student's input size
-        grouped: frames in which everybody is looked for too, bool, shape (frames,); None: in none
-        batch_size: frames per forward pass
+    @property
+    def fit(self) -> Fit:
+        """How the original frames lay in the input it was trained on."""
+        return self.config.fit
 
-    Returns:
-        Poses in input px.
-    """
-    training = student.training
-    student.eval()
-    try:
-        return read_poses(
-            lambda batch: student(student.normalise(batch)), student, frames, grouped, batch_size, student.decoding
-        )
-    finally:
-        student.train(training)
+    @property
+    def foreground(self) -> float:
+        """Additional weight of a joint's cells in its training, by which confidences are read."""
+        return self.config.foreground
 
+    def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict the maps of some frames at once, as in use: in evaluation mode and without gradients.
 
-def read_poses(
-    maps: Callable[[Tensor], tuple[Tensor, Tensor]],
-    network: Network,
-    frames: Tensor,
-    grouped: Tensor | None = None,
-    batch_size: int = 64,
-    decoding: Literal["argmax", "grouped"] = "argmax",
-) -> Poses:
-    """Read one person out of the maps of every frame, and everybody out of some; the maps are computed once.
+        Args:
+            frames: RGB uint8, shape (frames, height, width, 3), at the input size
 
-    Args:
-        maps: returns confidence maps and part affinity fields of a batch of frames
-        network: what they belong to
-        frames: shape (frames, height, width, 3)
-        grouped: as for :func:`predict_poses`
-        batch_size: frames per forward pass
-        decoding: how the one person is read, see :class:`Poses`
+        Returns:
+            confidence maps, shape (frames, joints, rows, columns), and part affinity fields, shape (frames, limbs, 2,
+            rows, columns), float32, where the network runs.
 
-    Returns:
-        Poses in input px.
-    """
-    single, people, joints = [], [], len(network.skeleton)
-    nobody = People(torch.zeros(0, 0, joints, 3), torch.zeros(0, 0))
-    chosen = torch.zeros(len(frames), dtype=torch.bool) if grouped is None else grouped
-    for batch, rows in zip(frames.split(batch_size), chosen.split(batch_size), strict=True):
-        confidence_maps, fields = maps(batch)
-        if decoding == "grouped":
-            one = _best_person(confidence_maps, fields, network)
+        Raises:
+            ValueError: if the frames have another type or size.
+        """
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def keypoints(
+        self, frames: Tensor, people: Wanted = "one", batch_size: int = 64, decoding: Decoding | None = None
+    ) -> Poses:
+        """Predict one person in every frame, and everybody in some; the maps are computed once.
+
+        Args:
+            frames: RGB uint8, shape (frames, height, width, 3), at the input size
+            people: in which of them everybody is looked for too
+            batch_size: frames per forward pass
+            decoding: how the one person is read; None: as :attr:`decoding` says
+        """
+        chosen = _mask(people, len(frames)).split(batch_size)
+        parts = [
+            self.decode(self.maps(batch), rows, decoding)
+            for batch, rows in zip(frames.split(batch_size), chosen, strict=True)
+        ]
+        return Poses(torch.cat([part.single for part in parts]), _padded([part.people for part in parts]))
+
+    def decode(self, maps: tuple[Tensor, Tensor], people: Wanted = "one", decoding: Decoding | None = None) -> Poses:
+        """Read people from maps that have been predicted.
+
+        Args:
+            maps: as :meth:`maps` returns them
+            people: as for :meth:`keypoints`
+            decoding: likewise
+        """
+        confidence_maps, fields = maps
+        if (decoding or self.decoding) == "grouped":  # as trt_pose: the best person, of however few joints
+            best = decode_people(*maps, self.skeleton, min_parts=1, min_score=0.0, foreground=self.foreground).keypoints
+            single = pad(best, (0, 0, 0, 0, 0, 1))[:, 0]
         else:
-            one = decode_single(confidence_maps, network.foreground).float()
-        single.append(to_input(one, network).cpu())
-        if rows.any():
-            found = decode_people(confidence_maps[rows], fields[rows], network.skeleton, foreground=network.foreground)
-            people.append(People(to_input(found.keypoints, network).cpu(), found.scores.cpu()))
-    return Poses(torch.cat(single), _padded(people or [nobody]))
+            single = decode_single(confidence_maps, self.foreground)
+        rows, joints = _mask(people, len(single)), len(self.skeleton)
+        everybody = People(torch.zeros(0, 0, joints, 3), torch.zeros(0, 0))
+        if rows.all() and len(rows):
+            everybody = decode_people(*maps, self.skeleton, foreground=self.foreground)
+        elif rows.any():
+            everybody = decode_people(confidence_maps[rows], fields[rows], self.skeleton, foreground=self.foreground)
+        return Poses(
+            self._to_input(single).cpu(), People(self._to_input(everybody.keypoints).cpu(), everybody.scores.cpu())
+        )
+
+    def _to_input(self, cells: Tensor) -> Tensor:
+        """Convert keypoints, shape (..., 3), from cells of the maps to px of the input."""
+        (columns, rows), (width, height) = self.map_size, self.input_size
+        return cells * cells.new_tensor((width / columns, height / rows, 1.0))
 
 
-def _best_person(maps: Tensor, fields: Tensor, network: Network) -> Tensor:
-    """Return the best person of each image in cells, shape (images, joints, 3), of however few joints, as trt_pose."""
-    people = decode_people(
-        maps, fields, network.skeleton, min_parts=1, min_score=0.0, foreground=network.foreground
-    ).keypoints
-    return torch.nn.functional.pad(people, (0, 0, 0, 0, 0, 1))[:, 0]
-
-
-def to_input(cells: Tensor, network: Network) -> Tensor:
-    """Convert keypoints from cells of a network's maps to px of its input.
-
-    Args:
-        cells: shape (..., 3): x, y, confidence
-        network: what the maps belong to
-    """
-    columns, rows = network.map_size
-    width, height = network.input_size
-    return cells * cells.new_tensor((width / columns, height / rows, 1.0))
+def _mask(people: Wanted, frames: int) -> Tensor:
+    """Return in which frames everybody is looked for, bool, shape (frames,)."""
+    return people if isinstance(people, Tensor) else torch.full((frames,), people == "many")
 
 
 def _padded(parts: list[People]) -> People:
     """Concatenate the people of several batches, padding them to the largest number in a frame."""
     most = max(part.scores.shape[1] for part in parts)
     missing = [most - part.scores.shape[1] for part in parts]
-    pad = torch.nn.functional.pad
     return People(
         torch.cat([pad(part.keypoints, (0, 0, 0, 0, 0, less)) for part, less in zip(parts, missing, strict=True)]),
         torch.cat([pad(part.scores, (0, less)) for part, less in zip(parts, missing, strict=True)]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import timm
 import torch
@@ -14,29 +14,25 @@ from pose_oad.poses.maps import MapTargets, encode
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students.config import STRIDE, StudentConfig
 from pose_oad.students.heads import get_head
+from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.tracking.errors import UserError, check, nearest
 
 
-class PoseStudent(nn.Module):
+class PoseStudent(PoseNetwork, nn.Module):
     """A timm backbone with a head that predicts confidence maps and part affinity fields at stride 4.
 
-    Frames go through :meth:`normalise` first: it is the one place where colours are scaled, on whatever device the
-    network is on.
-
-    Attributes:
-        config: what the network is, in plain values
-        skeleton: joint set of the maps
-        decoding: how one person is read from its maps (see :func:`pose_oad.students.keypoints.predict_keypoints`)
+    In training, frames go through :meth:`normalise` first: it is the one place where colours are scaled, on whatever
+    device the network is on.
     """
 
-    decoding: Literal["argmax", "grouped"] = "argmax"
+    config: StudentConfig
     scale: Tensor
     offset: Tensor
 
     def __init__(self, config: StudentConfig) -> None:
         """Build the network of a description; :func:`build_student` says what it refuses."""
         super().__init__()
-        self.config = config
+        self.config, self.name = config, config.name
         self.skeleton: Skeleton = get_skeleton(config.skeleton)
         head = get_head(config.head)
         offered = _feature_strides(config.backbone)
@@ -55,21 +51,6 @@ class PoseStudent(nn.Module):
         self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1), persistent=False)
         self.register_buffer("offset", (-mean / std).view(3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Width and height of the input, px."""
-        return self.config.input_size
-
-    @property
-    def map_size(self) -> tuple[int, int]:
-        """Width and height of the predicted maps, cells."""
-        return self.config.map_size
-
-    @property
-    def foreground(self) -> float:
-        """Additional weight of a joint's cells in the training that its weights come from last."""
-        return self.config.foreground
 
     def trained_with(self, foreground: float) -> None:
         """Note in the description with which weight of a joint's cells the weights are trained from now on."""
@@ -105,6 +86,19 @@ class PoseStudent(nn.Module):
         # A permuted view of interleaved RGB is the channels-last layout already: no copy beyond the conversion.
         planes = frames.to(self.scale.device, non_blocking=True).permute(0, 3, 1, 2)
         return planes.to(self.scale.dtype).mul_(self.scale).add_(self.offset)
+
+    @torch.no_grad()  # not inference mode: a teacher's maps become training targets
+    def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict the maps of some frames, see :meth:`PoseNetwork.maps`; every layer is left in the mode it was in."""
+        training = [layer for layer in self.modules() if layer.training]
+        for layer in training:
+            layer.training = False
+        try:
+            maps, fields = self(self.normalise(frames))
+        finally:
+            for layer in training:
+                layer.training = True
+        return maps.float(), fields.float()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Predict maps.

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
 
 from pose_oad.poses.geometry import Fit
 from pose_oad.poses.skeleton import Skeleton
+from pose_oad.students.config import STRIDE
 from pose_oad.tracking.errors import UserError
 
 #: The version of the layout below, under the key ``pose_oad.format``.
@@ -20,6 +20,7 @@ FORMAT = "1"
 #: Names of the graph's input and outputs.
 FRAMES, CONFIDENCE_MAPS, PART_AFFINITY_FIELDS = "frames", "confidence_maps", "part_affinity_fields"
 _PREFIX = "pose_oad."
+_TEXTS = ("name", "backbone", "fit", "precision", "quantised", "checkpoint_sha256", "version", "channels")
 
 
 @dataclass(frozen=True)
@@ -55,24 +56,19 @@ class ExportMetadata:
     version: str
     channels: str = "rgb"
 
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Width and height of the maps, cells."""
+        return self.input_size[0] // STRIDE, self.input_size[1] // STRIDE
+
     def to_strings(self) -> dict[str, str]:
         """Return it as the file keeps it: joints and limbs (pairs of joint names) as JSON lists."""
-        values = {
+        values = {key: str(getattr(self, key)) for key in _TEXTS} | {
             "format": FORMAT,
-            "name": self.name,
-            "backbone": self.backbone,
             "skeleton": self.skeleton.name,
             "joints": json.dumps(self.skeleton.joints),
             "limbs": json.dumps(self.skeleton.limb_names),
-            "input_size": json.dumps(self.input_size),
-            "fit": self.fit,
-            "channels": self.channels,
-            "sigma": json.dumps(self.sigma),
-            "foreground": json.dumps(self.foreground),
-            "precision": self.precision,
-            "quantised": self.quantised,
-            "checkpoint_sha256": self.checkpoint_sha256,
-            "version": self.version,
+            **{key: json.dumps(getattr(self, key)) for key in ("input_size", "sigma", "foreground")},
         }
         return {f"{_PREFIX}{key}": value for key, value in values.items()}
 
@@ -95,24 +91,13 @@ class ExportMetadata:
             joints = tuple(json.loads(values["joints"]))
             limbs = tuple((joints.index(start), joints.index(end)) for start, end in json.loads(values["limbs"]))
             width, height = json.loads(values["input_size"])
-            parsed: dict[str, Any] = {
-                "skeleton": Skeleton(values["skeleton"], joints, limbs),
-                "input_size": (int(width), int(height)),
-                "sigma": float(values["sigma"]),
-                "foreground": float(values["foreground"]),
-            }
-            for key in (
-                "name",
-                "backbone",
-                "fit",
-                "precision",
-                "quantised",
-                "checkpoint_sha256",
-                "version",
-                "channels",
-            ):
-                parsed[key] = values[key]
-            return cls(**parsed)
+            return cls(
+                skeleton=Skeleton(values["skeleton"], joints, limbs),
+                input_size=(int(width), int(height)),
+                sigma=float(values["sigma"]),
+                foreground=float(values["foreground"]),
+                **{key: values[key] for key in _TEXTS},  # type: ignore[arg-type]
+            )
         except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise UserError(f"{what}: damaged metadata ({error}); export the student again") from error
 

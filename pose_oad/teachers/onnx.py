@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.students.exported import ExportedStudent
 from pose_oad.students.onnx_metadata import is_exported
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.bottom_up import (
@@ -20,8 +21,8 @@ from pose_oad.teachers.bottom_up import (
     pad_to_cells,
     size_at_height,
 )
-from pose_oad.teachers.exported import ExportedTeacher
 from pose_oad.teachers.onnx_network import OpenPoseNetwork
+from pose_oad.teachers.student import NetworkTeacher
 from pose_oad.tracking.schema import Count, Finite, Positive, Text
 
 _FIELD_CHANNELS = field_channels(get_skeleton("coco-18"))
@@ -34,7 +35,7 @@ class OnnxTeacher:
     Frames are resized to one height, keeping their aspect ratio; :mod:`pose_oad.teachers.bottom_up` says how they are
     shown to the network, and what becomes of its maps.
 
-    A file that this project exported is recognised by its metadata and labels as :class:`ExportedTeacher` does; of the
+    A file that this project exported is recognised by its metadata and labels as :class:`NetworkTeacher` does; of the
     options, ``batch_size`` and ``threads`` hold for it.
 
     Args:
@@ -70,11 +71,12 @@ class OnnxTeacher:
         enlarge: Count = 2,
     ) -> None:
         file = Path(path)
-        self._exported = ExportedTeacher(file, batch_size, threads) if is_exported(file) else None
-        if self._exported is not None:
-            self.name, self.skeleton = self._exported.name, self._exported.skeleton
-            return
         self.name = f"onnx:{file.stem}"
+        self._exported: NetworkTeacher | None = None
+        if is_exported(file):
+            self._exported = NetworkTeacher(ExportedStudent(path, threads), batch_size, self.name)
+            self.skeleton = self._exported.skeleton
+            return
         self.skeleton = get_skeleton("coco-18")
         self._height, self._batch_size, self._enlarge = height, batch_size, enlarge
         self._bgr, self._mean, self._scale = channels == "bgr", mean, scale

@@ -16,8 +16,8 @@ from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.window import FrameWindow, reveal
 from pose_oad.poses.skeleton import get_skeleton
-from pose_oad.students import StudentConfig, build_student
-from pose_oad.students.keypoints import Poses, predict_poses
+from pose_oad.students import PoseStudent, StudentConfig, build_student
+from pose_oad.students.keypoints import Poses
 from pose_oad.teachers.truth import TruthTeacher
 from tests.windows import make_window
 
@@ -117,7 +117,7 @@ def test_the_twin_keeps_the_first_weights_and_goes_on_from_its_state(
         each.on_fit_start(None, module)  # type: ignore[arg-type]
     window = look(twin, 0)
     assert np.array_equal(twin._errors[0], evaluation.frame_errors[0])
-    expected = predict_poses(module.student, make_window(4, index=1).frames)
+    expected = module.student.keypoints(make_window(4, index=1).frames)
     with torch.no_grad():
         for weight in module.student.head.parameters():
             weight.add_(torch.randn_like(weight))
@@ -142,11 +142,13 @@ def test_only_frames_that_are_measured_are_predicted(
     evaluation.on_train_batch_start(None, module, window, 0)  # type: ignore[arg-type]
     seen: list[int] = []
 
-    def count(student: object, frames: torch.Tensor, *rest: object) -> Poses:
-        seen.append(len(frames))
-        return predict_poses(student, frames, *rest)  # type: ignore[arg-type]
+    keypoints = PoseStudent.keypoints
 
-    monkeypatch.setattr("pose_oad.online.window_poses.predict_poses", count)
+    def count(student: PoseStudent, frames: torch.Tensor, *rest: object) -> Poses:
+        seen.append(len(frames))
+        return keypoints(student, frames, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PoseStudent, "keypoints", count)
     twin.on_train_batch_start(None, module, window, 0)  # type: ignore[arg-type]
     assert seen == [3]
     assert twin._errors[0] == pytest.approx(evaluation.frame_errors[0], rel=1e-3)

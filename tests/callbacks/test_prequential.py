@@ -20,7 +20,7 @@ from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.maps import encode
 from pose_oad.poses.skeleton import get_skeleton
-from pose_oad.students import StudentConfig, build_student
+from pose_oad.students import PoseNetwork, StudentConfig, build_student
 from pose_oad.teachers.truth import TruthTeacher
 from pose_oad.tracking.errors import UserError
 from tests.windows import make_window
@@ -31,19 +31,16 @@ ONE = torch.stack([10.0 + 12 * ACROSS, 6.0 + 10 * DOWN, torch.ones(12)], -1)
 TWO = ONE + torch.tensor([30.0, 0.0, 0.0])
 
 
-class Seer(nn.Module):
+class Seer(PoseNetwork, nn.Module):
     """Answers each frame with the maps of the people whose number its first pixel holds; counts its calls."""
+
+    skeleton, input_size, map_size, foreground = BODY, (64, 64), (16, 16), 0.0
 
     def __init__(self, module: OnlineDistillation) -> None:
         super().__init__()
-        self.skeleton, self.input_size, self.map_size = BODY, (64, 64), (16, 16)
         self.scale, self.seen, self.shift = module.student.scale, 0, 0.0
-        self.decoding, self.foreground = "argmax", 0.0
 
-    def normalise(self, frames: Tensor) -> Tensor:
-        return frames
-
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         self.seen += len(frames)
         people = torch.stack([TWO, ONE]).repeat(len(frames), 1, 1, 1) + torch.tensor([self.shift, 0, 0])
         people[frames[:, 0, 0, 0] < 2, 0] = 0

@@ -38,8 +38,7 @@ from pose_oad.online.objectives import map_regression
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.maps import MapTargets
 from pose_oad.poses.skeleton import get_skeleton
-from pose_oad.students import StudentConfig, build_student
-from pose_oad.students.keypoints import predict_keypoints
+from pose_oad.students import PoseNetwork, StudentConfig, build_student
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
 from pose_oad.teachers.truth import TruthTeacher
 from tests.windows import make_window
@@ -47,10 +46,10 @@ from tests.windows import make_window
 BODY = get_skeleton("body-12")
 
 
-class Brightness(torch.nn.Module):
+class Brightness(PoseNetwork, torch.nn.Module):
     """A student that is as sure of every joint as a frame is bright, or, once ``adapted``, as it is dark."""
 
-    skeleton, input_size, map_size, decoding, foreground = BODY, (32, 32), (8, 8), "argmax", 0.0
+    skeleton, input_size, map_size, foreground = BODY, (32, 32), (8, 8), 0.0
     config = SimpleNamespace(to_dict=dict, foreground=0.0)
 
     def __init__(self) -> None:
@@ -59,6 +58,9 @@ class Brightness(torch.nn.Module):
 
     def normalise(self, frames: Tensor) -> Tensor:
         return frames.float().mean((1, 2, 3)) / 255
+
+    def maps(self, frames: Tensor) -> tuple[Tensor, None]:
+        return self(self.normalise(frames))
 
     def forward(self, brightness: Tensor) -> tuple[Tensor, None]:
         sure = brightness + self.adapted * (1 - 2 * brightness)
@@ -133,7 +135,7 @@ def test_frozen_scores_do_not_follow_the_adaptation() -> None:
     for strategy in (frozen, live):
         strategy.on_fit_start(None, module)  # type: ignore[arg-type]
     student.adapted.fill_(1.0)
-    window.predictions = window.to_frame(predict_keypoints(student, window.frames))  # type: ignore[arg-type]
+    window.predictions = window.to_frame(student.keypoints(window.frames).single)  # type: ignore[arg-type]
     assert frozen.choose(window, student).tolist() == [2]  # type: ignore[arg-type]
     assert live.choose(window, student).tolist() == [1]  # type: ignore[arg-type]
 

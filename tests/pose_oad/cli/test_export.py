@@ -59,7 +59,7 @@ def test_a_file_and_what_was_measured(
     assert [(row.runner, row.batch) for row in report.latency] == [
         ("eager", 1), ("eager", 2), ("onnxruntime", 1), ("onnxruntime", 2)
     ]  # fmt: skip
-    metadata = ExportedStudent(tmp_path / "new" / "a.onnx").metadata
+    metadata = ExportedStudent(tmp_path / "new" / "a.onnx").config
     assert metadata.checkpoint_sha256 == file_hash(student_checkpoint)
     assert (metadata.input_size, metadata.fit, metadata.sigma) == ((64, 64), "letterbox", 0.05)
     written = json.loads((tmp_path / "new" / "a.json").read_text())
@@ -74,7 +74,7 @@ def test_a_file_and_what_was_measured(
 def test_size_fit_precision_and_quantisation(configured, tmp_path: Path) -> None:
     report = export.main(configured("input_size=[96,64]", "fit=squash", "precision=fp16", "errors.frames=0"))
     exported = ExportedStudent(tmp_path / "new" / "a.onnx")
-    assert (exported.input_size, exported.fit, exported.metadata.precision) == ((96, 64), "squash", "fp16")
+    assert (exported.input_size, exported.fit, exported.config.precision) == ((96, 64), "squash", "fp16")
     assert report.errors is None
     assert report.errors_note == "not measured (errors.frames=0)"
 

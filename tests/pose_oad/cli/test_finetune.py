@@ -17,7 +17,6 @@ from pose_oad.offline import collection
 from pose_oad.online.window import reveal
 from pose_oad.poses.skeleton import get_skeleton, map_keypoints
 from pose_oad.students import load_student
-from pose_oad.students.keypoints import predict_keypoints
 from pose_oad.tracking.errors import UserError
 from tests.media import write_sequence
 from tests.videos import lose_second_half
@@ -112,7 +111,7 @@ def test_without_a_choice_the_pre_trained_student_is_tested(run: Run, overrides:
     study = prepare(compose_config("finetune", overrides))
     student, distances = study.module.student, []
     for window in study.test:
-        found = window.to_frame(predict_keypoints(student, window.frames))
+        found = window.to_frame(student.keypoints(window.frames).single)
         truth = map_keypoints(reveal(window)[:, 0], get_skeleton("human36m-32"), BODY)
         distances.append(((found - truth)[..., :2].norm(dim=-1) * 1000 / 64)[window.ids % 3 == 0])
     assert values["test_mpjpe_px"] == pytest.approx(float(torch.cat(distances).mean()), rel=1e-5)

@@ -20,7 +20,6 @@ from pose_oad.cli.online import main
 from pose_oad.online.window import reveal
 from pose_oad.poses.skeleton import get_skeleton, map_keypoints
 from pose_oad.students import load_student
-from pose_oad.students.keypoints import predict_keypoints
 from pose_oad.teachers.student import CheckpointTeacher
 from pose_oad.tracking.errors import UserError
 from tests.media import counting_frames, write_video
@@ -133,7 +132,7 @@ def test_windows_are_predicted_before_training_on_them(run: Run, overrides: list
     parts = prepare(compose_config("online", overrides))
     h36m, body = get_skeleton("human36m-32"), get_skeleton("body-12")
     for window, logged in zip(parts.data.loader, frozen, strict=True):
-        predicted = window.to_frame(predict_keypoints(parts.module.student, window.frames))
+        predicted = window.to_frame(parts.module.student.keypoints(window.frames).single)
         truth = map_keypoints(reveal(window)[:, 0], h36m, body)
         distance = (predicted - truth)[..., :2].norm(dim=-1) * 1000 / 64
         assert logged == pytest.approx(float(distance.mean()), rel=1e-4)

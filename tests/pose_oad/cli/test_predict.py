@@ -23,7 +23,6 @@ from pose_oad.cli.predict import main, open_footage
 from pose_oad.poses.skeleton import get_skeleton, map_keypoints
 from pose_oad.predict.overlay import OverlayVideo
 from pose_oad.students import load_student
-from pose_oad.students.keypoints import predict_keypoints
 from pose_oad.tracking.errors import UserError
 from tests.media import counting_frames, write_video
 from tests.servers import serving_files, serving_live
@@ -71,7 +70,7 @@ def test_keypoints_are_those_of_the_stream_and_the_overlay_is_as_large_and_fast_
     table = pd.read_parquet("out.parquet")
     student = load_student(student_checkpoint)
     [window] = WindowLoader(VideoFileSource(str(video)), StreamOptions(30, student.input_size))
-    expected = window.to_frame(predict_keypoints(student, window.frames))
+    expected = window.to_frame(student.keypoints(window.frames).single)
     found = table[["x", "y", "confidence"]].to_numpy().reshape(30, 12, 3)
     np.testing.assert_allclose(found, expected.numpy(), atol=2e-3)
 
@@ -90,7 +89,7 @@ def test_panels_stand_side_by_side_and_errors_are_those_of_the_metric(
     assert header("out.mp4") == (4 * 64, 64, 50.0, 20)
     student = load_student(student_checkpoint)
     [window] = WindowLoader(VideoFileSource(str(clip)), StreamOptions(45, student.input_size))
-    found = window.to_frame(predict_keypoints(student, window.frames[:20]))
+    found = window.to_frame(student.keypoints(window.frames[:20]).single)
     wanted = map_keypoints(
         torch.from_numpy(with_confidence(read_poses(truth)))[:20, 0],
         get_skeleton("human36m-32"),

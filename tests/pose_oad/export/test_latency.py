@@ -7,7 +7,9 @@ import pytest
 
 from pose_oad.export import latency
 from pose_oad.export.latency import Latency, time_calls, time_compiled, time_maps
+from pose_oad.poses.skeleton import get_skeleton
 from tests.exports import random_frames
+from tests.networks import MapNetwork
 
 
 def test_median_and_95th_percentile_in_milliseconds() -> None:
@@ -33,7 +35,9 @@ def test_every_batch_size_sees_so_many_frames() -> None:
         seen.append(len(frames))
         return frames, frames
 
-    rows = time_maps("eager", maps, random_frames(4), batches=[1, 4], repeats=2, warmup=1)
+    rows = time_maps(
+        "eager", MapNetwork(maps, get_skeleton("body-12")), random_frames(4), batches=[1, 4], repeats=2, warmup=1
+    )
     assert seen == [1] * 3 + [4] * 3
     assert [(row.runner, row.batch, row.repeats) for row in rows] == [("eager", 1, 2), ("eager", 4, 2)]
 

@@ -23,7 +23,6 @@ import torch
 from pose_oad.export.registered_model import StudentModel, encode_image, find_keypoints, log_student
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.students import PoseStudent
-from pose_oad.students.keypoints import predict_keypoints
 from tests.conftest import ROOT
 from tests.exports import random_student
 
@@ -60,13 +59,13 @@ def test_keypoints_are_in_px_of_the_image() -> None:
         left, top, width, height = placed.content
         small = image.reshape(height, 64 // height, width, 128 // width, 3).mean((1, 3)).round()
         frame[0, top : top + height, left : left + width] = torch.from_numpy(small.astype(np.uint8))
-        expected = placed.to_frame(predict_keypoints(student, frame))[0].numpy()
+        expected = placed.to_frame(student.keypoints(frame).single)[0].numpy()
         np.testing.assert_allclose(found, expected, atol=2)  # two scalers round differently
 
 
 def test_an_image_of_the_input_size_is_taken_as_it_is() -> None:
     student, image = random_student(), pictures(1, 64, 64)
-    expected = predict_keypoints(student, torch.from_numpy(image))[0].numpy()
+    expected = student.keypoints(torch.from_numpy(image)).single[0].numpy()
     np.testing.assert_allclose(find_keypoints(student, image[0], "letterbox"), expected, atol=1e-4)
 
 

@@ -113,9 +113,8 @@ def test_the_learning_rate_falls_on_a_plateau_and_epochs_are_logged_in_one_call(
 def test_the_validation_error_is_the_mean_distance_in_px_of_the_metric(tmp_path: Path) -> None:
     module, validation = module_of(), frame_set(3, 1)
     error = tune(trainer_for(1), module, frame_set(0), validation, tmp_path)
-    from pose_oad.students.keypoints import predict_keypoints
 
-    found = predict_keypoints(module.student, validation.content.frames)
+    found = module.student.keypoints(validation.content.frames).single
     distance = (found - validation.content.keypoints[:, 0])[..., :2].norm(dim=-1)
     assert error == pytest.approx(float(distance.mean()) * 10.0, rel=1e-5)
 

@@ -11,12 +11,13 @@ from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.online.breakdown import GroupedErrors, Locator, measure, measure_located, true_person
 from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.learner import TrainingOptions
-from pose_oad.poses.maps import People
+from pose_oad.poses.maps import People, encode
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig, build_student
-from pose_oad.students.keypoints import Poses, predict_keypoints
+from pose_oad.students.keypoints import Poses
 from pose_oad.teachers.truth import TruthTeacher
 from pose_oad.tracking.errors import UserError
+from tests.networks import MapNetwork
 from tests.windows import make_window
 
 BODY = get_skeleton("body-12")
@@ -82,7 +83,7 @@ def test_students_are_measured_on_the_candidates_of_every_segment() -> None:
     assert errors["a"].values() != errors["b"].values()
     truth = true_person(window, BODY)
     for name, student in students.items():
-        found = window.to_frame(predict_keypoints(student, window.frames))
+        found = window.to_frame(student.keypoints(window.frames).single)
         distance = (found - truth)[..., :2].norm(dim=-1).mean(1) * 2
         values = errors[name].values()
         assert errors[name].frames == 3
@@ -95,10 +96,10 @@ def test_several_people_are_matched_where_the_truth_holds_them() -> None:
     both = torch.stack([one, one + torch.tensor([30.0, 0.0, 0.0])]).expand(4, 2, 12, 3)
     window = make_window(4, size=64, truth=both)
 
-    def locate(frames: torch.Tensor, grouped: torch.Tensor | None) -> Poses:
-        assert (grouped is None) == (counting == "one")
+    def locate(frames: torch.Tensor, people: object) -> Poses:
+        assert (people == "one") == (counting == "one")
         found = People(both.flip(1) + torch.tensor([2.0, 0.0, 0.0]), torch.full((4, 2), 0.8))
-        return Poses(both[:, 1], found if grouped is not None else People(torch.zeros(0, 0, 12, 3), torch.zeros(0, 0)))
+        return Poses(both[:, 1], found if people == "many" else People(torch.zeros(0, 0, 12, 3), torch.zeros(0, 0)))
 
     figures = {}
     for counting in ("one", "auto", "many"):
@@ -110,6 +111,28 @@ def test_several_people_are_matched_where_the_truth_holds_them() -> None:
     assert figures["auto"]["people/AP50"] == pytest.approx(1)
     assert figures["auto"]["people/recall"] == 1
     assert not any(name.startswith("people") for name in figures["one"])
+
+
+def test_networks_are_measured_on_the_same_frames_in_original_px() -> None:
+    # Frames of 64x64 px are shown at half their size: a shift by 1 px of the input is one by 2 px.
+    places = torch.stack([4.0 + 4 * (torch.arange(12) % 3), 4.0 + 6 * (torch.arange(12) // 3), torch.ones(12)], -1)
+    batches = []
+
+    def seeing(shift: float) -> MapNetwork:
+        def draw(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            batches.append(len(frames))
+            people = (places + torch.tensor([shift, 0.0, 0.0])).expand(len(frames), 1, -1, -1)
+            return tuple(encode(people, BODY, input_size=(32, 32), map_size=(8, 8), sigma=0.1))
+
+        return MapNetwork(draw, BODY, (32, 32))
+
+    truth = (places * torch.tensor([2.0, 2.0, 1.0])).expand(10, 1, -1, -1)
+    windows = (make_window(10, index=number, truth=truth) for number in range(2))
+    errors = measure(windows, {"exact": seeing(0.0), "shifted": seeing(1.0)}, MissingRule(), batch_size=4)
+    assert errors["exact"].values()["mpjpe_px"] == pytest.approx(0, abs=0.05)
+    assert errors["shifted"].values()["mpjpe_px"] == pytest.approx(2, abs=0.05)
+    assert [grouped.frames for grouped in errors.values()] == [20, 20]
+    assert batches == [4, 4, 2] * 4
 
 
 def test_a_window_without_truth_is_refused() -> None:

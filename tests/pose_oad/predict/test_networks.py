@@ -8,16 +8,18 @@ from typing import Any, cast
 import pytest
 import torch
 
-from pose_oad.predict.networks import StudentPredictor, choose_fit, load_predictor
-from pose_oad.students import build_student, load_student
+from pose_oad.predict.networks import choose_fit, laid_alike, load_predictor
+from pose_oad.students import PoseStudent, build_student, load_student
 from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking.errors import UserError
 from tests.trt_pose import write_reference
 
+SHAPES = ((8, "squash"), (16, "squash"), (8, "letterbox"))
+
 
 def test_a_checkpoint_predicts_as_its_student_does(student_checkpoint: Path) -> None:
     predictor = load_predictor(student_checkpoint)
-    assert isinstance(predictor, StudentPredictor)
+    assert isinstance(predictor, PoseStudent)
     assert (predictor.input_size, predictor.map_size, len(predictor.skeleton)) == ((64, 64), (16, 16), 12)
     assert predictor.name == f"{student_checkpoint.parent.name}/best"
     frames = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
@@ -64,3 +66,10 @@ def test_a_checkpoint_says_how_frames_lie_in_it_unless_told(tmp_path: Path, stud
 def test_the_weights_of_trt_pose_are_a_checkpoint(tmp_path: Path) -> None:
     predictor = load_predictor(write_reference(tmp_path, "resnet18"))
     assert (predictor.skeleton.name, predictor.input_size, predictor.fit) == ("trt-pose-18", (224, 224), "squash")
+
+
+def test_networks_are_grouped_by_what_they_share() -> None:
+    a, b, c = (cast("Any", SimpleNamespace(input_size=(size, size), fit=fit)) for size, fit in SHAPES)
+    assert laid_alike({"a": a, "b": b, "c": c}, "fit", None) == [("squash", {"a": a, "b": b}), ("letterbox", {"c": c})]
+    grouped = laid_alike({"a": a, "b": b, "c": c}, "fit", None, "input_size")
+    assert [list(group) for _, group in grouped] == [["a"], ["b"], ["c"]]

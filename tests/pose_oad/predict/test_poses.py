@@ -13,6 +13,7 @@ from pose_oad.poses.maps import encode
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.predict.poses import FramePoses, StudentReader, TeacherReader, TruthReader, mean_distance
 from pose_oad.teachers.base import Labels, TeacherRequest
+from tests.networks import MapNetwork, Maps
 from tests.teachers import FixedTeacher
 
 BODY = get_skeleton("body-12")
@@ -20,21 +21,19 @@ PAIR = Skeleton("pair", ("left_hip", "right_hip"))
 TURNED = Skeleton("turned", ("right_hip", "pelvis", "left_hip"))
 
 
-class Seer:
-    """Predicts the maps of two people whose places in the input are known, whatever it is shown."""
+DOWN, ACROSS = torch.arange(12) // 2, torch.arange(12) % 2
+ONE = torch.stack([10.0 + 12 * ACROSS, 6.0 + 10 * DOWN, torch.ones(12)], -1)
+PEOPLE = torch.stack([ONE, ONE + torch.tensor([30.0, 0.0, 0.0])])
 
-    name, skeleton, input_size, map_size, foreground = "seer", BODY, (64, 64), (16, 16), 0.0
 
-    def __init__(self) -> None:
-        down, across = torch.arange(12) // 2, torch.arange(12) % 2
-        one = torch.stack([10.0 + 12 * across, 6.0 + 10 * down, torch.ones(12)], -1)
-        self.people = torch.stack([one, one + torch.tensor([30.0, 0.0, 0.0])])
+def two_then_one(frames: torch.Tensor) -> Maps:
+    """Return the maps of two people in the first frame, and of one in the others."""
+    people = PEOPLE.expand(len(frames), -1, -1, -1).clone()
+    people[1:, 1] = 0
+    return tuple(encode(people, BODY, input_size=(64, 64), map_size=(16, 16), sigma=0.06))
 
-    def maps(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        people = self.people.expand(len(frames), -1, -1, -1).clone()
-        people[1:, 1] = 0  # only the first frame shows the second person
-        targets = encode(people, BODY, input_size=(64, 64), map_size=(16, 16), sigma=0.06)
-        return targets[0], targets[1]
+
+SEER = MapNetwork(two_then_one, BODY)
 
 
 def images(count: int) -> list[np.ndarray]:
@@ -42,11 +41,11 @@ def images(count: int) -> list[np.ndarray]:
 
 
 def test_one_person_is_brought_back_to_each_frames_own_px() -> None:
-    reader = StudentReader(Seer(), "letterbox", "single")
+    reader = StudentReader(SEER, "letterbox", "single")
     sizes = [(64, 64), (128, 64), (32, 64)]
     found = reader.read(images(3), sizes, 0)
     for poses, size in list(zip(found, sizes, strict=True))[1:]:
-        expected = FrameFit.of(size, (64, 64), "letterbox").to_frame(Seer().people[:1])
+        expected = FrameFit.of(size, (64, 64), "letterbox").to_frame(PEOPLE[:1])
         torch.testing.assert_close(poses.keypoints[..., :2], expected[..., :2], atol=0.3, rtol=0)
         assert poses.scores.shape == (1,)
         assert float(poses.scores) == pytest.approx(float(poses.keypoints[..., 2].mean()))
@@ -54,23 +53,22 @@ def test_one_person_is_brought_back_to_each_frames_own_px() -> None:
 
 
 def test_everybody_is_found_and_missing_people_are_left_out() -> None:
-    reader = StudentReader(Seer(), "squash", "many")
+    reader = StudentReader(SEER, "squash", "many")
     first, second = reader.read(images(2), [(64, 64), (640, 32)], 0)
     assert (len(first.keypoints), len(second.keypoints)) == (2, 1)
     order = first.keypoints[:, 0, 0].argsort()
-    torch.testing.assert_close(first.keypoints[order, :, :2], Seer().people[..., :2], atol=0.3, rtol=0)
-    wide = Seer().people[:1, :, :2] * torch.tensor([10.0, 0.5])
+    torch.testing.assert_close(first.keypoints[order, :, :2], PEOPLE[..., :2], atol=0.3, rtol=0)
+    wide = PEOPLE[:1, :, :2] * torch.tensor([10.0, 0.5])
     torch.testing.assert_close(second.keypoints[..., :2], wide, atol=3.0, rtol=0)
     assert not first.located
 
 
 def test_people_are_assembled_from_the_first_frame_on_that_shows_several() -> None:
-    class Late(Seer):
-        def maps(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            maps, fields = super().maps(frames)
-            return maps.roll(1, 0), fields.roll(1, 0)  # the second of the frames shows both
+    def late(frames: torch.Tensor) -> Maps:
+        maps, fields = two_then_one(frames)
+        return maps.roll(1, 0), fields.roll(1, 0)  # the second of the frames shows both
 
-    reader = StudentReader(Late(), "squash", "auto")
+    reader = StudentReader(MapNetwork(late, BODY), "squash", "auto")
     read = [*reader.read(images(3), [(64, 64)] * 3, 0), *reader.read(images(1), [(64, 64)], 3)]
     assert [(len(found.keypoints), found.located) for found in read] == [(1, True), (2, False), (1, False), (2, False)]
 

@@ -6,8 +6,7 @@ import onnx
 import pytest
 import torch
 
-from pose_oad.export.compare import eager
-from pose_oad.predict.networks import Predictor, load_predictor
+from pose_oad.predict.networks import load_predictor
 from pose_oad.students.exported import ExportedStudent
 from pose_oad.tracking.errors import UserError
 from tests.exports import random_frames, random_student, write_export
@@ -19,14 +18,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_is_a_predictor_with_the_maps_of_its_student(file: Path) -> None:
-    predictor: Predictor = load_predictor(file, threads=1)
+    predictor = load_predictor(file, threads=1)
     student, frames = random_student((64, 96)), random_frames(3, (64, 96))
     assert isinstance(predictor, ExportedStudent)
     assert (predictor.input_size, predictor.map_size) == ((64, 96), (16, 24))
     assert predictor.skeleton == student.skeleton
     assert predictor.fit == "squash"
     assert predictor.foreground == student.config.foreground == 5.0
-    for found, expected in zip(predictor.maps(frames), eager(student)(frames), strict=True):
+    for found, expected in zip(predictor.maps(frames), student.maps(frames), strict=True):
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 

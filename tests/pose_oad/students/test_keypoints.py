@@ -7,7 +7,6 @@ import torch
 from pose_oad.poses.maps import encode
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import PoseStudent, StudentConfig, build_student
-from pose_oad.students.keypoints import predict_keypoints
 from tests.teachers import standing
 
 BODY = get_skeleton("body-12")
@@ -32,11 +31,11 @@ def test_a_grouped_person_is_one_person_and_an_argmax_skeleton_may_be_two() -> N
     student = student_seeing(people, strength)
     frames = torch.zeros(2, 128, 128, 3, dtype=torch.uint8)
 
-    mixed = predict_keypoints(student, frames)
+    mixed = student.keypoints(frames).single
     assert (mixed[0, :5, 0] > 64).all()
     assert (mixed[0, 6:, 0] < 64).all()
     student.decoding = "grouped"
-    [found, again] = predict_keypoints(student, frames)
+    [found, again] = student.keypoints(frames).single
     assert torch.equal(found, again)
     seen = people[0, :, 2] > 0
     assert torch.equal(found[:, 2] > 0, seen)
@@ -48,7 +47,7 @@ def test_grouping_finds_nobody_in_empty_maps_and_single_joints_in_poor_ones() ->
     student = student_seeing(standing()[None], torch.zeros(1, 12))
     student.decoding = "grouped"
     frame = torch.zeros(1, 128, 128, 3, dtype=torch.uint8)
-    assert not predict_keypoints(student, frame).any()
+    assert not student.keypoints(frame).single.any()
     student = student_seeing(standing()[None], (torch.arange(12) == 4).float()[None])
     student.decoding = "grouped"
-    assert (predict_keypoints(student, frame)[0, :, 2] > 0).nonzero().flatten().tolist() == [4]
+    assert (student.keypoints(frame).single[0, :, 2] > 0).nonzero().flatten().tolist() == [4]

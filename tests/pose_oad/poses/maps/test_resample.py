@@ -13,7 +13,8 @@ from pose_oad.poses.maps import MapTargets, encode
 from pose_oad.poses.maps.resample import turn_fields
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
-from pose_oad.teachers.student import label_frames
+from pose_oad.teachers.student import NetworkTeacher
+from tests.networks import MapNetwork
 from tests.windows import make_window
 
 LIMB = Skeleton("limb", ("start", "end"), ((0, 1),))
@@ -70,7 +71,8 @@ def test_a_teachers_fields_point_along_the_limbs_of_the_students_picture(fit: st
 def test_a_student_that_squashes_says_as_a_teacher_how_limbs_lie_in_the_frame() -> None:
     request = TeacherRequest(np.array([0]), np.zeros((1, 128, 128, 3), np.uint8), FRAME)
     maps = drawn(SQUASH.to_input(PERSON), INPUT, (32, 32))
-    labels = label_frames(lambda frames: tuple(maps), LIMB, (32, 32), SQUASH, request, 1)  # type: ignore[arg-type, return-value]
+    network = MapNetwork(lambda frames: (maps[0], maps[1]), LIMB, INPUT, fit="squash")
+    labels = NetworkTeacher(network, 1, "squashing").label(request)
     assert labels.part_affinity_fields is not None
     wanted = directions(drawn(PERSON, FRAME, (100, 50)).part_affinity_fields)[0]
     assert (directions(labels.part_affinity_fields) @ wanted).min() > 0.9999
