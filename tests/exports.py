@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -27,15 +28,8 @@ def write_export(
     model: onnx.ModelProto = to_onnx(student, precision=precision)
     if int8:
         model, _, _ = quantise_int8(model)
-    config = student.config
-    quantised = "int8" if int8 else "none"
-    add_metadata(
-        model,
-        ExportMetadata(
-            config.name, config.backbone, student.skeleton, student.input_size, fit, config.sigma, config.foreground,
-            precision, quantised, "0" * 64, "0.1.0",
-        ),
-    )  # fmt: skip
+    metadata = ExportMetadata.of(student, precision, "int8" if int8 else "none", "0" * 64, "0.1.0")
+    add_metadata(model, replace(metadata, fit=fit))
     path.write_bytes(model.SerializeToString())
     return path
 

@@ -75,15 +75,16 @@ def main(cfg: DictConfig) -> Figures:
         predictors = {path: load_predictor(path, cfg.device, cfg.threads) for path in paths}
         plan = plan_stream(cfg, predictors) if cfg.on == "stream" else plan_coco(cfg, predictors)
         place = staging.place("output.file", file) if file is not None else None
-        with tracked(cfg, paths) as loggers:
+        described = {path: _describe(path, network) for path, network in predictors.items()}
+        runs = {
+            path: (f"{cfg.on}-{Path(path).stem}", {"checkpoint.sha256": described[path]["sha256"]}) for path in paths
+        }
+        with tracked(cfg, "evaluate", runs) as track:
             measured = plan.measure()
             figures = {path: measured[path] for path in paths}
             if place is not None:
-                described = [_describe(path, predictors[path]) for path in paths]
-                write_comparison(place, plan.facts, described, figures)
-            for path, logger in loggers.items():
-                finite = {f"final/{name}": value for name, value in figures[path].items() if math.isfinite(value)}
-                logger.log_metrics(finite)
+                write_comparison(place, plan.facts, list(described.values()), figures)
+            track(figures)
     several = any("people/AP" in values for values in figures.values())
     Console().print(comparison_table(figures, plan.title + ", several people, matched by OKS" * several))
     return figures
@@ -102,13 +103,24 @@ def check_values(cfg: DictConfig) -> list[str]:
     paths = [str(path) for path in given] if OmegaConf.is_list(given) else [str(given)] if given else []
     check(bool(paths), "checkpoints", given, "one or several files, as [a.ckpt,b.onnx]")
     check(len(set(paths)) == len(paths), "checkpoints", given, "each file once")
-    check(cfg.on in ("stream", "coco"), "on", cfg.on, "stream or coco")
-    counts = {"metric.batch_size": cfg.metric.batch_size, "window.frames": cfg.window.frames}
-    if cfg.coco.images is not None:
-        counts["coco.images"] = cfg.coco.images
-    for key, value in counts.items():
-        check(isinstance(value, int) and not isinstance(value, bool) and value >= 1, key, value, "1 or more")
+    check_measured(cfg, "metric.batch_size")
     return paths
+
+
+def check_measured(cfg: DictConfig, *counts: str) -> None:
+    """Refuse values of what is measured on that nobody else checks.
+
+    Args:
+        cfg: the configuration
+        counts: keys of further whole numbers
+
+    Raises:
+        UserError: naming the key.
+    """
+    check(cfg.on in ("stream", "coco"), "on", cfg.on, "stream or coco")
+    for key in (*counts, "window.frames", *(["coco.images"] if cfg.coco.images is not None else [])):
+        value = OmegaConf.select(cfg, key)
+        check(isinstance(value, int) and not isinstance(value, bool) and value >= 1, key, value, "1 or more")
 
 
 def plan_stream(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
@@ -198,29 +210,38 @@ def plan_coco(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
 
 
 @contextmanager
-def tracked(cfg: DictConfig, paths: list[str]) -> Iterator[dict[str, MLFlowLogger]]:
-    """Open a run per checkpoint in the tracking store, and close it as what it became.
+def tracked(
+    cfg: DictConfig, kind: str, runs: Mapping[str, tuple[str, dict[str, str]]]
+) -> Iterator[Callable[[Figures], None]]:
+    """Open runs in the tracking store, and close them as what they became.
 
     Args:
         cfg: the configuration; ``tracking.uri=null`` tracks nothing
-        paths: the checkpoints
+        kind: of the runs
+        runs: the end of a run's name, and tags of its own, by its label
 
     Yields:
-        A logger by checkpoint; none where nothing is tracked.
+        What takes their figures, by label and name.
 
     Raises:
         UserError: if the store cannot be opened.
     """
-    from pose_oad.tracking.store import file_hash, log_provenance, make_logger
+    from pose_oad.tracking.store import log_provenance, make_logger
 
     loggers: dict[str, MLFlowLogger] = {}
+
+    def track(figures: Figures) -> None:
+        for label, logger in loggers.items():
+            finite = {f"final/{name}": value for name, value in figures[label].items() if math.isfinite(value)}
+            logger.log_metrics(finite)
+
     status = "failed"
     try:
-        for path in paths if cfg.tracking.uri else []:
-            tags = {"pose_oad.kind": "evaluate", "pose_oad.label": path, "checkpoint.sha256": file_hash(path)}
-            loggers[path] = make_logger(cfg, f"evaluate-{cfg.on}-{Path(path).stem}", tags)
-            log_provenance(loggers[path], cfg)
-        yield loggers
+        for label, (name, tags) in runs.items() if cfg.tracking.uri else ():
+            tags = {"pose_oad.kind": kind, "pose_oad.label": label, **tags}
+            loggers[label] = make_logger(cfg, f"{kind.partition('_')[0]}-{name}", tags)
+            log_provenance(loggers[label], cfg)
+        yield track
         status = "success"
     finally:
         for logger in loggers.values():

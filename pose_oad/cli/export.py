@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from pose_oad.export.latency import Latency
     from pose_oad.export.report import ExportReport
     from pose_oad.export.trt_pose import TrtPoseReport
-    from pose_oad.students import PoseStudent
-    from pose_oad.students.exported import ExportedStudent
+    from pose_oad.students import PoseNetwork, PoseStudent
 
 log = logging.getLogger(__name__)
 
@@ -63,14 +63,15 @@ def main(cfg: DictConfig) -> ExportReport | TrtPoseReport:
 
 def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> TrtPoseReport:
     """Write trt_pose's weights and the topology beside them, if they give the same maps when read back."""
-    from pose_oad.export.trt_pose import TrtPoseReport, compare_written, write_trt_pose
+    from pose_oad.export.trt_pose import TrtPoseReport, write_trt_pose
+    from pose_oad.students import load_student
     from pose_oad.students.trt_pose import topology_file
 
     file = Path(cfg.output.file)
     with finished(file, topology_file) as part:
         with writing(file):
             write_trt_pose(student, part)
-        parity = compare_written(student, part, frames, cfg.parity.tolerance, cfg.batch_size)
+        parity = _parity(student, load_student(part), frames, cfg)
     config = student.config
     return TrtPoseReport(str(file), config.backbone, student.skeleton, config.fit, parity, source.clips[0].name)
 
@@ -183,42 +184,24 @@ def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int]
     if cfg.quantise == "int8":
         model, *counts = quantise_int8(model)
         convolutions = (counts[0], counts[1])
-    config = student.config
-    metadata = ExportMetadata(
-        config.name,
-        config.backbone,
-        student.skeleton,
-        student.input_size,
-        config.fit,
-        config.sigma,
-        config.foreground,
-        cfg.precision,
-        cfg.quantise or "none",
-        file_hash(cfg.checkpoint),
-        importlib.metadata.version("pose_oad"),
-    )
-    add_metadata(model, metadata)
+    version = importlib.metadata.version("pose_oad")
+    sha256 = file_hash(cfg.checkpoint)
+    add_metadata(model, ExportMetadata.of(student, cfg.precision, cfg.quantise or "none", sha256, version))
     with writing(Path(cfg.output.file)):
         path.write_bytes(model.SerializeToString())
     return convolutions
 
 
-def _parity(student: PoseStudent, exported: ExportedStudent, frames: Tensor, cfg: DictConfig) -> Parity:
+def _parity(student: PoseStudent, written: PoseNetwork, frames: Tensor, cfg: DictConfig) -> Parity:
     """Compare the maps, and refuse an fp32 network that is not the same or one that is not a number."""
     from pose_oad.export.compare import compare_maps
 
-    parity = compare_maps(student, exported, frames, cfg.batch_size)
     exact = cfg.precision == "fp32" and cfg.quantise is None
-    if not parity.largest <= (cfg.parity.tolerance if exact else float("inf")):  # a NaN is not either
-        raise UserError(
-            f"parity.tolerance={cfg.parity.tolerance:g}: the exported maps differ from the original's by "
-            f"{parity.largest:.1e} on {parity.frames} frames; nothing has been written"
-        )
-    return parity
+    return compare_maps(student, written, frames, cfg.batch_size).check(cfg.parity.tolerance if exact else math.inf)
 
 
 def _errors(
-    student: PoseStudent, exported: ExportedStudent, source: FrameSource, cfg: DictConfig
+    student: PoseStudent, exported: PoseNetwork, source: FrameSource, cfg: DictConfig
 ) -> tuple[dict[str, dict[str, float]] | None, str]:
     """Measure both on the stream where it has a ground truth, with a word about it."""
     from pose_oad.metrics.keypoints import MissingRule
@@ -237,7 +220,7 @@ def _errors(
 
 
 def _latency(
-    student: PoseStudent, exported: ExportedStudent, frames: Tensor, cfg: DictConfig, threads: int
+    student: PoseStudent, exported: PoseNetwork, frames: Tensor, cfg: DictConfig, threads: int
 ) -> list[Latency]:
     """Time the original, the compiled and the exported network."""
     from pose_oad.export.latency import time_compiled, time_maps

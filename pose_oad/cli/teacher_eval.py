@@ -6,7 +6,6 @@ Its people are measured as it labels them, at its own resolution. Nothing is tra
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from pose_oad.cli.command import build
+from pose_oad.cli.evaluate import check_measured, tracked
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.progress import watched
 
@@ -40,7 +40,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
     from rich.console import Console
 
     from pose_oad.cli.assembly import make_teacher, take_threads
-    from pose_oad.predict.comparison import comparison_table
+    from pose_oad.predict.comparison import comparison_table, without_nan
     from pose_oad.tracking.atomic_output import Staging
     from pose_oad.tracking.store import quiet_libraries
 
@@ -55,10 +55,11 @@ def main(cfg: DictConfig) -> dict[str, float]:
         teacher = make_teacher(cfg.teacher, source.skeleton if source else None, cfg.label_cache)
         figures = measure_stream(cfg, source, teacher) if source else measure_coco(cfg, teacher)
         if file is not None:
-            finite = {name: None if math.isnan(value) else value for name, value in figures.items()}
-            described = {"teacher": teacher.name, "skeleton": teacher.skeleton.name, "on": cfg.on, "figures": finite}
+            described = {"teacher": teacher.name, "skeleton": teacher.skeleton.name, "on": cfg.on}
+            described["figures"] = without_nan(figures)
             staging.place("output.file", file).write_text(json.dumps(described, indent=1) + "\n")
-        _track(cfg, teacher, figures)
+        with tracked(cfg, "teacher_eval", {teacher.name: (f"{cfg.on}-{teacher.name}", {})}) as track:
+            track({teacher.name: figures})
     shown = {name: value for name, value in figures.items() if name not in ("frames", "seconds_per_frame")}
     title = f"{figures['frames']:,} frames of {_where(cfg)}, {figures['seconds_per_frame']:.3f} s each"
     Console().print(comparison_table({teacher.name: shown}, title))
@@ -158,17 +159,12 @@ _UNSEEN = (8, 8)
 def _check_values(cfg: DictConfig) -> None:
     from pose_oad.metrics.people import check_people
 
-    check(cfg.on in ("stream", "coco"), "on", cfg.on, "stream or coco")
+    check_measured(cfg, "teacher.every")
     file = cfg.output.file
     check(file is None or (isinstance(file, str) and bool(file)), "output.file", file, "a JSON file to write, or null")
-    every, images = cfg.teacher.every, cfg.coco.images
-    check(isinstance(every, int) and every >= 1, "teacher.every", every, "a number of frames, 1 or more")
-    check(images is None or (isinstance(images, int) and images >= 1), "coco.images", images, "1 or more, or null")
     check(
         cfg.coco.missing_images in ("refuse", "skip"), "coco.missing_images", cfg.coco.missing_images, "refuse or skip"
     )
-    frames = cfg.window.frames
-    check(isinstance(frames, int) and frames >= 1, "window.frames", frames, "1 or more")
     _rule(cfg)
     check_people(cfg.metric.people)
 
@@ -182,16 +178,3 @@ def _rule(cfg: DictConfig) -> MissingRule:
 
 def _where(cfg: DictConfig) -> str:
     return f"{cfg.coco.root}, {cfg.coco.split}" if cfg.on == "coco" else "a stream"
-
-
-def _track(cfg: DictConfig, teacher: Teacher, figures: dict[str, float]) -> None:
-    """Record the figures as a run of the tracking store."""
-    from pose_oad.tracking.store import log_provenance, make_logger
-
-    if not cfg.tracking.uri:
-        return
-    tags = {"pose_oad.kind": "teacher_eval", "pose_oad.label": teacher.name}
-    logger = make_logger(cfg, f"teacher-{cfg.on}-{teacher.name}", tags)
-    log_provenance(logger, cfg)
-    logger.log_metrics({f"final/{name}": value for name, value in figures.items() if math.isfinite(value)})
-    logger.finalize("success")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pose_oad.students.keypoints import PoseNetwork
+from pose_oad.tracking.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,26 @@ class Parity:
     def largest(self) -> float:
         """The larger of the two differences; NaN if either is."""
         return float(torch.tensor([self.confidence_maps, self.part_affinity_fields]).max())
+
+    def check(self, tolerance: float) -> Parity:
+        """Return it, unless a map differs by more than ``tolerance``, in the maps' own unit, or is no number.
+
+        Raises:
+            UserError: if one does.
+        """
+        if not self.largest <= tolerance:  # a NaN is not either
+            raise UserError(
+                f"parity.tolerance={tolerance:g}: the written maps differ from the original's by {self.largest:.1e} on "
+                f"{self.frames} frames; nothing has been written"
+            )
+        return self
+
+    def phrase(self, frames_from: str) -> str:
+        """Say it in a line; ``frames_from`` names where the frames come from."""
+        return (
+            f"{self.confidence_maps:.1e} (confidence maps), {self.part_affinity_fields:.1e} (fields) on "
+            f"{self.frames} frames of {frames_from}"
+        )
 
 
 def compare_maps(first: PoseNetwork, second: PoseNetwork, frames: Tensor, batch_size: int) -> Parity:

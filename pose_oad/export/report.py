@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pose_oad.export.compare import Parity
 from pose_oad.export.latency import Latency
+from pose_oad.predict.comparison import without_nan
 from pose_oad.students.onnx_metadata import ExportMetadata
 
 
@@ -52,10 +53,7 @@ class ExportReport:
         """Return everything as plain values; a NaN becomes None."""
         values = asdict(self) | {"metadata": self.metadata.to_strings()}
         if self.errors is not None:
-            values["errors"] = {
-                name: {key: None if value != value else value for key, value in row.items()}
-                for name, row in self.errors.items()
-            }
+            values["errors"] = {name: without_nan(row) for name, row in self.errors.items()}
         return values
 
     def tables(self) -> Group:
@@ -66,7 +64,7 @@ class ExportReport:
         return Group(*parts)
 
     def _facts(self) -> Table:
-        meta, parity = self.metadata, self.parity
+        meta = self.metadata
         table = Table(title=self.file, show_header=False)
         table.add_row("student", f"{meta.name} ({meta.backbone}), {meta.skeleton.name}, {len(meta.skeleton)} joints")
         table.add_row("input", f"RGB uint8, (N, {meta.input_size[1]}, {meta.input_size[0]}, 3), {meta.fit}")
@@ -74,28 +72,28 @@ class ExportReport:
         if self.quantised is not None:
             weights = f"int8 in {self.quantised[0]} of {self.quantised[1]} convolutions, else fp32"
         table.add_row("weights", f"{weights}; {self.size_mib:.1f} MiB")
-        table.add_row(
-            "largest difference to eager",
-            f"{parity.confidence_maps:.1e} (confidence maps), {parity.part_affinity_fields:.1e} (fields) on "
-            f"{parity.frames} frames of {self.frames_from}",
-        )
+        table.add_row("largest difference to eager", self.parity.phrase(self.frames_from))
         table.add_row("error on the stream", self.errors_note)
         return table
 
     def _errors(self) -> Table:
-        table = Table(title="error on the stream")
-        for column in ("network", "MPJPE, px", "PCK @ 3 px", "PCK @ 0.2 torso"):
-            table.add_column(column, justify="left" if column == "network" else "right")
+        table = _table("error on the stream", "network", "MPJPE, px", "PCK @ 3 px", "PCK @ 0.2 torso")
         for name, row in (self.errors or {}).items():
             shares = (f"{row[key]:.1%}" for key in ("pck_3px", "pck_02_torso"))
             table.add_row(name, f"{row['mpjpe_px']:.2f}", *shares)
         return table
 
     def _latency(self) -> Table:
-        table = Table(title=f"time per call, {self.threads} thread{'s' if self.threads > 1 else ''}")
-        for column in ("network", "batch", "median, ms", "95 %, ms", "calls", "remark"):
-            table.add_column(column, justify="left" if column in ("network", "remark") else "right")
+        title = f"time per call, {self.threads} thread{'s' if self.threads > 1 else ''}"
+        table = _table(title, "network", "batch", "median, ms", "95 %, ms", "calls", "remark")
         for row in self.latency:
             times = ("" if value is None else f"{value:.2f}" for value in (row.median_ms, row.p95_ms))
             table.add_row(row.runner, str(row.batch), *times, str(row.repeats or ""), row.note)
         return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("network", "remark") else "right")
+    return table

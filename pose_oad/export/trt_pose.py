@@ -9,14 +9,12 @@ from pathlib import Path
 
 import torch
 from rich.table import Table
-from torch import Tensor
 
-from pose_oad.export.compare import Parity, compare_maps
+from pose_oad.export.compare import Parity
 from pose_oad.poses.geometry import Fit
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.students import PoseStudent, load_student
+from pose_oad.students import PoseStudent
 from pose_oad.students.trt_pose import to_trt_pose, topology, topology_file
-from pose_oad.tracking.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,7 @@ class TrtPoseReport:
         table.add_row("network", f"trt_pose.models.{self.backbone}_baseline_att{channels}")
         table.add_row("topology", f"{topology_file(Path(self.file))} ({self.skeleton.name})")
         table.add_row("fit", self.fit if self.fit == "squash" else f"{self.fit}; trt_pose's own programs squash frames")
-        table.add_row(
-            "largest difference",
-            f"{self.parity.confidence_maps:.1e} (confidence maps), {self.parity.part_affinity_fields:.1e} (fields) on "
-            f"{self.parity.frames} frames of {self.frames_from}",
-        )
+        table.add_row("largest difference", self.parity.phrase(self.frames_from))
         return table
 
 
@@ -68,25 +62,3 @@ def write_trt_pose(student: PoseStudent, path: Path) -> None:
     torch.save(to_trt_pose(student), content)
     path.write_bytes(content.getbuffer())
     topology_file(path).write_text(json.dumps(topology(student)) + "\n", encoding="utf-8")
-
-
-def compare_written(student: PoseStudent, path: Path, frames: Tensor, tolerance: float, batch_size: int) -> Parity:
-    """Read a written student back and compare its maps with the original's.
-
-    Args:
-        student: the original, in evaluation mode
-        path: what :func:`write_trt_pose` wrote
-        frames: RGB uint8, shape (frames, height, width, 3), at the student's input size
-        tolerance: largest difference allowed, in the maps' own unit (a joint's peak is 1)
-        batch_size: frames per call
-
-    Raises:
-        UserError: if a map differs by more, or is no number.
-    """
-    parity = compare_maps(student, load_student(path), frames, batch_size)
-    if not parity.largest <= tolerance:  # a NaN is not either
-        raise UserError(
-            f"parity.tolerance={tolerance:g}: the written maps differ from the original's by {parity.largest:.1e} on "
-            f"{parity.frames} frames; nothing has been written"
-        )
-    return parity

@@ -58,10 +58,14 @@ def write_comparison(path: Path, facts: Mapping[str, Any], checkpoints: list[dic
         figures: by checkpoint and name
     """
     listed = [
-        {**known, "figures": {name: None if math.isnan(value) else value for name, value in values.items()}}
-        for known, values in zip(checkpoints, figures.values(), strict=True)
+        {**known, "figures": without_nan(values)} for known, values in zip(checkpoints, figures.values(), strict=True)
     ]
     path.write_text(json.dumps({**facts, "checkpoints": listed}, indent=1) + "\n")
+
+
+def without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Return figures as JSON can hold them: None where one is undefined."""
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 def _in_px(name: str) -> bool:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -34,18 +33,33 @@ _OPENPOSE_EMPTY = (
 )  # fmt: skip
 
 
-class KeypointWriter(Protocol):
-    """A context that takes the people of one frame after another."""
+class KeypointWriter:
+    """A context that takes the people of one frame after another and finishes the output, or gives it up on an error.
+
+    Args:
+        target: what error messages call the output
+        skeleton: joint set of the people
+        images: the files, where every frame is one of its own
+    """
+
+    def __init__(self, target: Path, skeleton: Skeleton, images: Sequence[Path] = ()) -> None:
+        self._target, self._skeleton, self._images = target, skeleton, images
 
     def write(self, number: int, poses: FramePoses) -> None:
         """Take the people of a frame, by its number."""
-        ...
+        raise NotImplementedError
 
-    def __enter__(self) -> KeypointWriter: ...
+    def close(self, complete: bool) -> None:
+        """Close what is open, finished if it is complete."""
+
+    def __enter__(self) -> KeypointWriter:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        with writing(KEY, self._target):
+            self.close(kind is None)
 
 
 def choose_format(target: Path, wanted: str) -> str:
@@ -90,10 +104,10 @@ def make_writer(
         UserError: if the file cannot be written.
     """
     if kind == "coco":
-        return CocoFile(place, target, skeleton, image_ids(images))
+        return _CocoFile(place, target, skeleton, images)
     if kind == "openpose":
-        return OpenPoseFolder(place, target, skeleton, get_skeleton(openpose), stem, images)
-    return TableFile(place, target, skeleton, kind, images)
+        return _OpenPoseFolder(place, target, skeleton, images, get_skeleton(openpose), stem)
+    return _TableFile(place, target, skeleton, images, kind)
 
 
 def check_joints(kind: str, skeleton: Skeleton, openpose: str) -> None:
@@ -124,20 +138,12 @@ def write_image_list(path: Path, images: Sequence[Path]) -> None:
     path.write_text(json.dumps(listed, indent=1) + "\n")
 
 
-class CocoFile:
-    """COCO results: one entry a person, 17 joints; what the network does not predict is all zero.
+class _CocoFile(KeypointWriter):
+    """COCO results: one entry a person, 17 joints; what the network does not predict is all zero."""
 
-    Args:
-        path: the file that is written
-        target: what error messages call it
-        skeleton: joint set of the people
-        ids: ids of the images; where empty, the frames' numbers are
-    """
-
-    def __init__(self, path: Path, target: Path, skeleton: Skeleton, ids: Sequence[int] = ()) -> None:
-        self._target, self._skeleton, self._ids = target, skeleton, ids
-        self._coco = get_skeleton("coco-17")
-        self._separator = "["
+    def __init__(self, path: Path, target: Path, skeleton: Skeleton, images: Sequence[Path]) -> None:
+        super().__init__(target, skeleton, images)
+        self._ids, self._coco, self._separator = image_ids(images), get_skeleton("coco-17"), "["
         with writing(KEY, target):
             self._file = path.open("w", encoding="utf-8")
 
@@ -154,34 +160,21 @@ class CocoFile:
                     self._file.write(self._separator + json.dumps(entry))
                     self._separator = ",\n"
 
-    def __enter__(self) -> CocoFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with writing(KEY, self._target), self._file:
-            if kind is None:
+    def close(self, complete: bool) -> None:
+        """End the list."""
+        with self._file:
+            if complete:
                 self._file.write(self._separator.strip(",\n") + "]\n")
 
 
-class OpenPoseFolder:
-    """OpenPose's JSON: a file per frame, ``<stem>_<number in 12 digits>_keypoints.json``, or named by its image.
-
-    Args:
-        folder: the folder that is written to
-        target: what error messages call it
-        skeleton: joint set of the people
-        wanted: joint set of the files
-        stem: what the files of a video begin with
-        images: the files, where every frame is one of its own
-    """
+class _OpenPoseFolder(KeypointWriter):
+    """OpenPose's JSON: a file per frame, ``<stem>_<number in 12 digits>_keypoints.json``, or named by its image."""
 
     def __init__(
-        self, folder: Path, target: Path, skeleton: Skeleton, wanted: Skeleton, stem: str, images: Sequence[Path] = ()
+        self, folder: Path, target: Path, skeleton: Skeleton, images: Sequence[Path], wanted: Skeleton, stem: str
     ) -> None:
-        self._folder, self._target, self._skeleton, self._wanted = folder, target, skeleton, wanted
-        self._stem, self._images = stem, images
+        super().__init__(target, skeleton, images)
+        self._folder, self._wanted, self._stem = folder, wanted, stem
         first_of: dict[str, Path] = {}
         for image in images:
             first = first_of.setdefault(image.stem, image)
@@ -199,30 +192,14 @@ class OpenPoseFolder:
             text = json.dumps({"version": _OPENPOSE_VERSION, "people": listed})
             (self._folder / f"{name}_keypoints.json").write_text(text)
 
-    def __enter__(self) -> OpenPoseFolder:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return
-
-
-class TableFile:
-    """A long table: frame, (image,) person, joint, x, y, confidence, score; a row per joint of a person.
-
-    Args:
-        path: the file that is written
-        target: what error messages call it
-        skeleton: joint set of the people, in whose own joints the table is
-        kind: ``csv`` or ``parquet``
-        images: the files, where every frame is one of its own; they make one more column
-    """
+class _TableFile(KeypointWriter):
+    """A long table: frame, (image,) person, joint, x, y, confidence, score; a row per joint of a person."""
 
     _FRAMES = 256  # kept before they are written
 
-    def __init__(self, path: Path, target: Path, skeleton: Skeleton, kind: str, images: Sequence[Path] = ()) -> None:
-        self._target, self._skeleton, self._images = target, skeleton, images
+    def __init__(self, path: Path, target: Path, skeleton: Skeleton, images: Sequence[Path], kind: str) -> None:
+        super().__init__(target, skeleton, images)
         image = [("image", pa.string())] if images else []
         self._schema = pa.schema(
             [
@@ -247,14 +224,10 @@ class TableFile:
         if len(self._kept) == self._FRAMES:
             self._flush()
 
-    def __enter__(self) -> TableFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with writing(KEY, self._target), self._writer:
-            if kind is None:
+    def close(self, complete: bool) -> None:
+        """Write what has been kept."""
+        with self._writer:
+            if complete:
                 self._flush()
 
     def _flush(self) -> None:

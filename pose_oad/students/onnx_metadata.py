@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -14,6 +15,9 @@ from pose_oad.poses.geometry import Fit
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.students.config import STRIDE
 from pose_oad.tracking.errors import UserError
+
+if TYPE_CHECKING:
+    from pose_oad.students.network import PoseStudent
 
 #: The version of the layout below, under the key ``pose_oad.format``.
 FORMAT = "1"
@@ -55,6 +59,17 @@ class ExportMetadata:
     checkpoint_sha256: str
     version: str
     channels: str = "rgb"
+
+    @classmethod
+    def of(
+        cls, student: PoseStudent, precision: str, quantised: str, checkpoint_sha256: str, version: str
+    ) -> ExportMetadata:
+        """Describe an export of a student."""
+        config = student.config
+        return cls(
+            config.name, config.backbone, student.skeleton, config.input_size, config.fit, config.sigma,
+            config.foreground, precision, quantised, checkpoint_sha256, version,
+        )  # fmt: skip
 
     @property
     def map_size(self) -> tuple[int, int]:
@@ -102,15 +117,10 @@ class ExportMetadata:
             raise UserError(f"{what}: damaged metadata ({error}); export the student again") from error
 
 
-def read_strings(path: Path) -> dict[str, str]:
-    """Read the metadata of any ONNX file without building its network; nothing where it is no ONNX file."""
+def is_exported(path: Path) -> bool:
+    """Tell whether a file says that this project exported it, without building its network."""
     try:
         model = onnx.load(str(path), load_external_data=False)
-        return {entry.key: entry.value for entry in model.metadata_props}
+        return f"{_PREFIX}format" in {entry.key for entry in model.metadata_props}
     except (DecodeError, OSError, UnicodeDecodeError):
-        return {}
-
-
-def is_exported(path: Path) -> bool:
-    """Tell whether a file says that this project exported it."""
-    return f"{_PREFIX}format" in read_strings(path)
+        return False

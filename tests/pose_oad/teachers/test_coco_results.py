@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pose_oad.poses.skeleton import get_skeleton
-from pose_oad.predict.keypoint_files import CocoFile, image_ids, write_image_list
+from pose_oad.predict.keypoint_files import make_writer, write_image_list
 from pose_oad.predict.poses import FramePoses
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.coco_results import CocoResultsTeacher
@@ -105,7 +105,7 @@ def test_what_predict_writes_comes_back(folder: bool, tmp_path: Path) -> None:
     # A confidence that is rounded to 0 would be a joint not found.
     frames = [torch.rand(people, 17, 3).clamp(min=0.01) + torch.tensor([100.0, 50.0, 0.0]) for people in (1, 0, 3)]
     images = [Path(name) for name in ("b1.jpg", "b2.jpg", "b10.jpg")] if folder else []
-    with CocoFile(tmp_path / "poses.json", tmp_path, skeleton, image_ids(images) if folder else ()) as writer:
+    with make_writer("coco", tmp_path / "poses.json", tmp_path, skeleton, images if folder else (), "", "") as writer:
         for number, people in enumerate(frames):
             writer.write(number, FramePoses(people, torch.linspace(0.9, 0.5, len(people))))
     annotations = None

@@ -11,7 +11,7 @@ import torch
 from pose_oad.cli.command import compose_config
 from pose_oad.cli.online import main
 from pose_oad.poses.skeleton import get_skeleton
-from pose_oad.predict.keypoint_files import OpenPoseFolder
+from pose_oad.predict.keypoint_files import make_writer
 from pose_oad.predict.poses import FramePoses
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.openpose_json import OpenPoseJsonTeacher
@@ -130,7 +130,7 @@ def test_what_predict_writes_comes_back(tmp_path: Path) -> None:
     skeleton = get_skeleton("coco-18")
     people = torch.rand(2, 18, 3).mul(50).round(decimals=2)
     people[..., 2] /= 50
-    with OpenPoseFolder(tmp_path, tmp_path, skeleton, skeleton, "my") as writer:
+    with make_writer("openpose", tmp_path, tmp_path, skeleton, (), skeleton.name, "my") as writer:
         writer.write(3, FramePoses(people, torch.ones(2)))
     read = OpenPoseJsonTeacher(str(tmp_path)).label(ask(3)).keypoints[0]
     order = people[..., 2].mean(-1).argsort(descending=True)
