@@ -31,7 +31,7 @@ from datamodules.video.frames import resize_frame
 from datamodules.video.images import read_images
 from datamodules.video.reading import decode_clip
 from pose_oad.poses.skeleton import get_skeleton
-from pose_oad.tracking.files import replacing_hdf5
+from pose_oad.tracking.hdf5 import replacing_hdf5
 
 #: Raised whenever the same recording would give another file.
 VERSION = 1

@@ -17,8 +17,7 @@ from filelock import FileLock
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from datamodules.video.reading import read_frames
 from pose_oad.tracking.errors import UserError, check
-from pose_oad.tracking.files import replacing_hdf5
-from pose_oad.tracking.hdf5 import reading
+from pose_oad.tracking.hdf5 import reading, replacing_hdf5
 
 log = logging.getLogger(__name__)
 

@@ -62,7 +62,7 @@ def main(cfg: DictConfig) -> Figures:
     from pose_oad.cli.assembly import take_threads
     from pose_oad.predict.comparison import comparison_table, write_comparison
     from pose_oad.predict.networks import load_predictor
-    from pose_oad.tracking.atomic_output import Staging
+    from pose_oad.tracking.files import Staging
     from pose_oad.tracking.store import quiet_libraries
 
     quiet_libraries()

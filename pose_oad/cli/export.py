@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli.command import build
-from pose_oad.export.output_paths import finished, report_file, writing
 from pose_oad.poses.geometry import FITS
 from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.files import Staging, writing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,8 +68,10 @@ def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, 
     from pose_oad.students.trt_pose import topology_file
 
     file = Path(cfg.output.file)
-    with finished(file, topology_file) as part:
-        with writing(file):
+    with Staging(overwrite=True) as staging:
+        part = staging.place("output.file", file)
+        staging.place("output.file", topology_file(file))
+        with writing(file, "output.file"):
             write_trt_pose(student, part)
         parity = _parity(student, load_student(part), frames, cfg)
     config = student.config
@@ -83,14 +85,16 @@ def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg:
     from pose_oad.tracking.machine import machine
     from pose_oad.tracking.store import file_hash
 
-    threads = cfg.threads
-    with finished(Path(cfg.output.file), report_file) as part:
+    file, threads = Path(cfg.output.file), cfg.threads
+    with Staging(overwrite=True) as staging:
+        part = staging.place("output.file", file)
+        figures = staging.place("output.file", file.with_suffix(".json"))
         convolutions = _write(student, cfg, part)
         exported = ExportedStudent(part, threads)
         parity = _parity(student, exported, frames, cfg)
         errors, note = _errors(student, exported, source, cfg)
         report = ExportReport(
-            file=str(cfg.output.file),
+            file=str(file),
             sha256=file_hash(part),
             size_mib=part.stat().st_size / 2**20,
             metadata=exported.config,
@@ -104,8 +108,8 @@ def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg:
             threads=threads,
             machine=machine(),
         )
-        with writing(Path(cfg.output.file)):
-            report_file(part).write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+        with writing(file, "output.file"):
+            figures.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
     return report
 
 
@@ -187,7 +191,7 @@ def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int]
     version = importlib.metadata.version("pose_oad")
     sha256 = file_hash(cfg.checkpoint)
     add_metadata(model, ExportMetadata.of(student, cfg.precision, cfg.quantise or "none", sha256, version))
-    with writing(Path(cfg.output.file)):
+    with writing(Path(cfg.output.file), "output.file"):
         path.write_bytes(model.SerializeToString())
     return convolutions
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pose_oad.predict.outputs import Outputs
     from pose_oad.predict.poses import PoseReader, TruthReader
     from pose_oad.predict.video_source import Footage
-    from pose_oad.tracking.atomic_output import Staging
+    from pose_oad.tracking.files import Staging
 
 
 _LOG = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
     """
     from pose_oad.predict.keypoint_files import check_joints
     from pose_oad.predict.outputs import choose_outputs
-    from pose_oad.tracking.atomic_output import Staging
+    from pose_oad.tracking.files import Staging
 
     with Staging(cfg.overwrite) as staging:
         outputs = choose_outputs(cfg, staging)

@@ -41,7 +41,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
 
     from pose_oad.cli.assembly import make_teacher, take_threads
     from pose_oad.predict.comparison import comparison_table, without_nan
-    from pose_oad.tracking.atomic_output import Staging
+    from pose_oad.tracking.files import Staging
     from pose_oad.tracking.store import quiet_libraries
 
     quiet_libraries()

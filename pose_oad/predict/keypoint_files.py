@@ -21,8 +21,8 @@ from torch import Tensor
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
 from pose_oad.poses.skeleton import Skeleton, get_skeleton, joint_map, map_keypoints
 from pose_oad.predict.poses import FramePoses
-from pose_oad.tracking.atomic_output import writing
 from pose_oad.tracking.errors import check
+from pose_oad.tracking.files import writing
 
 KEY = "output.keypoints"
 _SUFFIXES = {".json": "coco", ".csv": "csv", ".parquet": "parquet", "": "openpose"}
@@ -58,7 +58,7 @@ class KeypointWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with writing(KEY, self._target):
+        with writing(self._target, KEY):
             self.close(kind is None)
 
 
@@ -144,7 +144,7 @@ class _CocoFile(KeypointWriter):
     def __init__(self, path: Path, target: Path, skeleton: Skeleton, images: Sequence[Path]) -> None:
         super().__init__(target, skeleton, images)
         self._ids, self._coco, self._separator = image_ids(images), get_skeleton("coco-17"), "["
-        with writing(KEY, target):
+        with writing(target, KEY):
             self._file = path.open("w", encoding="utf-8")
 
     def write(self, number: int, poses: FramePoses) -> None:
@@ -153,7 +153,7 @@ class _CocoFile(KeypointWriter):
         found = people[..., 2:] > 0
         people[..., :2] = (people[..., :2] - COCO_PIXEL_CENTRE) * found
         image = self._ids[number] if self._ids else number
-        with writing(KEY, self._target):
+        with writing(self._target, KEY):
             for person, score in zip(_rounded(people), poses.scores.tolist(), strict=True):
                 if any(person[2::3]):
                     entry = {"image_id": image, "category_id": 1, "keypoints": person, "score": round(score, 4)}
@@ -188,7 +188,7 @@ class _OpenPoseFolder(KeypointWriter):
             for person in people
         ]
         name = self._images[number].stem if self._images else f"{self._stem}_{number:012d}"
-        with writing(KEY, self._target):
+        with writing(self._target, KEY):
             text = json.dumps({"version": _OPENPOSE_VERSION, "people": listed})
             (self._folder / f"{name}_keypoints.json").write_text(text)
 
@@ -211,7 +211,7 @@ class _TableFile(KeypointWriter):
             accepted = f"images whose names are UTF-8, unlike {str(place)!a}, or a .json"
             check(place.name.encode(errors="ignore").decode() == place.name, KEY, target, accepted)
         self._kept: list[tuple[int, FramePoses]] = []
-        with writing(KEY, target):
+        with writing(target, KEY):
             if kind == "csv":
                 plain = pa.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
                 self._writer = pa.csv.CSVWriter(str(path), self._schema, write_options=plain)
@@ -244,7 +244,7 @@ class _TableFile(KeypointWriter):
         if self._images:
             columns["image"] = [self._images[number].name for number in numbers]
         self._kept = []
-        with writing(KEY, self._target):
+        with writing(self._target, KEY):
             self._writer.write_table(pa.table(columns, schema=self._schema))
 
 

@@ -14,8 +14,8 @@ from pose_oad.predict.keypoint_files import KEY, choose_format, make_writer, wri
 from pose_oad.predict.overlay import OverlayVideo
 from pose_oad.predict.poses import PoseReader
 from pose_oad.predict.video_source import Footage
-from pose_oad.tracking.atomic_output import Staging
 from pose_oad.tracking.errors import check
+from pose_oad.tracking.files import Staging
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from types import TracebackType
 import av
 from av.video.frame import VideoFrame
 
-from pose_oad.tracking.atomic_output import writing
+from pose_oad.tracking.files import writing
 
 _OPTIONS = {"preset": "veryfast"}
 
@@ -31,7 +31,7 @@ class OverlayVideo:
 
     def __init__(self, path: Path, target: Path, size: tuple[int, int], rate: Fraction, crf: int) -> None:
         self._target = target
-        with writing("output.video", target):
+        with writing(target, "output.video"):
             # The index goes to the front, so that a browser can begin to play before it has everything.
             # In a relative path what stands before a colon would be taken for a protocol.
             self._container = av.open(
@@ -60,7 +60,7 @@ class OverlayVideo:
         self._first = number if self._first is None else self._first
         self._next = number + 1
         frame.pts, frame.time_base = number - self._first, 1 / self._rate
-        with writing("output.video", self._target):
+        with writing(self._target, "output.video"):
             self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> OverlayVideo:
@@ -73,6 +73,6 @@ class OverlayVideo:
             with contextlib.suppress(OSError, av.FFmpegError):
                 self._container.close()
             return
-        with writing("output.video", self._target):
+        with writing(self._target, "output.video"):
             self._container.mux(self._stream.encode())
             self._container.close()

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from pose_oad.teachers.base import Labels
 from pose_oad.tracking.errors import UserError
-from pose_oad.tracking.files import replacing_hdf5
-from pose_oad.tracking.hdf5 import reading
+from pose_oad.tracking.hdf5 import reading, replacing_hdf5
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 - ``store``: MLflow, and what every run says about itself
 - ``delivery``: records that the store could not take, delivered later
-- ``files``, ``atomic_output``, ``checkpoint_io``, ``torch_file``: files replaced in one step, and read as data
+- ``files``: files replaced in one step; ``hdf5``, ``torch_file``, ``checkpoint_io``: their kinds, read as data
 - ``errors``: mistakes that a user can mend
 - ``progress``: a progress bar where somebody is watching
 """

@@ -17,25 +17,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint.
-
-        Args:
-            checkpoint: tensors and plain values
-            path: the file
-            storage_options: must be None, as for Lightning's own
-
-        Raises:
-            UnwritableError: if it cannot be written, as on a full disk; the file is as before.
-        """
+        """Write tensors and plain values; see :func:`~pose_oad.tracking.torch_file.write_torch_file`."""
         write_torch_file(Path(path), checkpoint)
 
     def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
-        """Read a checkpoint as every other file of torch's: tensors and plain values, checked.
-
-        Args:
-            path: the file
-
-        Raises:
-            UserError: if it is damaged.
-        """
+        """Read a checkpoint as every other file of torch's: tensors and plain values, checked."""
         return read_torch_file(Path(path))

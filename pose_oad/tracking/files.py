@@ -4,15 +4,48 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any
 
-from pose_oad.tracking.errors import UnwritableError
+from pose_oad.tracking.errors import UnwritableError, check
 
-if TYPE_CHECKING:
-    import h5py
+#: What one of OpenPose's folders holds, and so all that may be in a folder that is replaced.
+OPENPOSE_FILES = "*_keypoints.json"
+
+
+@contextmanager
+def writing(path: Path, key: str = "") -> Iterator[None]:
+    """Turn what goes wrong while a file is written into one line that names it.
+
+    Args:
+        path: the file
+        key: config key that names it; empty for none
+
+    Raises:
+        UnwritableError: if the block fails by an error of the system or of PyAV, or by one that hides an OSError, as
+            torch's writer raises.
+        KeyboardInterrupt: if it fails by an error that hides one.
+    """
+    try:
+        yield
+    except Exception as error:
+        hidden: BaseException | None = error
+        if isinstance(error, OSError | RuntimeError):
+            while hidden is not None and not isinstance(hidden, OSError | KeyboardInterrupt):
+                hidden = hidden.__context__
+        if isinstance(hidden, KeyboardInterrupt):
+            raise hidden from None
+        if not hasattr(hidden, "strerror"):
+            raise
+        # HDF5's text is a paragraph; the system's says it in few words.
+        number = hidden.errno if isinstance(hidden, OSError) else None
+        reason = os.strerror(number) if number else getattr(hidden, "strerror", None) or hidden
+        name = f"{key}={path}" if key else path
+        raise UnwritableError(f"{name}: cannot be written ({reason})") from error
 
 
 @contextmanager
@@ -39,30 +72,82 @@ def replacing(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is written into one line that names it.
+class Staging:
+    """Give outputs a temporary place beside their own, and move them there when all of them are done.
+
+    A context: leaving it by an error, or an interrupt, removes whatever has been written.
 
     Args:
-        path: the file
-
-    Raises:
-        UnwritableError: if the block fails by an OSError, or by an error that hides one, as torch's writer raises.
-        KeyboardInterrupt: if it fails by an error that hides one.
+        overwrite: whether outputs that exist may be replaced
     """
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        hidden: BaseException | None = error
-        while hidden is not None and not isinstance(hidden, OSError | KeyboardInterrupt):
-            hidden = hidden.__context__
-        if isinstance(hidden, OSError):
-            # HDF5's text is a paragraph; the system's says it in few words.
-            reason = os.strerror(hidden.errno) if hidden.errno else hidden
-            raise UnwritableError(f"{path}: cannot be written ({reason})") from error
-        if hidden is not None:
-            raise hidden from None
-        raise
+
+    def __init__(self, overwrite: bool = False) -> None:
+        self._overwrite = overwrite
+        self._places: list[tuple[Path, Path, str]] = []
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            for place, target, key in self._places if kind is None else ():
+                with writing(target, key):
+                    if target.is_dir():
+                        shutil.rmtree(target)
+                    place.replace(target)
+        finally:
+            for place, *_ in self._places:
+                if place.is_dir():
+                    shutil.rmtree(place, ignore_errors=True)
+                else:
+                    place.unlink(missing_ok=True)
+
+    def refuse(self, key: str, target: Path, folder: bool = False) -> None:
+        """Refuse an output that may not be written where it is wanted.
+
+        Args:
+            key: config key that names it
+            target: where it is wanted
+            folder: whether it is a folder
+
+        Raises:
+            UserError: if it exists and is not to be replaced, or is no file, or no folder of OpenPose's files.
+        """
+        with writing(target, key):  # as of a name that is too long
+            if not target.exists():
+                return
+        check(target.is_dir() == folder, key, target, f"the name of a {'folder' if folder else 'file'}")
+        check(self._overwrite, key, target, "something that does not exist yet, or overwrite=true")
+        if folder:
+            others = set(target.iterdir()) - set(target.glob(OPENPOSE_FILES))
+            check(not others, key, target, f"a folder with nothing but {OPENPOSE_FILES} in it, which would be replaced")
+
+    def place(self, key: str, target: Path, folder: bool = False) -> Path:
+        """Make room for an output.
+
+        Args:
+            key: config key that names it
+            target: where it will be at the end; its folder is made
+            folder: whether it is a folder
+
+        Returns:
+            The temporary place: an empty file or folder beside the target, whose name ends as the target's does.
+
+        Raises:
+            UserError: if nothing can be written there, or as :meth:`refuse`.
+        """
+        self.refuse(key, target, folder)
+        place = target.with_name(f".{os.getpid()}.{target.name}")
+        with writing(target, key):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if folder:
+                place.mkdir()
+            else:
+                place.touch(exist_ok=False)
+        self._places.append((place, target, key))
+        return place
 
 
 def append_lines(path: Path, text: str) -> None:
@@ -78,7 +163,7 @@ def append_lines(path: Path, text: str) -> None:
     with writing(path), path.open("ab+", buffering=0) as file:
         end = _cut_torn_line(file)
         try:
-            _write(file, text.encode())
+            write_all(file, text.encode())
         except OSError:
             with suppress(OSError):
                 file.truncate(end)
@@ -104,51 +189,8 @@ def _cut_torn_line(file: io.FileIO) -> int:
     return length
 
 
-def _write(file: io.FileIO, content: Any) -> None:
-    """Write all of it: where the disk is filled up, the system writes a part first and fails the next time."""
+def write_all(file: io.FileIO, content: Any) -> None:
+    """Write all of it: where the disk is full, the system writes a part first and fails the next time."""
     rest = memoryview(content).cast("B")
     while rest:
         rest = rest[io.FileIO.write(file, rest) :]
-
-
-@contextmanager
-def replacing_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Give an HDF5 file to be written, which takes its place as :func:`replacing` says.
-
-    The latest format has a checksum on everything but the data, so that a damaged file is recognised.
-
-    Args:
-        path: the file to replace, or to make; its folder is made
-
-    Yields:
-        The file.
-
-    Raises:
-        UnwritableError: if it cannot be written, as on a full disk.
-    """
-    import h5py
-
-    with replacing(path) as partial, _PatientFile(partial, "w+b") as raw:
-        with h5py.File(raw, "w", libver="latest") as file:
-            yield file
-        if raw.error is not None:
-            raise raw.error
-
-
-class _PatientFile(io.FileIO):
-    """A file that hides from HDF5 that the disk is full: it kills the process when it cannot write what it caches.
-
-    Attributes:
-        error: the first error; nothing is written after it
-    """
-
-    error: OSError | None = None
-
-    def write(self, content: Any) -> int:
-        """Write, or note the error."""
-        if self.error is None:
-            try:
-                _write(self, content)
-            except OSError as error:
-                self.error = error
-        return len(content)

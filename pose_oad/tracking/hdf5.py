@@ -1,14 +1,17 @@
-"""Opening HDF5 files that may be damaged, or made to do harm."""
+"""HDF5 files: opening those that may be damaged, or made to do harm, and writing whole ones."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 
 from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.files import replacing, write_all
 
 # As much as a compressed data set may be larger than what is stored of it; LZF reaches 88.
 _MOST_PACKED = 100
@@ -53,3 +56,44 @@ def _fault_of_item(name: str, item: h5py.Group | h5py.Dataset) -> str | None:
     held = item.id.get_storage_size()
     packed = held * (_MOST_PACKED if item.compression else 1)
     return f"{name} claims {item.nbytes} bytes and holds {held}" if item.nbytes > packed else None
+
+
+@contextmanager
+def replacing_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Give an HDF5 file to be written, which takes its place as :func:`~pose_oad.tracking.files.replacing` says.
+
+    The latest format has a checksum on everything but the data, so that a damaged file is recognised.
+
+    Args:
+        path: the file to replace, or to make; its folder is made
+
+    Yields:
+        The file.
+
+    Raises:
+        UnwritableError: if it cannot be written, as on a full disk.
+    """
+    with replacing(path) as partial, _PatientFile(partial, "w+b") as raw:
+        with h5py.File(raw, "w", libver="latest") as file:
+            yield file
+        if raw.error is not None:
+            raise raw.error
+
+
+class _PatientFile(io.FileIO):
+    """A file that hides from HDF5 that the disk is full: it kills the process when it cannot write what it caches.
+
+    Attributes:
+        error: the first error; nothing is written after it
+    """
+
+    error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write, or note the error."""
+        if self.error is None:
+            try:
+                write_all(self, content)
+            except OSError as error:
+                self.error = error
+        return len(content)

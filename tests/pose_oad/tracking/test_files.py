@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pose_oad.tracking.errors import UnwritableError
-from pose_oad.tracking.files import append_lines, replacing, replacing_hdf5
+from pose_oad.tracking.files import append_lines, replacing
+from pose_oad.tracking.hdf5 import replacing_hdf5
 from tests.conftest import SmallDisk
 
 

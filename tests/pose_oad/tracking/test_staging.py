@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pose_oad.tracking.atomic_output import Staging, writing
 from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.files import Staging, writing
 
 
 def names(folder: Path) -> set[str]:
@@ -72,5 +72,5 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"key=.*/file/a.json: cannot be written \(File exists\)"), Staging() as s:
         s.place("key", tmp_path / "file" / "a.json")
     full = pytest.raises(UserError, match=r"key=a.mp4: cannot be written \(No space left on device\)")
-    with full, writing("key", Path("a.mp4")):
+    with full, writing(Path("a.mp4"), "key"):
         raise OSError(28, "No space left on device")
