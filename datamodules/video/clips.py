@@ -116,6 +116,11 @@ class Clip:
     url: str = ""
     live: LiveFrames | None = None
 
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """Files of the frames, where every frame is a file of its own."""
+        return tuple(self.path / name for name in self.names)
+
     def played_rate(self, rate: float | None) -> float:
         """Return the frames/s it yields at a camera rate (frames/s; None: as filmed): no more than were filmed."""
         return self.rate if rate is None else min(rate, self.rate)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from datamodules.video.clips import Clip, End, Start, fraction_of
 from datamodules.video.decoding import TIMEOUT, open_video
-from datamodules.video.images import common_size, list_images
+from datamodules.video.images import IMAGE_SUFFIXES, common_size, list_images
 from datamodules.video.reading import probe
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import UserError, check
@@ -62,22 +62,29 @@ def _whole_clip(place: str, image_rate: float) -> Clip:
     """Find out what a place holds."""
     if "://" in place:
         return open_url(place)
-    path = Path(place)
-    if path.is_dir():
-        images = list_images(path, "stream.path")
-        names = tuple(image.name for image in images)
-        return Clip(path.name, path, common_size(images), image_rate, 0, len(names), names=names)
     hint = "; a camera is played by stream=live" if place.isdecimal() else ""
-    check(path.is_file(), "stream.path", place, f"an existing video file or folder of images{hint}")
-    return open_file(path)
+    there = Path(place).is_dir() or Path(place).is_file()
+    check(there, "stream.path", place, f"an existing video file or folder of images{hint}")
+    return open_path(Path(place), image_rate)
 
 
-def open_file(path: Path) -> Clip:
-    """Take a whole video file for a clip.
+def open_path(path: Path, image_rate: float, key: str = "stream.path", alike: bool = True) -> Clip:
+    """Take all of a video file, a folder of images or an image for a clip.
+
+    Args:
+        path: an existing file or folder
+        image_rate: images/s
+        key: config key that named it, for messages
+        alike: whether images of more than one size are refused; otherwise the clip has that of the first
 
     Raises:
         UserError: if it cannot be played.
     """
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        images = list_images(path, key) if path.is_dir() else [path]
+        size, names = common_size(images if alike else images[:1]), tuple(image.name for image in images)
+        name, folder = (path.name, path) if path.is_dir() else (path.stem, path.parent)
+        return Clip(name, folder, size, image_rate, 0, len(names), names=names)
     size, rate, frames = probe(path)
     return Clip(path.stem, path, size, rate, 0, frames)
 

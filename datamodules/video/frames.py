@@ -91,10 +91,7 @@ class FrameCache:
     def _file(self, clip: Clip, sizes: FrameSizes, rate: float | None) -> Path:
         """Return the file of a clip, made if it is missing or cannot be opened."""
         check(not clip.url, "window.cache", self.folder, f"null: {clip.url} can change unseen")
-        facts = [
-            (path.stat().st_size, path.stat().st_mtime_ns)
-            for path in (clip.path, *(clip.path / name for name in clip.names))
-        ]
+        facts = [(path.stat().st_size, path.stat().st_mtime_ns) for path in (clip.path, *clip.images)]
         key = json.dumps(
             [_VERSION, str(clip.path.resolve()), clip.names, facts, clip.start, clip.stop, rate, sizes.student,
              sizes.teacher]

@@ -6,10 +6,8 @@ The source is a video, a folder of images, a camera or a URL; the student a chec
 from __future__ import annotations
 
 import logging
-import sys
 import time
-from contextlib import ExitStack
-from fractions import Fraction
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from av.video.frame import VideoFrame
-    from rich.progress import Progress
 
     from datamodules.video.clips import Clip
+    from datamodules.video.decoding import Decoded
     from pose_oad.predict.outputs import Outputs
     from pose_oad.predict.poses import PoseReader, TruthReader
-    from pose_oad.predict.video_source import Footage
     from pose_oad.tracking.files import Staging
 
 
@@ -53,20 +50,26 @@ def main(cfg: DictConfig) -> dict[str, float]:
 
     with Staging(cfg.overwrite) as staging:
         outputs = choose_outputs(cfg, staging)
-        footage, readers, reference = prepare(cfg)
+        _check_values(cfg)
+        clip, frames = open_source(cfg.source, cfg.output.image_rate)
+        readers, reference = make_readers(cfg, clip)
         if outputs.kind:
             check_joints(outputs.kind, readers[0].skeleton, cfg.output.openpose)
-        summary = run(cfg, staging, outputs, footage, readers, reference)
+        summary = run(cfg, staging, outputs, (clip, frames), readers, reference)
     _report(summary, outputs)
     return summary
 
 
-def prepare(cfg: DictConfig) -> tuple[Footage, list[PoseReader], int | None]:
-    """Open the source and load whoever says where people are, checking everything that can be checked before.
+def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], int | None]:
+    """Load whoever says where people are.
+
+    Args:
+        cfg: ``conf/predict.yaml`` with overrides
+        clip: what is predicted
 
     Returns:
-        The frames; the readers, the student first and the truth last; and the place of the reader that errors are
-        measured to, None where there is none.
+        The readers, the student first and the truth last; and the place of the one that errors are measured to, None
+        where there is none.
 
     Raises:
         UserError: if a value or a file cannot be used.
@@ -75,9 +78,7 @@ def prepare(cfg: DictConfig) -> tuple[Footage, list[PoseReader], int | None]:
     from pose_oad.predict.networks import choose_fit, load_predictor
     from pose_oad.predict.poses import StudentReader, TeacherReader
 
-    _check_values(cfg)
-    footage = open_footage(cfg.source, cfg.output.image_rate)
-    truth = _truth(str(cfg.truth), footage) if cfg.truth else None
+    truth = _truth(str(cfg.truth), clip) if cfg.truth else None
     cfg.threads = take_threads(cfg.threads)
     readers: list[PoseReader] = []
     for path in (cfg.checkpoint, cfg.compare):
@@ -91,90 +92,67 @@ def prepare(cfg: DictConfig) -> tuple[Footage, list[PoseReader], int | None]:
         check(cfg.teacher.every == 1, "teacher.every", cfg.teacher.every, "1: every frame is drawn")
         teacher = make_teacher(cfg.teacher, truth.skeleton if truth else None)
         keypoints = truth.keypoints if truth and teacher.uses_truth else None
-        place = None if footage.live else Path(str(cfg.source))
-        readers.append(TeacherReader(teacher, cfg.people, keypoints, place, footage.images))
+        place = Path(str(cfg.source)) if clip.stop else None
+        readers.append(TeacherReader(teacher, cfg.people, keypoints, place, clip.images))
         reference = len(readers) - 1
     if truth is not None:
         readers.append(truth)
         reference = len(readers) - 1
-    return footage, readers, reference
+    return readers, reference
 
 
-def open_footage(source: object, image_rate: float) -> Footage:
+def open_source(source: object, image_rate: float) -> tuple[Clip, Iterator[tuple[int, VideoFrame]]]:
     """Open what is to be predicted.
 
     Args:
         source: a video file, a folder of images, an image, a camera's number or a URL
-        image_rate: images/s of a folder
+        image_rate: images/s of a folder, whose images may differ in size
+
+    Returns:
+        The clip, whose ``stop`` is 0 where it goes on until it is interrupted; and its frames, each with its number:
+        those of damaged frames are left out.
 
     Raises:
         UserError: if it is none of these, or cannot be read.
     """
-    from datamodules.video.files import open_file
-    from datamodules.video.images import IMAGE_SUFFIXES, decode_image, list_images
-    from pose_oad.predict.video_source import Footage
+    from datamodules.video.clips import Clip
+    from datamodules.video.connections import Address, open_live
+    from datamodules.video.files import open_path
+    from datamodules.video.reading import read_frames
 
     text = "" if source is None else str(source)
-    if text.isdecimal() or "://" in text:
-        return _open_remote(text)
     path = Path(text)
-    there = bool(text) and (path.is_dir() or path.is_file())
-    check(there, "source", source, "a video file, a folder of images, an image, a camera's number or a URL")
-    if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
-        return _footage(open_file(path))
-    images = list_images(path) if path.is_dir() else [path]
-    first = decode_image(images[0])
-    return Footage(
-        (first.width, first.height),
-        _ratio(image_rate),
-        len(images),
-        lambda: enumerate(map(decode_image, images)),
-        tuple(images),
-    )
+    if text.isdecimal() or "://" in text:
+        opened = open_live(Address(text, key="source"))
+    else:
+        there = bool(text) and (path.is_dir() or path.is_file())
+        check(there, "source", source, "a video file, a folder of images, an image, a camera's number or a URL")
+        opened = open_path(path, image_rate, "source", alike=False)
+    if isinstance(opened, Clip):
+        return opened, read_frames(opened)
+    check(opened.rate > 0, "source", source, "a video that says how many frames it has per second")
+    return Clip(text, path, opened.size, opened.rate, 0, 0), _until_lost(text, opened.frames)
 
 
-def _footage(clip: Clip) -> Footage:
-    """Take a whole video for footage."""
-    from datamodules.video.reading import read_frames
-    from pose_oad.predict.video_source import Footage
-
-    return Footage(clip.frame_size, _ratio(clip.rate), clip.stop, lambda: read_frames(clip))
-
-
-def _open_remote(source: str) -> Footage:
-    """Open a camera by its number, or a URL."""
+def _until_lost(source: str, frames: Iterator[Decoded]) -> Iterator[tuple[int, VideoFrame]]:
+    """Take a lost connection for an end like any other: what has been filmed is kept."""
     from av import FFmpegError
 
-    from datamodules.video.connections import Address, LiveVideo, open_live
     from datamodules.video.decoding import reason
-    from pose_oad.predict.video_source import Footage
 
-    video = open_live(Address(source, key="source"))
-    if not isinstance(video, LiveVideo):
-        return _footage(video)
-    check(video.rate > 0, "source", source, "a video that says how many frames it has per second")
-
-    def read() -> Iterator[tuple[int, VideoFrame]]:
-        number = 0
-        try:
-            for number, _, frame in video.frames:
-                yield number, frame
-        except FFmpegError as error:  # an end like any other: what has been filmed is kept
-            _LOG.warning("source=%s: lost after frame %d (%s)", source, number, reason(error))
-
-    return Footage(video.size, _ratio(video.rate), None, read, live=True)
-
-
-def _ratio(rate: float) -> Fraction:
-    """Return a rate as the ratio of small numbers it is, as 30000/1001."""
-    return Fraction(rate).limit_denominator(1001)
+    number = 0
+    try:
+        for number, _, frame in frames:
+            yield number, frame
+    except FFmpegError as error:
+        _LOG.warning("source=%s: lost after frame %d (%s)", source, number, reason(error))
 
 
 def run(
     cfg: DictConfig,
     staging: Staging,
     outputs: Outputs,
-    footage: Footage,
+    source: tuple[Clip, Iterator[tuple[int, VideoFrame]]],
     readers: list[PoseReader],
     reference: int | None,
 ) -> dict[str, float]:
@@ -184,7 +162,7 @@ def run(
         cfg: the configuration
         staging: where outputs are until they are done
         outputs: what is written
-        footage: the frames
+        source: what :func:`open_source` returns
         readers: who says where people are, the student first
         reference: place of the reader that errors are measured to
 
@@ -192,19 +170,18 @@ def run(
         See :func:`main`.
     """
     from pose_oad.predict import pipeline
+    from pose_oad.predict.batches import read_batches
     from pose_oad.predict.outputs import open_job
-    from pose_oad.predict.video_source import read_batches
+    from pose_oad.tracking.progress import watched
 
+    clip, decoded = source
+    total = min((count for count in (clip.stop, cfg.limit) if count), default=None)
     with ExitStack() as stack:
-        job = open_job(cfg, staging, outputs, footage, readers, reference, stack)
-        progress = stack.enter_context(_progress())
-        known = [count for count in (footage.frames, cfg.limit) if count is not None]
-        task = progress.add_task("frames", total=min(known, default=None))
-        job.on_frames = lambda count: progress.advance(task, count)
-        frames = islice(footage.read(), cfg.limit)
+        job = open_job(cfg, staging, outputs, clip, readers, reference, stack)
+        frames = stack.enter_context(closing(watched(islice(decoded, cfg.limit), total, "frames")))
         batches = read_batches(frames, [reader.fit for reader in readers], cfg.batch_size, outputs.video is not None)
         started = time.perf_counter()
-        pipeline.run(batches, job.work, job.write, stoppable=footage.live)
+        pipeline.run(batches, job.work, job.write, stoppable=not clip.stop)
         if job.frames == 0:
             raise UserError(f"source={cfg.source}: no frame arrived")
     seconds = time.perf_counter() - started
@@ -231,7 +208,7 @@ def _check_values(cfg: DictConfig) -> None:
     check(width is None or (_number(width) and width > 0), "metric_width", width, "a width in px, or null")
 
 
-def _truth(path: str, footage: Footage) -> TruthReader:
+def _truth(path: str, clip: Clip) -> TruthReader:
     """Read the ground truth of a source."""
     import torch
 
@@ -243,27 +220,10 @@ def _truth(path: str, footage: Footage) -> TruthReader:
 
     check(Path(path).is_file(), "truth", path, "a file of 2-D poses (.cdf), or null")
     keypoints = torch.from_numpy(with_confidence(read_poses(Path(path))))
-    frames = footage.frames
-    if footage.live or frames is None or abs(len(keypoints) - frames) > LENGTH_TOLERANCE:
-        raise UserError(f"truth={path}: {len(keypoints)} poses do not match a source of {frames or 'unknown'} frames")
+    if not clip.stop or abs(len(keypoints) - clip.stop) > LENGTH_TOLERANCE:
+        frames = clip.stop or "unknown"
+        raise UserError(f"truth={path}: {len(keypoints)} poses do not match a source of {frames} frames")
     return TruthReader(keypoints, get_skeleton("human36m-32"))
-
-
-def _progress() -> Progress:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
-    )  # fmt: skip
 
 
 def _report(summary: dict[str, float], outputs: Outputs) -> None:

@@ -1,10 +1,10 @@
 """What the commands predict and evaluate are made of.
 
-- ``footage``: frames of a video, a folder of images or a camera, batched at the sizes that readers want
+- ``batches``: decoded frames at the sizes that readers want
 - ``poses``: readers, which turn a batch into people: students, teachers, the truth
 - ``canvas``, ``drawing``: people drawn into pictures, side by side
 - ``overlay``, ``keypoint_files``: a video and files of keypoints, written frame by frame
-- ``outputs``, ``staging``: which of them are wanted; they appear whole or not at all
+- ``outputs``: which of them are wanted
 - ``job``, ``pipeline``: what is done with a batch; decoding, predicting and writing at the same time
 - ``networks``: a checkpoint or an exported file as a network
 """

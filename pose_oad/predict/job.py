@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from pose_oad.predict.batches import Batch
 from pose_oad.predict.drawing import Panels
 from pose_oad.predict.keypoint_files import KeypointWriter
 from pose_oad.predict.overlay import OverlayVideo
 from pose_oad.predict.poses import FramePoses, PoseReader, mean_distance
-from pose_oad.predict.video_source import Batch
 
 
 class ReadBatch(NamedTuple):
@@ -41,7 +41,6 @@ class PredictionJob:
 
     Attributes:
         frames: frames written so far
-        on_frames: called with the number of frames written
     """
 
     def __init__(
@@ -55,7 +54,6 @@ class PredictionJob:
         self._readers, self._reference = readers, reference
         self._metric_width, self._overlay, self._writer = metric_width, overlay, writer
         self.frames = 0
-        self.on_frames: Callable[[int], object] = lambda count: None
         self._sums, self._counts = np.zeros(len(readers)), np.zeros(len(readers), int)
 
     def work(self, batch: Batch) -> ReadBatch:
@@ -84,7 +82,6 @@ class PredictionJob:
         self._sums += np.where(measured, read.distances, 0).sum(1)
         self._counts += measured.sum(1)
         self.frames += len(read.batch.sizes)
-        self.on_frames(len(read.batch.sizes))
 
     def errors(self) -> dict[str, float]:
         """Return the mean over the frames so far of each reader's distance to the reference, px; NaN for none."""

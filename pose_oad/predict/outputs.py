@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -13,8 +15,10 @@ from pose_oad.predict.job import PredictionJob
 from pose_oad.predict.keypoint_files import KEY, choose_format, make_writer, write_image_list
 from pose_oad.predict.overlay import OverlayVideo
 from pose_oad.predict.poses import PoseReader
-from pose_oad.predict.video_source import Footage
 from pose_oad.tracking.errors import check
+
+if TYPE_CHECKING:
+    from datamodules.video.clips import Clip
 from pose_oad.tracking.files import Staging
 
 
@@ -60,7 +64,7 @@ def open_job(
     cfg: DictConfig,
     staging: Staging,
     outputs: Outputs,
-    footage: Footage,
+    clip: Clip,
     readers: list[PoseReader],
     reference: int | None,
     stack: ExitStack,
@@ -71,7 +75,7 @@ def open_job(
         cfg: ``conf/predict.yaml`` with overrides
         staging: where they are until they are done
         outputs: what is written
-        footage: the frames
+        clip: what is predicted
         readers: who says where people are, the student first
         reference: place of the reader that errors are measured to; None where there is none
         stack: finishes them, or gives them up, when it unwinds
@@ -81,15 +85,16 @@ def open_job(
     """
     overlay = writer = None
     if outputs.video is not None:
-        panels = Panels(readers, footage.size, cfg.threshold)
+        panels = Panels(readers, clip.frame_size, cfg.threshold)
         place = staging.place("output.video", outputs.video)
-        video = OverlayVideo(place, outputs.video, panels.size, footage.rate, cfg.output.crf)
+        rate = Fraction(clip.rate).limit_denominator(1001)  # as 30000/1001
+        video = OverlayVideo(place, outputs.video, panels.size, rate, cfg.output.crf)
         overlay = (stack.enter_context(video), panels)
     if outputs.keypoints is not None:
         place = staging.place(KEY, outputs.keypoints, folder=outputs.kind == "openpose")
         skeleton, stem = readers[0].skeleton, Path(str(cfg.source)).stem
         kind, target, joints = outputs.kind, outputs.keypoints, cfg.output.openpose
-        writer = stack.enter_context(make_writer(kind, place, target, skeleton, footage.images, joints, stem))
-        if kind == "coco" and footage.images:
-            write_image_list(staging.place(KEY, target.with_suffix(".images.json")), footage.images)
+        writer = stack.enter_context(make_writer(kind, place, target, skeleton, clip.images, joints, stem))
+        if kind == "coco" and clip.images:
+            write_image_list(staging.place(KEY, target.with_suffix(".images.json")), clip.images)
     return PredictionJob(readers, reference, cfg.metric_width, overlay, writer)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def watched(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def watched(items: Iterable[T], total: int | None, what: str) -> Generator[T, None, None]:
     """Show a progress bar on a terminal, and nothing elsewhere.
 
     Args:
         items: what is walked through
-        total: how many there are
+        total: how many there are; None where nobody knows
         what: the word in front of the bar
 
     Yields:

@@ -19,7 +19,7 @@ from datamodules.stream import WindowLoader
 from datamodules.video import VideoFileSource
 from datamodules.windowing import StreamOptions
 from pose_oad.cli.command import compose_config
-from pose_oad.cli.predict import main, open_footage
+from pose_oad.cli.predict import main, open_source
 from pose_oad.poses.skeleton import get_skeleton, map_keypoints
 from pose_oad.predict.overlay import OverlayVideo
 from pose_oad.students import load_student
@@ -222,14 +222,14 @@ def test_a_url_is_a_file_or_what_is_being_filmed(tmp_path: Path, caplog: pytest.
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
     with serving_files(tmp_path) as url:
-        film = open_footage(f"{url}/phone.mp4", 25.0)
-        assert (film.size, film.rate, film.frames, film.live) == ((32, 64), 25, 6, False)
-        assert [(frame.width, frame.height) for _, frame in film.read()] == [(32, 64)] * 6
+        film, frames = open_source(f"{url}/phone.mp4", 25.0)
+        assert (film.frame_size, film.rate, film.stop) == ((32, 64), 25, 6)
+        assert [(frame.width, frame.height) for _, frame in frames] == [(32, 64)] * 6
     data = write_counting(tmp_path / "live.ts", kind="mpegts").read_bytes()
     with serving_live(lambda client: client.write(data)) as url:
-        filmed = open_footage(url, 25.0)
-        assert (filmed.size, filmed.rate, filmed.frames, filmed.live) == ((32, 32), 25, None, True)
-        levels = [level(frame) for _, frame in filmed.read()]
+        filmed, frames = open_source(url, 25.0)
+        assert (filmed.frame_size, filmed.rate, filmed.stop) == ((32, 32), 25, 0)
+        levels = [level(frame) for _, frame in frames]
         assert len(levels) > 20
         assert levels == list(range(len(levels)))
         assert "lost after frame" in caplog.text

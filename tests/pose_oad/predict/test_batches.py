@@ -5,7 +5,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from pose_oad.poses.geometry import FrameFit
-from pose_oad.predict.video_source import read_batches
+from pose_oad.predict.batches import read_batches
 
 
 def grey(level: int, size: tuple[int, int]) -> VideoFrame:

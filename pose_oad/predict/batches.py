@@ -1,38 +1,15 @@
-"""What a prediction reads: footage of any kind, and batches of it at the sizes that readers want."""
+"""Batches of frames at the sizes that readers want."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from pose_oad.poses.geometry import FrameFit
-
-
-@dataclass(frozen=True)
-class Footage:
-    """Frames one after another, and what is known before they are read.
-
-    Attributes:
-        size: width and height of the first frame, px; images of a folder may differ
-        rate: frames/s
-        frames: how many there are; None where nobody knows
-        read: decodes them, in order, each with its number; those of damaged frames are left out
-        images: the files, where every frame is one of its own
-        live: whether it goes on until it is interrupted
-    """
-
-    size: tuple[int, int]
-    rate: Fraction
-    frames: int | None
-    read: Callable[[], Iterator[tuple[int, VideoFrame]]]
-    images: tuple[Path, ...] = ()
-    live: bool = False
 
 
 @dataclass(frozen=True)
