@@ -14,7 +14,7 @@ import torch
 from lightning import LightningDataModule
 
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, FrameSource, is_live
-from datamodules.video.frames import decode_frames
+from datamodules.video.reading import decode_frames
 from datamodules.windowing import StreamOptions, StreamPosition, WindowBuilder
 from pose_oad.online.distillation import as_distillation
 from pose_oad.online.window import FrameWindow

@@ -3,8 +3,7 @@
 - ``frame``: number of each frame in the original, shape (frames,)
 - ``pose/2d``: px, float32, shape (frames, 32, 2); ``pose/world`` and ``pose/camera``: mm, (frames, 32, 3), where there
 - ``camera``: a group whose attributes are the camera's parameters (:mod:`~datamodules.human36m.cameras`)
-- ``frames/<width>x<height>``: RGB uint8, shape (decoded frames, height, width, 3), with ``frames/number`` and
-  ``frames/time`` (s), which a video that ends a little early has fewer of
+- ``frames``: those that could be decoded, at one size (:mod:`~datamodules.video.frames`)
 - attributes: who, what and how fast, the joints and their parents, ``made_from`` (the files and options that decide
   what is in it) and ``complete``, which is written last
 
@@ -13,21 +12,21 @@ The file appears under its name only when it is complete.
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from av.video.frame import VideoFrame
 
 from datamodules.human36m.cameras import CameraParameters
 from datamodules.human36m.names import PARENTS, RecordingName
 from datamodules.human36m.recordings import PoseKind
 from datamodules.video.clips import Clip
-from datamodules.video.frames import resize_frame
+from datamodules.video.frames import write_frames
 from datamodules.video.images import read_images
 from datamodules.video.reading import decode_clip
 from pose_oad.poses.skeleton import get_skeleton
@@ -35,8 +34,6 @@ from pose_oad.tracking.hdf5 import replacing_hdf5
 
 #: Raised whenever the same recording would give another file.
 VERSION = 1
-_CHUNK_BYTES = 2**20
-_BLOCK = 64  # frames read or written at once, about
 
 
 @dataclass(frozen=True)
@@ -60,21 +57,6 @@ class Contents:
     size: tuple[int, int] | None
     compression: str | None
     made_from: Mapping[str, Any]
-
-
-def size_key(size: tuple[int, int]) -> str:
-    """Name frames of a size: ``256x256``."""
-    return f"{size[0]}x{size[1]}"
-
-
-def block_length(size: tuple[int, int]) -> int:
-    """Return how many frames of a width and height (px) to read or write at once: whole chunks."""
-    chunk = _chunk_length(size)
-    return chunk * max(1, _BLOCK // chunk)
-
-
-def _chunk_length(size: tuple[int, int]) -> int:
-    return max(1, _CHUNK_BYTES // (size[0] * size[1] * 3))
 
 
 def write_cache_file(path: Path, contents: Contents) -> int:
@@ -121,30 +103,15 @@ def _write_annotations(file: h5py.File, contents: Contents) -> None:
 
 
 def _write_frames(group: h5py.Group, clip: Clip, size: tuple[int, int], compression: str | None) -> int:
-    width, height = size
-    pixels = group.create_dataset(
-        size_key(size),
-        (clip.stop, height, width, 3),
-        np.uint8,
-        chunks=(min(_chunk_length(size), clip.stop), height, width, 3),
-        maxshape=(clip.stop, height, width, 3),
-        compression=compression,
-        fill_time="never",
-    )
-    numbers: list[int] = []
+    """Write the frames; return how many could not be decoded."""
     times: list[float] = []
-    frames = read_images(clip.path, clip.names, clip.rate) if clip.names else decode_clip(clip)
-    block = np.empty((min(block_length(size), clip.stop), height, width, 3), np.uint8)
-    while True:
-        first = len(numbers)
-        for row, (number, seconds, frame) in enumerate(itertools.islice(frames, len(block))):
-            block[row] = resize_frame(frame, size)
-            numbers.append(number)
+
+    def timed() -> Iterator[tuple[int, VideoFrame]]:
+        frames = read_images(clip.path, clip.names, clip.rate) if clip.names else decode_clip(clip)
+        for number, seconds, frame in frames:
             times.append(number / clip.rate if seconds is None else seconds)
-        if len(numbers) == first:
-            break
-        pixels[first : len(numbers)] = block[: len(numbers) - first]
-    pixels.resize(len(numbers), axis=0)
-    group.create_dataset("number", data=np.array(numbers), fletcher32=True)
+            yield number, frame
+
+    written = write_frames(group, timed(), [size], clip.stop, compression)
     group.create_dataset("time", data=np.array(times), fletcher32=True)
-    return clip.stop - len(numbers)
+    return clip.stop - written

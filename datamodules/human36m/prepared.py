@@ -10,14 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from datamodules.human36m.cache_file import VERSION, block_length, size_key
+from datamodules.human36m.cache_file import VERSION
 from datamodules.human36m.names import RecordingName, parse_name
-from datamodules.human36m.sampling import wanted_frames
 from datamodules.human36m.tree import with_confidence
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
+from datamodules.video.frames import size_key, stored_frames
 from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.files import replacing
 from pose_oad.tracking.hdf5 import reading
@@ -95,26 +94,9 @@ class PreparedFile:
         return not lacking
 
     def frames(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
-        """Read the clip's stretch as :func:`~datamodules.video.frames.decode_frames` would."""
-        path = self._recording.file
-        length = block_length(sizes.student)
-        with reading(path, _WHAT) as file:
-            group = file["frames"]
-            numbers = group["number"][:]
-            positions = wanted_frames(numbers, group["time"][:], clip, rate, after)
-            student = group[size_key(sizes.student)]
-            teacher = group[size_key(sizes.teacher)] if sizes.teacher else None
-            # Cut where the chunks of the file are.
-            for block in np.split(positions, np.flatnonzero(np.diff(positions // length)) + 1):
-                if len(block):
-                    teachers = [None] * len(block) if teacher is None else _rows(teacher, block)
-                    yield from map(DecodedFrame, numbers[block].tolist(), _rows(student, block), teachers)
-
-
-def _rows(pixels: h5py.Dataset, positions: np.ndarray) -> np.ndarray:
-    """Read neighbouring frames, shape (positions, height, width, 3)."""
-    stretch = pixels[int(positions[0]) : int(positions[-1]) + 1]
-    return stretch if len(stretch) == len(positions) else stretch[positions - positions[0]]
+        """Read the clip's stretch; see :func:`~datamodules.video.frames.stored_frames`."""
+        with reading(self._recording.file, _WHAT) as file:
+            yield from stored_frames(file["frames"], clip, sizes, rate, after)
 
 
 def _read_truth(path: Path) -> np.ndarray:

@@ -55,7 +55,7 @@ class PreparedFrames(Protocol):
         ...
 
     def frames(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
-        """Read the clip's stretch as :func:`~datamodules.video.frames.decode_frames` would."""
+        """Read the clip's stretch as :func:`~datamodules.video.reading.decode_frames` would."""
         ...
 
 

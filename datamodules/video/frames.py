@@ -1,4 +1,8 @@
-"""Frames of a clip at the sizes a run needs: decoded as they are asked for, or kept in a cache that runs share."""
+"""Decoded frames in HDF5 files: how they are written and read, and a cache of them that runs share.
+
+- ``<width>x<height>``: RGB uint8, shape (frames, height, width, 3), for each size
+- ``number``: source frame of each, shape (frames,); ``time`` (s) likewise, where a lower rate is to be read
+"""
 
 from __future__ import annotations
 
@@ -6,50 +10,113 @@ import hashlib
 import itertools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import av
 import h5py
 import numpy as np
+from av.video.frame import VideoFrame
 from filelock import FileLock
 
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
-from datamodules.video.reading import read_frames
+from datamodules.video.reading import Ticks, read_frames, resize_frame
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.hdf5 import reading, replacing_hdf5
 
 log = logging.getLogger(__name__)
 
-#: Raised whenever the same clip would give other pixels.
-_VERSION = 2
-_BLOCK = 128  # frames read from a cache file at once
+#: Raised whenever the same clip would give another file.
+_VERSION = 3
+_CHUNK_BYTES = 2**20
+_BLOCK = 64  # frames read or written at once, about
 _WHAT = "decoded frames; without it they are decoded again"
 
 
-def decode_frames(
-    clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None, threads: int, teacher_every: int, first: int
-) -> Iterator[DecodedFrame]:
-    """Decode a clip.
+def size_key(size: tuple[int, int]) -> str:
+    """Name frames of a size: ``256x256``."""
+    return f"{size[0]}x{size[1]}"
+
+
+def _chunk_length(size: tuple[int, int]) -> int:
+    return max(1, _CHUNK_BYTES // (size[0] * size[1] * 3))
+
+
+def _block_length(size: tuple[int, int]) -> int:
+    """Return how many frames of a width and height (px) to read or write at once: whole chunks."""
+    chunk = _chunk_length(size)
+    return chunk * max(1, _BLOCK // chunk)
+
+
+def write_frames(
+    group: h5py.Group,
+    frames: Iterator[tuple[int, VideoFrame]],
+    sizes: Sequence[tuple[int, int]],
+    most: int,
+    compression: str | None = None,
+) -> int:
+    """Write frames at some sizes.
 
     Args:
-        clip: what to read
-        sizes: sizes wanted
-        rate: camera rate, frames/s; None keeps every frame
-        after: go on behind this source frame; None starts at the clip's start
-        threads: decoder threads
-        teacher_every: the teacher wants one frame in this many, counted in the stream
-        first: number in the stream of the first frame that is read
+        group: where to
+        frames: decoded frames with their numbers
+        sizes: width and height of each, px, without repetition
+        most: more frames than this there are not
+        compression: None or ``lzf``
+
+    Returns:
+        How many there were.
     """
-    for place, (number, frame) in enumerate(read_frames(clip, rate, after, threads), start=first):
-        wanted = sizes.teacher is not None and place % teacher_every == 0
-        teacher = resize_frame(frame, sizes.teacher) if wanted and sizes.teacher else None
-        yield DecodedFrame(number, resize_frame(frame, sizes.student), teacher)
+    for width, height in sizes:
+        rows = min(_chunk_length((width, height)), most)
+        group.create_dataset(
+            size_key((width, height)), (0, height, width, 3), np.uint8, chunks=(rows, height, width, 3),
+            maxshape=(most, height, width, 3), compression=compression, fill_time="never",
+        )  # fmt: skip
+    numbers: list[int] = []
+    scaled = ((number, [resize_frame(frame, size) for size in sizes]) for number, frame in frames)
+    while block := list(itertools.islice(scaled, _block_length(sizes[0]))):
+        first = len(numbers)
+        numbers += [number for number, _ in block]
+        for size, pixels in zip(sizes, zip(*(images for _, images in block), strict=True), strict=True):
+            group[size_key(size)].resize(len(numbers), axis=0)
+            group[size_key(size)][first:] = np.stack(pixels)
+    group.create_dataset("number", data=np.array(numbers, np.int64), fletcher32=True)
+    return len(numbers)
 
 
-def resize_frame(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    """Scale a decoded frame to a width and height in px: RGB uint8, shape (height, width, 3)."""
-    return frame.to_ndarray(format="rgb24", width=size[0], height=size[1], interpolation="AREA")
+def stored_frames(
+    group: h5py.Group, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None
+) -> Iterator[DecodedFrame]:
+    """Read a clip's stretch as :func:`~datamodules.video.reading.decode_frames` would.
+
+    Args:
+        group: where :func:`write_frames` has written
+        clip: the stretch
+        sizes: sizes wanted, all of them there
+        rate: camera rate, frames/s: the first frame in each tick of 1/rate is kept; None keeps all
+        after: go on behind this source frame; None starts at the clip's start
+    """
+    numbers = group["number"][:]
+    begin, end = np.searchsorted(numbers, [clip.start, clip.stop])
+    positions = np.arange(begin, end)
+    if rate is not None and rate < clip.rate:
+        ticks = Ticks(rate)
+        positions = positions[[ticks.begins(seconds) for seconds in group["time"][begin:end].tolist()]]
+    if after is not None:
+        positions = positions[numbers[positions] > after]
+    student = group[size_key(sizes.student)]
+    teacher = group[size_key(sizes.teacher)] if sizes.teacher else None
+    # Cut where the chunks of the file are.
+    for block in np.split(positions, np.flatnonzero(np.diff(positions // _block_length(sizes.student))) + 1):
+        if len(block):
+            teachers = [None] * len(block) if teacher is None else _rows(teacher, block)
+            yield from map(DecodedFrame, numbers[block].tolist(), _rows(student, block), teachers)
+
+
+def _rows(pixels: h5py.Dataset, positions: np.ndarray) -> np.ndarray:
+    """Read neighbouring frames, shape (positions, height, width, 3)."""
+    stretch = pixels[int(positions[0]) : int(positions[-1]) + 1]
+    return stretch if len(stretch) == len(positions) else stretch[positions - positions[0]]
 
 
 class FrameCache:
@@ -80,13 +147,7 @@ class FrameCache:
         """
         path = self._file(clip, sizes, rate)
         with reading(path, _WHAT) as file:
-            numbers = file["numbers"][:]
-            begin = 0 if after is None else int(np.searchsorted(numbers, after, side="right"))
-            for start in range(begin, len(numbers), _BLOCK):
-                rows = slice(start, start + _BLOCK)
-                students = file["student"][rows]
-                teachers = file["teacher"][rows] if "teacher" in file else [None] * len(students)
-                yield from map(DecodedFrame, numbers[rows].tolist(), students, teachers)
+            yield from stored_frames(file, clip, sizes, None, after)
 
     def _file(self, clip: Clip, sizes: FrameSizes, rate: float | None) -> Path:
         """Return the file of a clip, made if it is missing or cannot be opened."""
@@ -103,29 +164,12 @@ class FrameCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):
                 if not _whole(path):
-                    self._write(path, clip, sizes, rate)
+                    wanted = [size for size in (sizes.student, sizes.teacher) if size is not None]
+                    with replacing_hdf5(path) as file:
+                        write_frames(file, read_frames(clip, rate), list(dict.fromkeys(wanted)), clip.stop)
         except OSError as error:
             raise UserError(f"window.cache={self.folder}: cannot keep decoded frames there ({error})") from error
         return path
-
-    def _write(self, path: Path, clip: Clip, sizes: FrameSizes, rate: float | None) -> None:
-        with replacing_hdf5(path) as file:
-            numbers = file.create_dataset("numbers", (0,), np.int64, maxshape=(None,), chunks=(4096,))
-            pixels = {"student": sizes.student} | ({"teacher": sizes.teacher} if sizes.teacher else {})
-            for name, (width, height) in pixels.items():
-                shape = (height, width, 3)
-                file.create_dataset(name, (0, *shape), np.uint8, maxshape=(None, *shape), chunks=(16, *shape))
-            frames = decode_frames(clip, sizes, rate, None, 1, 1, 0)
-            while block := list(itertools.islice(frames, _BLOCK)):
-                for name in pixels:
-                    _append(file[name], np.stack([getattr(frame, name) for frame in block]))
-                _append(numbers, np.array([frame.number for frame in block]))
-
-
-def _append(dataset: h5py.Dataset, rows: np.ndarray) -> None:
-    begin = len(dataset)
-    dataset.resize(begin + len(rows), axis=0)
-    dataset[begin:] = rows
 
 
 def _whole(path: Path) -> bool:
@@ -134,8 +178,7 @@ def _whole(path: Path) -> bool:
         return False
     try:
         with reading(path, _WHAT) as file:
-            lengths = {len(file[name]) for name in ("numbers", *file)}
-            if len(lengths) == 1:
+            if len({len(file[name]) for name in ("number", *file)}) == 1:
                 return True
     except UserError as error:
         log.debug("%s", error)

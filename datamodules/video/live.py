@@ -15,8 +15,7 @@ from datamodules.video.buffer import LatestBuffer
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from datamodules.video.connections import Address, connect, decode_live, open_live
 from datamodules.video.decoding import TIMEOUT, Decoded, reason
-from datamodules.video.frames import resize_frame
-from datamodules.video.reading import Ticks
+from datamodules.video.reading import Ticks, resize_frame
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.schema import Number, Positive, Text

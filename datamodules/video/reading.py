@@ -1,4 +1,4 @@
-"""Reading clips: how long a video is, and its frames one by one."""
+"""Reading clips: how long a video is, and its frames one by one, as they are or at the sizes that a run needs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
-from datamodules.video.clips import Clip, tick
+from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, tick
 from datamodules.video.decoding import TIMEOUT, Decoded, FrameDecoder, is_shown, open_video, reason
 from datamodules.video.images import read_images
 from pose_oad.tracking.errors import UserError
@@ -91,6 +92,31 @@ def read_frames(
         begins = ticks.begins(seconds if seconds is not None else number / clip.rate)
         if begins and number >= first:
             yield number, frame
+
+
+def decode_frames(
+    clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None, threads: int, teacher_every: int, first: int
+) -> Iterator[DecodedFrame]:
+    """Decode a clip.
+
+    Args:
+        clip: what to read
+        sizes: sizes wanted
+        rate: camera rate, frames/s; None keeps every frame
+        after: go on behind this source frame; None starts at the clip's start
+        threads: decoder threads
+        teacher_every: the teacher wants one frame in this many, counted in the stream
+        first: number in the stream of the first frame that is read
+    """
+    for place, (number, frame) in enumerate(read_frames(clip, rate, after, threads), start=first):
+        wanted = sizes.teacher is not None and place % teacher_every == 0
+        teacher = resize_frame(frame, sizes.teacher) if wanted and sizes.teacher else None
+        yield DecodedFrame(number, resize_frame(frame, sizes.student), teacher)
+
+
+def resize_frame(frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    """Scale a decoded frame to a width and height in px: RGB uint8, shape (height, width, 3)."""
+    return frame.to_ndarray(format="rgb24", width=size[0], height=size[1], interpolation="AREA")
 
 
 def decode_clip(clip: Clip, threads: int = 1) -> Iterator[Decoded]:

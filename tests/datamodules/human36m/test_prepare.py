@@ -164,15 +164,15 @@ def test_a_killed_run_leaves_nothing_that_looks_complete(full_tree: Path, prepar
 
 def prepare_slowly(root: Path, out: Path) -> None:
     """Prepare with a pause in every file, runs in a process that is killed."""
-    from datamodules.human36m import cache_file
+    from datamodules.video import frames
 
-    resize = cache_file.resize_frame
+    resize = frames.resize_frame
 
     def slow(*arguments: Any) -> np.ndarray:
         time.sleep(0.02)
         return resize(*arguments)
 
-    cache_file.resize_frame = slow
+    frames.resize_frame = slow
     prepare(root, out)
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from datamodules.human36m import Human36mSource
 from datamodules.stream import WindowLoader
-from datamodules.video import frames
+from datamodules.video import frames, reading
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
-from datamodules.video.frames import FrameCache, decode_frames
-from datamodules.video.reading import read_frames
+from datamodules.video.frames import FrameCache
+from datamodules.video.reading import decode_frames, read_frames
 from datamodules.windowing import StreamOptions
 from pose_oad.tracking.errors import UserError
 from tests.media import counting_frames, write_video
@@ -37,7 +37,8 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Clip]:
         calls.append(clip)
         return read_frames(clip, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(frames, "read_frames", counted)
+    for module in (frames, reading):
+        monkeypatch.setattr(module, "read_frames", counted)
     return calls
 
 
