@@ -142,7 +142,7 @@ class WindowLoader:
             rate = options.rate if options.rate is not None and options.rate < clip.rate else None
             return clip.live.frames(sizes, rate, every, first, after)
         if clip.prepared is not None and clip.prepared.holds(sizes):
-            return clip.prepared.frames(clip, sizes, options.rate, after)
+            return clip.prepared.read(clip, sizes, options.rate, after)
         if options.cache is not None:
             return options.cache.frames(clip, sizes, options.rate, after)
         # A camera's share of a window does not begin where the stream's numbers would have it: keep every frame.

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +35,20 @@ from pose_oad.tracking.hdf5 import replacing_hdf5
 VERSION = 1
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What goes into a file.
+def write_cache_file(
+    path: Path,
+    name: RecordingName,
+    clip: Clip,
+    poses: Mapping[PoseKind, np.ndarray],
+    camera: CameraParameters | None,
+    size: tuple[int, int] | None,
+    compression: str | None,
+    made_from: Mapping[str, Any],
+) -> int:
+    """Write one file; it appears when it is complete.
 
-    Attributes:
+    Args:
+        path: where to; its folder is made
         name: of the recording
         clip: all of its frames
         poses: by kind, shape (at least as many frames, 32, 2 or 3), px or mm
@@ -48,23 +56,6 @@ class Contents:
         size: width and height of the frames to keep, px; None keeps none
         compression: of the frames: None or ``lzf``
         made_from: what decides about all that, as plain values
-    """
-
-    name: RecordingName
-    clip: Clip
-    poses: Mapping[PoseKind, np.ndarray]
-    camera: CameraParameters | None
-    size: tuple[int, int] | None
-    compression: str | None
-    made_from: Mapping[str, Any]
-
-
-def write_cache_file(path: Path, contents: Contents) -> int:
-    """Write one file; it appears when it is complete.
-
-    Args:
-        path: where to; its folder exists
-        contents: what to write
 
     Returns:
         How many frames are not kept because they could not be decoded.
@@ -72,34 +63,25 @@ def write_cache_file(path: Path, contents: Contents) -> int:
     Raises:
         UserError: if the frames cannot be decoded, or the file not be written.
     """
-    lost = 0
-    with replacing_hdf5(path) as file:
-        _write_annotations(file, contents)
-        if contents.size is not None:
-            lost = _write_frames(file.create_group("frames"), contents.clip, contents.size, contents.compression)
-        file.flush()
-        file.attrs["complete"] = True
-    return lost
-
-
-def _write_annotations(file: h5py.File, contents: Contents) -> None:
-    clip, name = contents.clip, contents.name
     facts = {
         "version": VERSION, "subject": name.subject, "action": name.action, "title": name.title,
         "camera": name.camera, "rate": clip.rate, "frame_size": clip.frame_size, "video": str(clip.path.resolve()),
         "images": bool(clip.names), "joints": list(get_skeleton("human36m-32").joints), "parents": PARENTS,
-        "made_from": json.dumps(contents.made_from),
+        "made_from": json.dumps(made_from),
     }  # fmt: skip
-    for key, value in facts.items():
-        file.attrs[key] = value
-    first = int(clip.names[0].removeprefix("img_").removesuffix(".jpg")) if clip.names else 0
-    file.create_dataset("frame", data=first + np.arange(clip.stop), fletcher32=True)
-    for kind, poses in contents.poses.items():
-        file.create_dataset(f"pose/{kind}", data=poses[: clip.stop], fletcher32=True)
-    if contents.camera is not None:
-        group = file.create_group("camera")
-        for key, value in contents.camera.to_dict().items():
-            group.attrs[key] = value
+    lost, first = 0, int(clip.names[0].removeprefix("img_").removesuffix(".jpg")) if clip.names else 0
+    with replacing_hdf5(path) as file:
+        file.attrs.update(facts)
+        file.create_dataset("frame", data=first + np.arange(clip.stop), fletcher32=True)
+        for kind, values in poses.items():
+            file.create_dataset(f"pose/{kind}", data=values[: clip.stop], fletcher32=True)
+        if camera is not None:
+            file.create_group("camera").attrs.update(camera.to_dict())
+        if size is not None:
+            lost = _write_frames(file.create_group("frames"), clip, size, compression)
+        file.flush()
+        file.attrs["complete"] = True
+    return lost
 
 
 def _write_frames(group: h5py.Group, clip: Clip, size: tuple[int, int], compression: str | None) -> int:

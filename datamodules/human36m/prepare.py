@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from datamodules.human36m.archives import find_archives, unpack
-from datamodules.human36m.cache_file import VERSION, Contents, write_cache_file
+from datamodules.human36m.cache_file import VERSION, write_cache_file
 from datamodules.human36m.cameras import CameraParameters, estimate_camera, read_metadata
 from datamodules.human36m.doctor import Selection, examine_tree
 from datamodules.human36m.fetch import FetchTree
@@ -183,8 +183,7 @@ def _make(job: _Job) -> tuple[list[Finding], bool]:
         camera = job.camera
         if camera is None and "camera" in poses:
             camera = estimate_camera(poses["2d"], poses["camera"], poses.get("world"))
-        contents = Contents(name, clip, poses, camera, job.size, job.compression, job.made_from)
-        lost = write_cache_file(job.path, contents)
+        lost = write_cache_file(job.path, name, clip, poses, camera, job.size, job.compression, job.made_from)
     except UnwritableError:
         raise
     except UserError as error:

@@ -60,20 +60,9 @@ class PreparedRecording:
             names = tuple(f"img_{self.first_image + number:06d}.jpg" for number in range(self.frames))
         clip = Clip(
             self.name.key, self.video, self.frame_size, self.rate, 0, self.frames, partial(_read_truth, self.file),
-            self.name.labels, PreparedFile(self), names=names,
+            self.name.labels, self, names=names,
         )  # fmt: skip
         return clip, ""
-
-
-class PreparedFile:
-    """Frames that were decoded beforehand.
-
-    Args:
-        recording: whose
-    """
-
-    def __init__(self, recording: PreparedRecording) -> None:
-        self._recording = recording
 
     def holds(self, sizes: FrameSizes) -> bool:
         """Say whether frames of these sizes are there.
@@ -81,21 +70,20 @@ class PreparedFile:
         Raises:
             UserError: if they are not, and cannot be decoded either because the original is gone.
         """
-        recording = self._recording
         wanted = [size for size in (sizes.student, sizes.teacher) if size is not None]
-        lacking = [size for size in wanted if size not in recording.sizes]
-        if lacking and not recording.video.exists():
-            there = ", ".join(map(size_key, recording.sizes)) or "none"
+        lacking = [size for size in wanted if size not in self.sizes]
+        if lacking and not self.video.exists():
+            there = ", ".join(map(size_key, self.sizes)) or "none"
             width, height = lacking[0]
             raise UserError(
-                f"{recording.file}: holds frames of {there}, not of {width}x{height} px, and the original "
-                f"{recording.video} is not there; prepare it with human36m.frames.size=[{width},{height}]"
+                f"{self.file}: holds frames of {there}, not of {width}x{height} px, and the original "
+                f"{self.video} is not there; prepare it with human36m.frames.size=[{width},{height}]"
             )
         return not lacking
 
-    def frames(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
+    def read(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
         """Read the clip's stretch; see :func:`~datamodules.video.frames.stored_frames`."""
-        with reading(self._recording.file, _WHAT) as file:
+        with reading(self.file, _WHAT) as file:
             yield from stored_frames(file["frames"], clip, sizes, rate, after)
 
 
@@ -199,18 +187,13 @@ def read_entry(path: Path) -> PreparedRecording:
         if name is None:
             raise UserError(f"{path}: says it shows {facts['title']}; {_AGAIN}")
         numbers = file["frame"]
-        sizes = [dataset.shape[2:0:-1] for dataset in file.get("frames", {}).values() if dataset.ndim == 4]
-        width, height = facts["frame_size"]
-        return PreparedRecording(
-            path,
-            name,
-            Path(facts["video"]),
-            (int(width), int(height)),
-            float(facts["rate"]),
-            len(numbers),
-            tuple((int(width), int(height)) for width, height in sizes),
-            int(numbers[0]) if facts["images"] else None,
-        )
+        entry = {
+            "file": path, "name": asdict(name), "video": facts["video"], "frame_size": facts["frame_size"],
+            "rate": facts["rate"], "frames": len(numbers),
+            "sizes": [dataset.shape[2:0:-1] for dataset in file.get("frames", {}).values() if dataset.ndim == 4],
+            "first_image": numbers[0] if facts["images"] else None,
+        }  # fmt: skip
+        return _entry(Path(), entry)
 
 
 def made_from(path: Path) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,8 @@ from pose_oad.tracking.errors import UserError, check
 #: Fractions of a sequence to start and to end at.
 Start = Annotated[float, Field(ge=0, lt=1)]
 End = Annotated[float, Field(gt=0, le=1)]
+if TYPE_CHECKING:
+    from datamodules.video.live import LiveFeed
 
 
 @dataclass(frozen=True)
@@ -54,30 +56,8 @@ class PreparedFrames(Protocol):
         """Say whether frames of these sizes are there."""
         ...
 
-    def frames(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
+    def read(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
         """Read the clip's stretch as :func:`~datamodules.video.reading.decode_frames` would."""
-        ...
-
-
-class LiveFrames(Protocol):
-    """Frames that arrive whether anybody is ready or not, as a camera's."""
-
-    def frames(
-        self, sizes: FrameSizes, rate: float | None, teacher_every: int, first: int, after: int | None
-    ) -> Iterator[DecodedFrame]:
-        """Yield frames from now on.
-
-        Args:
-            sizes: sizes wanted
-            rate: camera rate, frames/s; None keeps every frame
-            teacher_every: the teacher wants one frame in this many, counted in the stream
-            first: number in the stream of the first frame that is read
-            after: number of the last source frame played before; None for none
-        """
-        ...
-
-    def stop(self) -> None:
-        """End the frames; called from another thread."""
         ...
 
 
@@ -114,7 +94,7 @@ class Clip:
     recording: str = ""
     names: tuple[str, ...] = ()
     url: str = ""
-    live: LiveFrames | None = None
+    live: LiveFeed | None = None
 
     @property
     def images(self) -> tuple[Path, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
+from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from datamodules.video.decoding import LIMITS, Decoded, reason
@@ -40,20 +42,27 @@ def _natural(path: Path) -> tuple[list[tuple[int, int | str]], str]:
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part], path.name
 
 
+@contextmanager
+def _opened(path: Path, use: str) -> Iterator[InputContainer]:
+    """Open an image; what goes wrong in the block says that it cannot be read for a use."""
+    try:
+        # An open file, not its name: FFmpeg takes a percent sign in a name for a pattern.
+        with path.open("rb") as file, av.open(file, "r", options=LIMITS) as container:
+            container.streams.video[0].codec_context.options = LIMITS
+            yield container
+    except (av.FFmpegError, OSError, StopIteration, IndexError) as error:
+        cause = reason(error) if str(error) else type(error).__name__
+        raise UserError(f"{path}: cannot be {use} as an image ({cause})") from error
+
+
 def decode_image(path: Path) -> VideoFrame:
     """Decode an image file, as stored: an orientation that a camera noted beside the pixels is not applied.
 
     Raises:
         UserError: if it cannot be decoded.
     """
-    try:
-        # An open file, not its name: FFmpeg takes a percent sign in a name for a pattern.
-        with path.open("rb") as file, av.open(file, "r", options=LIMITS) as container:
-            container.streams.video[0].codec_context.options = LIMITS
-            return next(container.decode(video=0))
-    except (av.FFmpegError, OSError, StopIteration, IndexError) as error:
-        cause = reason(error) if str(error) else type(error).__name__
-        raise UserError(f"{path}: cannot be decoded as an image ({cause})") from error
+    with _opened(path, "decoded") as container:
+        return next(container.decode(video=0))
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -62,12 +71,9 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         UserError: if it cannot be read as an image.
     """
-    try:
-        with path.open("rb") as file, av.open(file, "r", options=LIMITS) as container:
-            context = container.streams.video[0].codec_context
-            size = (context.width, context.height)
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise UserError(f"{path}: cannot be read as an image ({reason(error)})") from error
+    with _opened(path, "read") as container:
+        context = container.streams.video[0].codec_context
+        size = (context.width, context.height)
     if min(size) < 1:
         raise UserError(f"{path}: cannot be read as an image of 1 to {LARGEST_IMAGE} px")
     return size

@@ -70,7 +70,14 @@ class LiveFeed:
     def frames(
         self, sizes: FrameSizes, rate: float | None, teacher_every: int, first: int, after: int | None
     ) -> Iterator[DecodedFrame]:
-        """Yield frames from now on; see :class:`datamodules.video.clips.LiveFrames`.
+        """Yield frames from now on.
+
+        Args:
+            sizes: sizes wanted
+            rate: camera rate, frames/s; None keeps every frame
+            teacher_every: the teacher wants one frame in this many, counted in the stream
+            first: number in the stream of the first frame that is read
+            after: number of the last source frame played before; None for none
 
         Raises:
             UserError: if none has come when the stream ends.
