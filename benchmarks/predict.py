@@ -25,7 +25,7 @@ from pose_oad.cli.command import build, compose_config
 from pose_oad.cli.predict import main as predict
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.predict.canvas import even
-from pose_oad.predict.overlay import OverlayVideo
+from pose_oad.predict.overlay import overlay_video
 from pose_oad.students import PoseStudent, load_student
 from pose_oad.tracking.errors import check
 
@@ -97,13 +97,13 @@ def _bare(student: PoseStudent, video: Path, target: Path, cfg: DictConfig) -> f
         left, top, width, height = FrameFit.of(size, student.input_size, cfg.fit).content
         inputs = np.zeros((cfg.batch_size, student.input_size[1], student.input_size[0], 3), np.uint8)
         rate = stream.average_rate or stream.guessed_rate
-        with OverlayVideo(target, target, even(size), Fraction(rate or 1), cfg.output.crf) as encoder:
-            decoded = container.decode(stream)
+        with overlay_video(target, even(size), Fraction(rate or 1), cfg.output.crf) as encode:
+            decoded, numbers = container.decode(stream), itertools.count()
             while taken := list(itertools.islice(decoded, cfg.batch_size)):
                 for row, frame in enumerate(taken):
                     rgb = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
                     inputs[row, top : top + height, left : left + width] = rgb
                 student(student.normalise(torch.from_numpy(inputs[: len(taken)])))
                 for frame in taken:
-                    encoder.write(frame)
+                    encode(frame, next(numbers))
     return time.perf_counter() - started

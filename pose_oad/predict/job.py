@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from av.video.frame import VideoFrame
 
 from pose_oad.predict.batches import Batch
 from pose_oad.predict.drawing import Panels
-from pose_oad.predict.keypoint_files import KeypointWriter
-from pose_oad.predict.overlay import OverlayVideo
+from pose_oad.predict.keypoint_files import Write
 from pose_oad.predict.poses import FramePoses, PoseReader, mean_distance
 
 
@@ -36,8 +36,8 @@ class PredictionJob:
         readers: who says where people are, the student first
         reference: place of the reader that errors are measured to; None where there is none
         metric_width: width of the image in whose px errors are given; None: the frame's own
-        overlay: the video and how its frames are drawn; None draws none
-        writer: the file of the student's keypoints; None writes none
+        overlay: what encodes a frame, and how it is drawn; None draws none
+        writer: what writes the student's keypoints; None writes none
 
     Attributes:
         frames: frames written so far
@@ -48,8 +48,8 @@ class PredictionJob:
         readers: Sequence[PoseReader],
         reference: int | None,
         metric_width: float | None,
-        overlay: tuple[OverlayVideo, Panels] | None,
-        writer: KeypointWriter | None,
+        overlay: tuple[Callable[[VideoFrame, int], None], Panels] | None,
+        writer: Write | None,
     ) -> None:
         self._readers, self._reference = readers, reference
         self._metric_width, self._overlay, self._writer = metric_width, overlay, writer
@@ -73,11 +73,11 @@ class PredictionJob:
             number = read.batch.first + row
             found = [poses[row] for poses in read.poses]
             if self._writer is not None:
-                self._writer.write(number, found[0])
+                self._writer(number, found[0])
             if self._overlay is not None:
-                video, panels = self._overlay
+                encode, panels = self._overlay
                 captions = [self._caption(place, value) for place, value in enumerate(read.distances[:, row])]
-                video.write(panels.draw(read.batch.pictures[row], found, captions, number), number)
+                encode(panels.draw(read.batch.pictures[row], found, captions, number), number)
         measured = np.isfinite(read.distances)
         self._sums += np.where(measured, read.distances, 0).sum(1)
         self._counts += measured.sum(1)

@@ -13,13 +13,13 @@ from omegaconf import DictConfig
 from pose_oad.predict.drawing import Panels
 from pose_oad.predict.job import PredictionJob
 from pose_oad.predict.keypoint_files import KEY, choose_format, make_writer, write_image_list
-from pose_oad.predict.overlay import OverlayVideo
+from pose_oad.predict.overlay import overlay_video
 from pose_oad.predict.poses import PoseReader
 from pose_oad.tracking.errors import check
 
 if TYPE_CHECKING:
     from datamodules.video.clips import Clip
-from pose_oad.tracking.files import Staging
+from pose_oad.tracking.files import Staging, guarded
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,14 @@ def open_job(
         panels = Panels(readers, clip.frame_size, cfg.threshold)
         place = staging.place("output.video", outputs.video)
         rate = Fraction(clip.rate).limit_denominator(1001)  # as 30000/1001
-        video = OverlayVideo(place, outputs.video, panels.size, rate, cfg.output.crf)
-        overlay = (stack.enter_context(video), panels)
+        video = overlay_video(place, panels.size, rate, cfg.output.crf)
+        overlay = (stack.enter_context(guarded(video, outputs.video, "output.video")), panels)
     if outputs.keypoints is not None:
         place = staging.place(KEY, outputs.keypoints, folder=outputs.kind == "openpose")
         skeleton, stem = readers[0].skeleton, Path(str(cfg.source)).stem
         kind, target, joints = outputs.kind, outputs.keypoints, cfg.output.openpose
-        writer = stack.enter_context(make_writer(kind, place, target, skeleton, clip.images, joints, stem))
+        opened = make_writer(kind, place, target, skeleton, clip.images, joints, stem)
+        writer = stack.enter_context(guarded(opened, target, KEY))
         if kind == "coco" and clip.images:
             write_image_list(staging.place(KEY, target.with_suffix(".images.json")), clip.images)
     return PredictionJob(readers, reference, cfg.metric_width, overlay, writer)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec
 
 from pose_oad.tracking.errors import UnwritableError, check
+
+P = ParamSpec("P")
 
 #: What one of OpenPose's folders holds, and so all that may be in a folder that is replaced.
 OPENPOSE_FILES = "*_keypoints.json"
@@ -46,6 +48,35 @@ def writing(path: Path, key: str = "") -> Iterator[None]:
         reason = os.strerror(number) if number else getattr(hidden, "strerror", None) or hidden
         name = f"{key}={path}" if key else path
         raise UnwritableError(f"{name}: cannot be written ({reason})") from error
+
+
+@contextmanager
+def guarded(output: AbstractContextManager[Callable[P, None]], path: Path, key: str) -> Iterator[Callable[P, None]]:
+    """Have :func:`writing` name a file in what goes wrong while it is opened, written by calls, and finished.
+
+    Args:
+        output: a context that opens and finishes the file, and gives what writes a part of it
+        path: the file
+        key: config key that names it
+
+    Yields:
+        What writes a part.
+    """
+    with writing(path, key):
+        write_part = output.__enter__()
+
+    def guarded_write(*args: P.args, **kwargs: P.kwargs) -> None:
+        with writing(path, key):
+            write_part(*args, **kwargs)
+
+    try:
+        yield guarded_write
+    except BaseException as error:
+        with writing(path, key):
+            output.__exit__(type(error), error, error.__traceback__)
+        raise
+    with writing(path, key):
+        output.__exit__(None, None, None)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -21,7 +22,7 @@ from datamodules.windowing import StreamOptions
 from pose_oad.cli.command import compose_config
 from pose_oad.cli.predict import main, open_source
 from pose_oad.poses.skeleton import get_skeleton, map_keypoints
-from pose_oad.predict.overlay import OverlayVideo
+from pose_oad.predict.drawing import Panels
 from pose_oad.students import load_student
 from pose_oad.tracking.errors import UserError
 from tests.media import counting_frames, write_video
@@ -146,15 +147,15 @@ def test_a_source_that_breaks_leaves_nothing(run: Run, video: Path) -> None:
 def test_an_interrupt_or_a_full_disk_leaves_nothing(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    write, written = OverlayVideo.write, []
+    draw, drawn = Panels.draw, []
 
-    def fail(self: OverlayVideo, frame: av.VideoFrame, number: int) -> None:
-        written.append(frame.width)
-        if len(written) == 12:
+    def fail(self: Panels, picture: av.VideoFrame, *rest: Any) -> av.VideoFrame:
+        drawn.append(picture.width)
+        if len(drawn) == 12:
             raise error
-        write(self, frame, number)
+        return draw(self, picture, *rest)
 
-    monkeypatch.setattr(OverlayVideo, "write", fail)
+    monkeypatch.setattr(Panels, "draw", fail)
     Path("out.csv").write_text("old")
     with pytest.raises(type(error) if isinstance(error, UserError) else KeyboardInterrupt):
         run("output.video=out.mp4", "output.keypoints=out.csv", "overwrite=true")

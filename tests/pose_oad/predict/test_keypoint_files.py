@@ -34,9 +34,9 @@ def poses(*scores: float) -> FramePoses:
 def write(
     kind: str, path: Path, frames: list[FramePoses], images: Sequence[Path] = (), openpose: str = "body-25"
 ) -> None:
-    with make_writer(kind, path, path, BODY, images, openpose, "clip") as writer:
+    with make_writer(kind, path, path, BODY, images, openpose, "clip") as add:
         for number, found in enumerate(frames):
-            writer.write(number, found)
+            add(number, found)
 
 
 def test_coco_results_hold_17_joints_as_pixel_indices(tmp_path: Path) -> None:
