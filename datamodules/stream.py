@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import queue
-import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +17,7 @@ from datamodules.windowing import StreamOptions, StreamPosition, WindowBuilder
 from pose_oad.online.distillation import as_distillation
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.geometry import FrameFit
+from pose_oad.tracking.ahead import one_ahead
 from pose_oad.tracking.errors import check
 
 
@@ -87,7 +86,7 @@ class WindowLoader:
     def __iter__(self) -> Iterator[FrameWindow]:
         limit = self.options.windows
         left = None if limit is None else max(0, limit - self._position.window)
-        windows = _in_background(itertools.islice(self._read(self._position), left))
+        windows = one_ahead(itertools.islice(self._read(self._position), left))
         try:
             for window, position in windows:
                 self._position = position
@@ -174,42 +173,6 @@ def _by_camera(instants: Iterator[tuple[DecodedFrame, ...]], cameras: int) -> li
     if cameras == 1:
         return [(frame for (frame,) in instants)]
     return list(zip(*instants, strict=True)) or [()] * cameras
-
-
-def _in_background(items: Iterator[Any]) -> Generator[Any, None, None]:
-    """Run an iterator in a thread, one item ahead of its consumer; its errors are raised here."""
-    ahead: queue.Queue[tuple[str, Any]] = queue.Queue()
-    room = threading.Semaphore(1)
-    stopped = threading.Event()
-
-    def work() -> None:
-        try:
-            while True:
-                room.acquire()
-                if stopped.is_set():
-                    return
-                ahead.put(("item", next(items)))
-        except StopIteration:
-            ahead.put(("end", None))
-        except BaseException as error:  # handed over to the consumer, whatever it is
-            ahead.put(("error", error))
-
-    thread = threading.Thread(target=work, name="decode", daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, value = ahead.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                raise value
-            room.release()
-            yield value
-            value = None  # the consumer's window is freed before the next one is awaited
-    finally:
-        stopped.set()
-        room.release()
-        thread.join(timeout=5)
 
 
 class StreamDataModule(LightningDataModule):

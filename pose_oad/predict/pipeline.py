@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TypeVar
+
+from pose_oad.tracking.ahead import one_ahead
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -22,12 +25,10 @@ def run(batches: Iterator[T], work: Callable[[T], U], write: Callable[[U], None]
         write: done with its result
         stoppable: whether an interrupt is an end like any other, as for a camera
     """
-    with ThreadPoolExecutor(1, "decode") as decoder, ThreadPoolExecutor(1, "write") as writer:
-        written = writer.submit(_nothing)
+    with closing(one_ahead(batches)) as upcoming, ThreadPoolExecutor(1, "write") as writer:
+        written = writer.submit(lambda: None)
         try:
-            upcoming = decoder.submit(next, batches, None)
-            while (batch := upcoming.result()) is not None:
-                upcoming = decoder.submit(next, batches, None)
+            for batch in upcoming:
                 result = work(batch)
                 written.result()
                 written = writer.submit(write, result)
@@ -36,7 +37,3 @@ def run(batches: Iterator[T], work: Callable[[T], U], write: Callable[[U], None]
             if not stoppable:
                 raise
         written.result()
-
-
-def _nothing() -> None:
-    """What the writer has done before the first batch."""

@@ -4,5 +4,5 @@
 - ``delivery``: records that the store could not take, delivered later
 - ``files``: files replaced in one step; ``hdf5``, ``torch_file``, ``checkpoint_io``: their kinds, read as data
 - ``errors``: mistakes that a user can mend
-- ``progress``: a progress bar where somebody is watching
+- ``progress``: a progress bar where somebody is watching; ``ahead``: a thread that makes what comes next
 """
