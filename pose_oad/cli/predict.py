@@ -195,17 +195,19 @@ def run(
 
 def _check_values(cfg: DictConfig) -> None:
     """Refuse values that nobody else checks."""
+    from datamodules.video.clips import is_number
+
     check(
         bool(cfg.checkpoint), "checkpoint", cfg.checkpoint, "a checkpoint (.ckpt, .pth) or an exported network (.onnx)"
     )
     check(cfg.people in ("auto", "single", "many"), "people", cfg.people, "auto, single or many")
-    check(_number(cfg.threshold) and 0 <= cfg.threshold < 1, "threshold", cfg.threshold, "a confidence in [0, 1)")
+    check(is_number(cfg.threshold) and 0 <= cfg.threshold < 1, "threshold", cfg.threshold, "a confidence in [0, 1)")
     check(_whole(cfg.batch_size) and cfg.batch_size >= 1, "batch_size", cfg.batch_size, "1 or more")
     check(cfg.limit is None or (_whole(cfg.limit) and cfg.limit >= 1), "limit", cfg.limit, "1 or more, or null")
     rate, width = cfg.output.image_rate, cfg.metric_width
-    check(_number(rate) and 0.1 <= rate <= 1000, "output.image_rate", rate, "images/s, 0.1 to 1000")
+    check(is_number(rate) and 0.1 <= rate <= 1000, "output.image_rate", rate, "images/s, 0.1 to 1000")
     check(isinstance(cfg.overwrite, bool), "overwrite", cfg.overwrite, "true or false")
-    check(width is None or (_number(width) and width > 0), "metric_width", width, "a width in px, or null")
+    check(width is None or (is_number(width) and width > 0), "metric_width", width, "a width in px, or null")
 
 
 def _truth(path: str, clip: Clip) -> TruthReader:
@@ -242,10 +244,6 @@ def _report(summary: dict[str, float], outputs: Outputs) -> None:
         if path is not None:
             table.add_row("written", Text(str(path)))
     Console().print(table)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _whole(value: object) -> bool:

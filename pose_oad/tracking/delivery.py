@@ -261,10 +261,16 @@ def deliver_journal(path: Path, uri: str | None, connect: Callable[[str], Mlflow
 def _run_of(client: MlflowClient, header: Mapping[str, Any]) -> str:
     """Return the run of a journal that was begun without a store: made once, and found again by its tag."""
     experiment, local_id = ensure_experiment(client, header["experiment"], header["artifacts"]), header["local_id"]
-    for run in client.search_runs([experiment], f"tags.`pose_oad.local_id` = '{local_id}'"):
-        return str(run.info.run_id)
+    if run_id := tagged_run(client, experiment, "pose_oad.local_id", local_id):
+        return run_id
     tags = {key: value for key, value in header["tags"].items() if value is not None}
     return str(client.create_run(experiment, tags=tags | {"pose_oad.local_id": local_id}).info.run_id)
+
+
+def tagged_run(client: MlflowClient, experiment: str, tag: str, value: str) -> str | None:
+    """Return the id of the run of an experiment (its id) that carries a tag; None where there is none."""
+    runs = client.search_runs([experiment], f"tags.`{tag}` = '{value}'")
+    return str(runs[0].info.run_id) if runs else None
 
 
 def ensure_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:

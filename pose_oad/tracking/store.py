@@ -63,7 +63,7 @@ def make_logger(
     Raises:
         UserError: if the store cannot be opened.
     """
-    from pose_oad.tracking.delivery import RunLogger, ensure_experiment
+    from pose_oad.tracking.delivery import RunLogger, ensure_experiment, tagged_run
 
     tracking, where = cfg.tracking, cfg.get("logger", "mlflow")
     check(where in ("mlflow", "local"), "logger", where, "mlflow or local")
@@ -74,7 +74,7 @@ def make_logger(
             client = connect(str(tracking.uri))
             experiment = ensure_experiment(client, tracking.experiment, artifacts)
             if token is not None:
-                run_id = _begun(client, experiment, token)
+                run_id = tagged_run(client, experiment, "pose_oad.begun", token)
         logger = RunLogger(
             local=where == "local",
             experiment_name=tracking.experiment,
@@ -91,12 +91,6 @@ def make_logger(
     except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
         raise UserError(f"tracking.uri={tracking.uri}: {_first_line(error)}; logger=local does without it") from error
     return logger
-
-
-def _begun(client: MlflowClient, experiment: str, token: str) -> str | None:
-    """Return the id of the run that carries a token; None where it was not created."""
-    runs = client.search_runs([experiment], f"tags.`pose_oad.begun` = '{token}'")
-    return str(runs[0].info.run_id) if runs else None
 
 
 def connect(uri: str) -> MlflowClient:
