@@ -85,14 +85,13 @@ def show(report: Report) -> None:
     from rich.console import Console
 
     from pose_oad.report.layout import to_rich
-    from pose_oad.report.tables import MAIN_COLUMNS, key_columns
+    from pose_oad.report.tables import MAIN_COLUMNS, key_names
 
     console = Console()
     for table in report.tables[:1]:
         groups = report.material.online or report.material.offline
-        keys = [column.name for column in key_columns(groups)]
         error = report.material.error
-        console.print(to_rich(table.select(*keys, error, f"test_{error}", *MAIN_COLUMNS)))
+        console.print(to_rich(table.select(*key_names(groups), error, f"test_{error}", *MAIN_COLUMNS)))
     for said in (report.selection.left_out_text(), report.material.superseded_text()):
         if said:
             console.print(said, markup=False, highlight=False)

@@ -7,12 +7,12 @@ A reader's map, in the order in which a report is made:
 - ``statistics``: mean and interval over seeds, paired comparison, correction for several comparisons
 - ``material``: what tables and figures are made from
 - ``layout``: a table's columns and cells; as Markdown, CSV, LaTeX or in the terminal
-- ``tables``: the tables of online runs; ``offline``: those of fine-tuning
+- ``tables``: the tables of online runs and of fine-tuning
 - ``style``: colours, markers and lines of a label, the same in every figure
-- ``curves``, ``settings``, ``tradeoffs``, ``details``: the figures; ``figures`` draws and saves all that have data
+- ``against``, ``ledgers``: the figures; ``pictures``: what they share
 - ``build``: all of it into a folder; ``page``: the HTML page; ``folder``: replaced as a whole or not at all
 
 Adding a table: write a function ``Material -> Table | None`` and name it in ``build.TABLES``. Adding a figure: write a
 function ``Material -> Picture`` that raises ``NothingToDraw`` where its data are absent, and name it in
-``figures.PICTURES``.
+``build.PICTURES``.
 """

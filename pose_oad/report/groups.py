@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from pose_oad.report.statistics import Comparison, Estimate, compare, estimate
 from pose_oad.report.store import RunData
 
@@ -35,11 +37,6 @@ class Group:
     runs: tuple[RunData, ...]
 
     @property
-    def checkpoint(self) -> str:
-        """What tells the pre-trained weights of its runs from others."""
-        return self.runs[0].checkpoint
-
-    @property
     def condition(self) -> tuple[tuple[str, str], ...]:
         """The part of the setting that is not the strategy's own; equal where two groups can be compared."""
         return tuple((key, value) for key, value in self.setting if not key.startswith("strategy."))
@@ -64,9 +61,6 @@ class Group:
         return estimate(self.values(metric).values(), confidence)
 
 
-# Whether it is a reference; label, setting, rate (-1: none) and checkpoint.
-_Identity = tuple[bool, str, tuple[tuple[str, str], ...], float, str]
-
 #: A run, and the newer one that repeats it.
 Repetition = tuple[RunData, RunData]
 
@@ -81,31 +75,34 @@ def group_runs(runs: Sequence[RunData]) -> tuple[list[Group], list[Repetition]]:
         The groups, strategies by name before references by name, then by setting and rate; and the runs left out
         because a newer one has the same label, parameters, checkpoint and seed.
     """
+    if not runs:
+        return [], []
     keys = varying_params(runs)
-    members: dict[_Identity, dict[str, RunData]] = {}
-    repeated: list[tuple[RunData, _Identity]] = []
-    for run in runs:
-        setting = tuple((key, shown_value(key, run.params.get(key))) for key in keys)
-        identity = (run.is_reference, run.label, setting, -1.0 if run.rate is None else run.rate, run.checkpoint)
-        same = members.setdefault(identity, {})
-        if run.seed in same:
-            repeated.append((same[run.seed], identity))
-        same[run.seed] = run
+    frame = pd.DataFrame({
+        "reference": [run.is_reference for run in runs],
+        "label": [run.label for run in runs],
+        **{f"key {key}": [shown_value(key, run.params.get(key)) for run in runs] for key in keys},
+        "rate": [-1.0 if run.rate is None else run.rate for run in runs],
+        "checkpoint": [run.checkpoint for run in runs],
+        "seed": [run.seed for run in runs],
+        "run": runs,
+    })  # fmt: skip
+    identity = [column for column in frame if column not in ("seed", "run")]
+    newest = frame.groupby([*identity, "seed"])["run"].transform("last")
+    repeated = [(old, new) for old, new in zip(frame["run"], newest, strict=True) if old is not new]
     # The weights are named where nothing else tells two groups apart.
-    named = len({identity[:-1] for identity in members}) < len(members)
-    groups = [
-        Group(
-            label,
-            reference,
-            None if rate < 0 else rate,
-            (*setting, ("checkpoint", checkpoint[:10])) if named else setting,
-            tuple(members[reference, label, setting, rate, checkpoint].values()),
+    others = [column for column in identity if column != "checkpoint"]
+    named = len(frame.drop_duplicates(others)) < len(frame.drop_duplicates(identity))
+    groups = []
+    for (reference, label, *values, rate, checkpoint), members in frame.groupby(identity):
+        setting = [*zip(keys, values, strict=True), *([("checkpoint", checkpoint[:10])] if named else [])]
+        # One of each seed, the newest, where the first of them stood.
+        by_seed = {row.seed: row.run for row in members.itertuples()}
+        groups.append(
+            Group(label, reference, None if rate < 0 else float(rate), tuple(setting), tuple(by_seed.values()))
         )
-        for reference, label, setting, rate, checkpoint in sorted(
-            members, key=lambda k: (k[0], k[1], [_natural(value) for _, value in k[2]], k[3], k[4])
-        )
-    ]
-    return groups, [(run, members[identity][run.seed]) for run, identity in repeated]
+    groups.sort(key=lambda group: (group.is_reference, group.label, [_natural(value) for _, value in group.setting]))
+    return groups, repeated
 
 
 def varying_params(runs: Sequence[RunData]) -> list[str]:
@@ -123,36 +120,25 @@ def varying_params(runs: Sequence[RunData]) -> list[str]:
     """
     deciding = [run for run in runs if not run.is_reference] or list(runs)
     overridden = {word.partition("=")[0] for run in deciding for word in run.tags.get("pose_oad.point", "").split()}
-
-    def preference(key: str) -> tuple[bool, bool, bool, int, str]:
-        parent, _, last = key.rpartition(".")
-        return (
-            key not in overridden and parent not in overridden,
-            last != "name",
-            last != "_target_",
-            key.count("."),
-            key,
-        )
-
+    params = pd.DataFrame([dict(run.params) for run in deciding])
     # A key that only some runs have, with one value, has come into being since the others were logged.
-    values: dict[str, set[str]] = {}
-    for run in deciding:
-        for key, value in run.params.items():
-            values.setdefault(key, set()).add(value)
-    names = sorted((key for key, seen in values.items() if len(seen) > 1 and not _is_bookkeeping(key)), key=preference)
+    names = [key for key in params if params[key].nunique() > 1 and not _is_bookkeeping(key)]
+
+    def preference(key: str) -> tuple[object, ...]:
+        parent, _, last = key.rpartition(".")
+        explicit = key in overridden or parent in overridden
+        return not explicit, last != "name", last != "_target_", key.count("."), key
+
+    frame = params[sorted(names, key=preference)].assign(label=[run.label for run in deciding])
     chosen: list[str] = []
-    for of_strategy in (False, True):
-        for key in names:
+    for of_strategy, known in ((False, []), (True, ["label"])):
+        for key in frame.columns[:-1]:
             if key.startswith("strategy.") == of_strategy:
-                groups = {_identity(run, chosen, of_strategy) for run in deciding}
-                split = {_identity(run, [*chosen, key], of_strategy) for run in deciding}
-                if len(split) > len(groups):
+                # groupby would leave one group of no columns; duplicates of none are all rows but the first.
+                before = len(frame.drop_duplicates([*known, *chosen])) if known or chosen else 1
+                if len(frame.drop_duplicates([*known, *chosen, key])) > before:
                     chosen.append(key)
     return chosen
-
-
-def _identity(run: RunData, keys: Iterable[str], with_label: bool) -> tuple[str | None, ...]:
-    return (run.label if with_label else None, *(run.params.get(key) for key in keys))
 
 
 def _is_bookkeeping(key: str) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import pandas as pd
 import rich.box
 import rich.table
 import rich.text
@@ -38,11 +37,6 @@ class Column:
     title: str
     style: Style = "text"
 
-    @property
-    def holds_estimates(self) -> bool:
-        """Whether its cells are estimates rather than text or single numbers."""
-        return self.style not in ("text", "rate", "p")
-
 
 @dataclass(frozen=True)
 class Table:
@@ -65,21 +59,8 @@ class Table:
     def select(self, *names: str) -> Table:
         """Return the table with only the columns of these names, in its own order."""
         kept = [i for i, column in enumerate(self.columns) if column.name in names]
-        return replace(
-            self,
-            columns=tuple(self.columns[i] for i in kept),
-            rows=tuple(tuple(row[i] for i in kept) for row in self.rows),
-        )
-
-    def without_empty(self) -> Table:
-        """Return the table without columns that hold nothing in any row."""
-        return self.select(
-            *(
-                column.name
-                for i, column in enumerate(self.columns)
-                if any(show(row[i], column.style) != MISSING for row in self.rows)
-            )
-        )
+        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
 
     def shown(self) -> list[list[str]]:
         """Return every cell as a reader sees it."""
@@ -100,31 +81,24 @@ def show(cell: Cell, style: Style) -> str:
     mean, half_width = (cell.mean, cell.half_width) if isinstance(cell, Estimate) else (cell, math.nan)
     if not math.isfinite(mean):
         return MISSING
-    if style == "rate":
-        return f"{100 * mean:.4g} %"
+    if style in ("px", "share", "signed"):
+        scale, sign, unit = {"px": (1, "", ""), "share": (100, "", " %"), "signed": (1, "+", "")}[style]
+        interval = f" ± {scale * half_width:.1f}" if math.isfinite(half_width) else ""
+        return f"{scale * mean:{sign}.1f}".replace("-", "−") + interval + unit
     if style == "p":
         return "< 0.001" if mean < 0.001 else f"{mean:.3f}"
-    if style == "count":
-        return f"{mean:,.0f}"
-    if style == "seconds":
-        return f"{mean:,.0f}" if mean >= 100 else f"{mean:.3g}"
-    if style == "number":
-        return f"{mean:.2f}"
-    scale, digits, sign = {"share": (100.0, 1, ""), "signed": (1.0, 1, "+")}.get(style, (1.0, 1, ""))
-    interval = f" ± {scale * half_width:.{digits}f}" if math.isfinite(half_width) else ""
-    unit = " %" if style == "share" else ""
-    return f"{scale * mean:{sign}.{digits}f}".replace("-", "−") + interval + unit
+    if style == "seconds" and mean < 100:
+        return f"{mean:.3g}"
+    return {"rate": f"{100 * mean:.4g} %", "number": f"{mean:.2f}"}.get(style, f"{mean:,.0f}")
 
 
 def to_markdown(table: Table) -> str:
     """Write a table as GitHub's Markdown, its note below it."""
-
-    def line(cells: list[str]) -> str:
-        return "| " + " | ".join(_escape_markdown(cell) for cell in cells) + " |"
-
+    titles = [column.title for column in table.columns]
     rule = "|" + "|".join(" :--- " if column.style == "text" else " ---: " for column in table.columns) + "|"
-    body = [line([column.title for column in table.columns]), rule, *(line(row) for row in table.shown())]
-    return "\n".join([f"**{_escape_markdown(table.title)}**", "", *body, "", _escape_markdown(table.note), ""])
+    lines = ["| " + " | ".join(map(_escape_markdown, cells)) + " |" for cells in (titles, *table.shown())]
+    lines.insert(1, rule)
+    return "\n".join([f"**{_escape_markdown(table.title)}**", "", *lines, "", _escape_markdown(table.note), ""])
 
 
 def _escape_markdown(text: str) -> str:
@@ -134,65 +108,42 @@ def _escape_markdown(text: str) -> str:
 
 def to_csv(table: Table) -> str:
     """Write a table's raw numbers: a column each for mean, half-width of the interval, and number of values."""
-    header: list[str] = []
-    for column in table.columns:
-        header.append(column.name)
-        if column.holds_estimates:
-            header += [f"{column.name}_half_width", f"{column.name}_n"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for row in table.rows:
-        writer.writerow(value for cell, column in zip(row, table.columns, strict=True) for value in _raw(cell, column))
-    return text.getvalue()
-
-
-def _raw(cell: Cell, column: Column) -> list[object]:
-    def number(value: float) -> object:
-        return value if math.isfinite(value) else ""
-
-    if not column.holds_estimates:
-        return [number(cell) if isinstance(cell, float) else "" if cell is None else cell]
-    if isinstance(cell, Estimate):
-        return [number(cell.mean), number(cell.half_width), cell.n]
-    return [number(cell) if isinstance(cell, float) else "", "", ""]
+    raw = {}
+    for number, column in enumerate(table.columns):
+        cells = [row[number] for row in table.rows]
+        if column.style in ("text", "rate", "p"):
+            raw[column.name] = cells
+        else:
+            estimates = [cell if isinstance(cell, Estimate) else None for cell in cells]
+            raw[column.name] = [found and found.mean for found in estimates]
+            raw[f"{column.name}_half_width"] = [found and found.half_width for found in estimates]
+            raw[f"{column.name}_n"] = [found and str(found.n) for found in estimates]
+    return pd.DataFrame(raw).to_csv(index=False, lineterminator="\n")
 
 
 def to_latex(table: Table) -> str:
     """Write a table in LaTeX for the package booktabs, its note as a comment."""
-
-    def line(cells: list[str]) -> str:
-        return "    " + " & ".join(escape_latex(cell) for cell in cells) + r" \\"
-
-    alignment = "".join("l" if column.style == "text" else "r" for column in table.columns)
-    lines = [
-        f"% {' '.join(table.note.split())}",
-        r"\begin{table}",
-        r"  \centering",
-        rf"  \caption{{{escape_latex(table.title)}}}",
-        rf"  \label{{tab:{table.name}}}",
-        rf"  \begin{{tabular}}{{{alignment}}}",
-        r"    \toprule",
-        line([column.title for column in table.columns]),
-        r"    \midrule",
-        *(line(row) for row in table.shown()),
-        r"    \bottomrule",
-        r"  \end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
+    styler = pd.DataFrame(table.shown()).style.hide(axis="index").format(escape_latex)
+    written = styler.relabel_index([escape_latex(column.title) for column in table.columns], axis="columns").to_latex(
+        column_format="".join("l" if column.style == "text" else "r" for column in table.columns),
+        position_float="centering",
+        hrules=True,
+        label=f"tab:{table.name}",
+        caption=escape_latex(table.title),
+    )
+    return f"% {' '.join(table.note.split())}\n{written}"
 
 
-_LATEX = {
+_LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "–": "--", "−": "$-$", "±": r"$\pm$", "→": r"$\to$", "×": r"$\times$", "Δ": r"$\Delta$", "\n": " ",
-}  # fmt: skip
+})  # fmt: skip
 
 
 def escape_latex(text: str) -> str:
-    """Escape what LaTeX would take as a command, in one pass so that no escape is escaped again."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    """Escape what LaTeX would take as a command; pandas does not know all of the signs that tables here hold."""
+    return text.translate(_LATEX)
 
 
 def to_rich(table: Table) -> rich.table.Table:

@@ -50,6 +50,12 @@ class Material:
         """Return mean and interval of a group's final metric."""
         return group.estimate(metric, self.confidence)
 
+    def metrics_below(self, groups: Sequence[Group], prefix: str) -> set[str]:
+        """Return the rest of the names of those final metrics of groups that begin with a prefix."""
+        names = {name for group in groups for run in group.runs for name in run.metrics}
+        prefix = f"final/{prefix}"
+        return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+
     def superseded_text(self) -> str:
         """Name the runs that were played twice, with the error of both; empty if there is none."""
         named = []

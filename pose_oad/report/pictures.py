@@ -1,22 +1,18 @@
-"""What every figure of a report shares: its caption, its series, its references."""
+"""What every figure of a report shares: its caption, its series, the one rate and setting that it shows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pose_oad.report.groups import Group, short_names
-from pose_oad.report.material import Material
-from pose_oad.report.style import Look, looks, with_aside
-
-if TYPE_CHECKING:
-    from pose_oad.report.statistics import Estimate
+from pose_oad.report.style import Look, legend_below, looks
 
 #: More lines than this in one figure cannot be told apart.
 MOST_LINES = 8
@@ -41,6 +37,14 @@ class Picture:
     title: str
     caption: str
     figure: Figure
+
+    @classmethod
+    def of(cls, name: str, axes: Axes, shown: Sequence[Series], caption: str) -> Picture:
+        """Put the legend below finished axes."""
+        legend_below(axes, [series.name for series in shown])
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        return cls(name, axes.get_title(loc=rcParams["axes.titlelocation"]), caption.strip(), figure)
 
 
 @dataclass(frozen=True)
@@ -124,37 +128,6 @@ def at_one_rate(groups: Sequence[Group]) -> tuple[list[Group], str]:
     return [group for group in groups if group.rate in (rate, None)], f" at {100 * rate:.4g} %"
 
 
-def plot_series(axes: Axes, look: Look, name: str, x: Sequence[Estimate], y: Sequence[Estimate], joined: bool) -> None:
-    """Draw the means of a series with the intervals of both axes.
-
-    Args:
-        axes: where to
-        look: the series's
-        name: entry in the legend
-        x: means and intervals in x
-        y: means and intervals in y
-        joined: whether points are joined by a line
-    """
-    errors = [np.nan_to_num([e.half_width for e in estimates]) for estimates in (x, y)]
-    style = look.curve if joined else look.curve | {"linestyle": "none"}
-    axes.errorbar(
-        [e.mean for e in x],
-        [e.mean for e in y],
-        xerr=errors[0] if errors[0].any() else None,
-        yerr=errors[1] if errors[1].any() else None,
-        label=name,
-        capsize=2,
-        elinewidth=0.9,
-        **style,
-    )
-
-
-def draw_level(axes: Axes, series: Series, level: Estimate) -> None:
-    """Draw a reference that has no place on the x axis as a dashed grey line across it, its value in the legend."""
-    label = with_aside(series.name, f"{level.mean:.1f} px")
-    axes.axhline(level.mean, color=series.look.color, linestyle=series.look.line, linewidth=1.2, label=label)
-
-
 def focus(axes: Axes, strategies: Sequence[float], references: Sequence[float]) -> str:
     """Choose the range of the y axis so that differences between strategies can be seen.
 
@@ -179,16 +152,3 @@ def focus(axes: Axes, strategies: Sequence[float], references: Sequence[float]) 
     axes.set_ylim(low - margin, high + margin)
     off = any(value < low or value > high for value in references)
     return " References far off the strategies lie outside of the range that is shown." if off else ""
-
-
-def bounds(estimates: Sequence[Estimate]) -> list[float]:
-    """Return the ends of the intervals; the mean where there is none."""
-    widths = np.nan_to_num([found.half_width for found in estimates])
-    means = np.array([found.mean for found in estimates])
-    return [*(means - widths).tolist(), *(means + widths).tolist()]
-
-
-def level_of(material: Material, series: Series, metric: str) -> Estimate | None:
-    """Return the error of a reference without a rate; None where it has none."""
-    found = material.estimate(series.groups[0], metric)
-    return found if found.n else None

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import DescrStatsW
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,13 @@ def estimate(values: Iterable[float], confidence: float) -> Estimate:
     Args:
         values: one per seed; those that are not finite are left out
         confidence: level of the interval, in (0, 1)
-
-    Returns:
-        The mean and t(n - 1, (1 + confidence) / 2) * s / sqrt(n), s being the sample standard deviation.
     """
-    finite = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
-    n = len(finite)
-    if n < 2:
-        return Estimate(float(finite[0]) if n else math.nan, math.nan, n)
-    half_width = stats.t.ppf((1 + confidence) / 2, n - 1) * stats.sem(finite)
-    return Estimate(float(finite.mean()), float(half_width), n)
+    finite = [value for value in values if math.isfinite(value)]
+    if len(finite) < 2:
+        return Estimate(finite[0] if finite else math.nan, math.nan, len(finite))
+    described = DescrStatsW(np.array(finite))
+    low, high = described.tconfint_mean(1 - confidence)
+    return Estimate(float(described.mean), float(high - low) / 2, len(finite))
 
 
 def compare(values: Mapping[str, float], baseline: Mapping[str, float], confidence: float) -> Comparison:
@@ -68,34 +68,18 @@ def compare(values: Mapping[str, float], baseline: Mapping[str, float], confiden
         The comparison over the seeds that both have. With fewer than two of them, difference and p-value are NaN; with
         differences that are all the same the t statistic does not exist, and the p-value is NaN.
     """
-    seeds = sorted(
-        seed
-        for seed in values.keys() & baseline.keys()
-        if math.isfinite(values[seed]) and math.isfinite(baseline[seed])
-    )
-    if len(seeds) < 2:
-        return Comparison(Estimate(math.nan, math.nan, len(seeds)), math.nan)
-    ours = np.array([values[seed] for seed in seeds], dtype=np.float64)
-    theirs = np.array([baseline[seed] for seed in seeds], dtype=np.float64)
-    difference = estimate(ours - theirs, confidence)
-    p = float(stats.ttest_rel(ours, theirs).pvalue) if np.ptp(ours - theirs) > 0 else math.nan
-    return Comparison(difference, p)
+    differences = (pd.Series(dict(values), dtype=float) - pd.Series(dict(baseline), dtype=float)).sort_index()
+    differences = differences[np.isfinite(differences)]
+    if len(differences) < 2:
+        return Comparison(Estimate(math.nan, math.nan, len(differences)), math.nan)
+    p = float(stats.ttest_1samp(differences, 0).pvalue) if np.ptp(differences) > 0 else math.nan
+    return Comparison(estimate(differences, confidence), p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number by Holm's step-down method (Holm, Scand. J. Statist. 6, 1979).
-
-    Args:
-        p_values: of the comparisons of one table; NaN where a comparison was not possible, which does not count
-
-    Returns:
-        Adjusted p-values in the same order: the i-th smallest of m becomes the largest of (m - j + 1) p_j over j ≤ i,
-        at most 1. NaN stays NaN.
-    """
+    """Correct the p-values of one table's comparisons by Holm's method; NaN does not count and stays NaN."""
     p = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(p.shape, np.nan)
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * p[order]))
-    return adjusted.tolist()
+    tested = np.isfinite(p)
+    if tested.any():
+        p[tested] = multipletests(p[tested], method="holm")[1]
+    return p.tolist()

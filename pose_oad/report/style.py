@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -20,13 +18,14 @@ _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++", "oo")
 _GRAYS = ("0.35", "0.55", "0.15", "0.65")
 _DASHES: tuple[Any, ...] = ((0, (8, 3)), (0, (2, 2)), (0, (8, 2, 2, 2)), (0, (1, 3)), (0, (12, 3, 3, 3)))
 
-# What stands between a name and a remark in a legend entry.
-_ASIDE = ": "
+#: What stands between a name and a remark in a legend entry.
+ASIDE = ": "
 
 #: Labels with a look of their own, whatever else is in a report.
 _USUAL = ("random", "uniform", "error", "confidence")
 
-_RC: dict[Any, Any] = {
+#: Type sizes, spines and grid of all figures, for Matplotlib.
+HOUSE_STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
@@ -49,14 +48,7 @@ _RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """How a series is drawn.
-
-    Attributes:
-        color: Matplotlib colour
-        marker: Matplotlib marker
-        line: Matplotlib line style
-        hatch: of bars
-    """
+    """How a series is drawn, in Matplotlib's terms; the hatch is that of bars."""
 
     color: str
     marker: str
@@ -76,63 +68,44 @@ def looks(strategies: Sequence[str], references: Sequence[str]) -> dict[str, Loo
         strategies: names of series; the usual strategies keep their look whoever else is there
         references: names of series that are shown for comparison
     """
-    others = [name for name in strategies if name not in _USUAL]
-    numbers = {name: _USUAL.index(name) for name in strategies if name in _USUAL}
-    free = [n for n in range(len(_USUAL) + len(others)) if n not in numbers.values()]
-    numbers |= dict(zip(others, free, strict=False))
-    found = {
-        name: Look(_of(_COLORS, n), _of(_MARKERS, n), _of(_LINES, n), _of(_HATCHES, n)) for name, n in numbers.items()
+
+    def look(choices: tuple[Sequence[Any], ...], number: int) -> Look:
+        return Look(*(some[number % len(some)] for some in choices))
+
+    present = [name if name in strategies else "" for name in _USUAL]
+    free = [number for number, name in enumerate(present) if not name]
+    free += range(len(_USUAL), len(_USUAL) + len(strategies))
+    numbers = {name: number for number, name in enumerate(present) if name}
+    numbers |= dict(zip((name for name in strategies if name not in _USUAL), free, strict=False))
+    return {name: look((_COLORS, _MARKERS, _LINES, _HATCHES), number) for name, number in numbers.items()} | {
+        name: look((_GRAYS, _MARKERS[::-1], _DASHES, _HATCHES), number) for number, name in enumerate(references)
     }
-    return found | {
-        name: Look(_of(_GRAYS, n), _of(_MARKERS[::-1], n), _of(_DASHES, n), _of(_HATCHES, n))
-        for n, name in enumerate(references)
-    }
 
 
-def _of(choices: Sequence[Any], number: int) -> Any:
-    return choices[number % len(choices)]
+def new_axes(height: float = 4.0, width: float = 8.0) -> Axes:
+    """Return the axes of a new figure, so many inches in size, that makes room for what is put outside of them."""
+    return Figure(figsize=(width, height), layout="constrained").add_subplot()
 
 
-@contextmanager
-def house_style() -> Iterator[None]:
-    """Apply type sizes, spines and grid to the figures made and saved inside."""
-    with rc_context(_RC):
-        yield
-
-
-def new_figure(height: float = 4.0, width: float = 8.0) -> Figure:
-    """Return an empty figure that makes room for what is put outside of its axes.
+def legend_below(axes: Axes, order: Sequence[str]) -> None:
+    """Put the legend below the axes.
 
     Args:
-        height: inches
-        width: inches
-    """
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def legend_below(figure: Figure, order: Sequence[str] = ()) -> None:
-    """Put one legend for all axes below them, each label once.
-
-    Args:
-        figure: with labelled lines, points or bars
+        axes: with labelled lines, points or bars
         order: labels begin with these names, in this order; others follow. Matplotlib's own order is by kind of mark
     """
     handles: dict[str, Any] = {}
-    for axes in figure.axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
+    for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+        handles.setdefault(label, handle)
     place = {name: number for number, name in enumerate(order)}
-    labels = sorted(handles, key=lambda label: place.get(label.partition(_ASIDE)[0], len(place)))
+    labels = sorted(handles, key=lambda label: place.get(label.partition(ASIDE)[0], len(place)))
     if labels:
+        figure = axes.get_figure(root=True)
+        assert figure is not None
         # About 14 characters of this size fill an inch; line and gaps of an entry take the room of ten.
         columns = max(1, int(14 * figure.get_figwidth() / (max(map(len, labels)) + 10)))
         shown = [handles[label] for label in labels]
         figure.legend(shown, labels, loc="outside lower center", ncols=min(columns, len(labels)))
-
-
-def with_aside(name: str, aside: str) -> str:
-    """Return a legend entry for a name with a remark behind it."""
-    return f"{name}{_ASIDE}{aside}"
 
 
 def plain_numbers(axes: Axes, logarithmic: bool) -> None:

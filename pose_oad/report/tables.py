@@ -1,9 +1,12 @@
-"""The tables of online runs: everything in rows, the error as strategy × rate, and what explains it."""
+"""The tables: everything in rows, the error as strategy × rate, by part of the test set, and what explains it."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+
+import pandas as pd
 
 from pose_oad.report.groups import Group, compare_all, short_names
 from pose_oad.report.layout import Cell, Column, Style, Table
@@ -13,7 +16,11 @@ from pose_oad.report.statistics import holm
 #: Columns of the table that the terminal shows.
 MAIN_COLUMNS = ("strategy", "rate", "seeds", "teacher_calls", "optimizer_steps", "difference_px", "p_holm")
 
-_COSTS: tuple[tuple[str, str, Style], ...] = (
+# Names of final metrics with a title and a style.
+_Metrics = Sequence[tuple[str, str, Style]]
+
+_ONLINE: _Metrics = (
+    ("pck_3px", "PCK at 3 px", "share"),
     ("training_events", "training events", "count"),
     ("optimizer_steps", "optimiser steps", "count"),
     ("teacher_calls", "teacher calls", "count"),
@@ -22,7 +29,15 @@ _COSTS: tuple[tuple[str, str, Style], ...] = (
     ("seconds/train", "training, s", "seconds"),
     ("wall_clock_s", "wall clock, s", "seconds"),
 )
-_DIAGNOSTICS: tuple[tuple[str, str, Style], ...] = (
+_OFFLINE: _Metrics = (
+    ("test_pck_3px", "PCK at 3 px", "share"),
+    ("selected", "frames labelled", "count"),
+    ("teacher_calls", "teacher calls", "count"),
+    ("selection_s", "selection, s", "seconds"),
+    ("training_s", "training, s", "seconds"),
+    ("optimizer_steps", "optimiser steps", "count"),
+)
+_DIAGNOSTICS: _Metrics = (
     # "{error}" stands for the error that counts, of the whole stream.
     ("frozen_{error}", "never adapted on the same frames, px", "px"),
     ("gain_px", "gain over it, px", "signed"),
@@ -37,31 +52,49 @@ _DIAGNOSTICS: tuple[tuple[str, str, Style], ...] = (
     ("score_error_correlation", "score–error correlation", "number"),
     ("redundancy", "redundancy", "number"),
 )
+_PARTS = ("subject", "action", "camera", "joint")
 
 
 def online_table(material: Material) -> Table | None:
     """Make the table of everything: a row per label, setting and rate; None without online runs."""
-    if not material.online:
-        return None
     third = re.sub(r"(_second_half|_last_third)?_px$", "_last_third_px", material.error)
-    title = error_title(material.error)
-    metrics: list[tuple[str, str, Style]] = [(material.error, title, "px")]
-    metrics += [(third, "last third, px", "px")] if third != material.error else []
-    metrics += [("pck_3px", "PCK at 3 px", "share"), *_COSTS]
-    rows = rows_with_comparison(material, material.online, metrics, material.error)
-    note = (
-        f"Mean over seeds ± half-width of the {interval_name(material)}; n is the number of seeds. "
-        f"{comparison_note(material, material.online)} {material.lowest(material.online, material.error)}"
-    )
-    columns = (*key_columns(material.online), *metric_columns(metrics), *comparison_columns(material))
-    return Table("online", "Online runs", columns, rows, note.strip())
+    metrics: _Metrics = [
+        (material.error, error_title(material.error), "px"),
+        *([(third, "last third, px", "px")] if third != material.error else []),  # type: ignore[list-item]
+        *_ONLINE,
+    ]
+    lowest = material.lowest(material.online, material.error)
+    return _summary(material, material.online, metrics, "online", "Online runs", ("", f" {lowest}" if lowest else ""))
 
 
-def online_matrix(material: Material) -> Table | None:
-    """Make the paper's table, the error of every strategy at every rate; None without online runs."""
-    return error_matrix(
-        material, material.online, material.error, "online_matrix", f"{error_title(material.error)}, by rate, online"
+def offline_table(material: Material) -> Table | None:
+    """Make the table of fine-tuning runs: a row per strategy, setting and rate; None without such runs."""
+    error = f"test_{material.error}"
+    metrics: _Metrics = [(error, f"test {error_title(error)}", "px"), *_OFFLINE]
+    said = ("Error on subjects that were not trained on. ", "")
+    return _summary(material, material.offline, metrics, "offline", "Fine-tuned offline", said)
+
+
+def _summary(
+    material: Material, groups: Sequence[Group], metrics: _Metrics, name: str, title: str, said: tuple[str, str]
+) -> Table | None:
+    """Make a table of a row per group: keys, metrics, and the comparison of the first metric with the baseline."""
+    if not groups:
+        return None
+    comparisons = compare_all(groups, metrics[0][0], material.baseline, material.confidence)
+    adjusted = holm([float("nan") if found is None else found.p for found in comparisons])
+    rows = tuple(
+        (*row, *((None, None, None) if found is None else (found.difference, str(found.difference.n), p)))
+        for row, found, p in zip(_rows(material, groups, metrics), comparisons, adjusted, strict=True)
     )
+    columns = (
+        *_columns(groups, metrics),
+        Column("difference_px", f"Δ {material.baseline}, px", "signed"),
+        Column("pairs", "pairs"),
+        Column("p_holm", "p (Holm)", "p"),
+    )
+    note = f"{_over_seeds(material)}; n is the number of seeds. {_comparison_note(material, groups)}"
+    return Table(name, title, columns, rows, f"{said[0]}{note}{said[1]}")
 
 
 def diagnostics_table(material: Material) -> Table | None:
@@ -70,9 +103,6 @@ def diagnostics_table(material: Material) -> Table | None:
     known = [entry for entry in named if any(material.estimate(group, entry[0]).n for group in material.online)]
     if not known:
         return None
-    rows = tuple(
-        (*key_cells(group), *(material.estimate(group, metric) for metric, _, _ in known)) for group in material.online
-    )
     note = (
         "Gain: error of the never-adapted student less that of the adapting one on the same frames; before → after a "
         "change: mean over the last and first two seconds of clips. COCO before → after: the student as it came from "
@@ -81,94 +111,105 @@ def diagnostics_table(material: Material) -> Table | None:
         "more than it learnt. Correlation: of a strategy's scores with the true errors, by rank. Redundancy: share of "
         "chosen frames with another chosen frame close by."
     )
-    return Table("diagnostics", "What explains it", (*key_columns(material.online), *metric_columns(known)), rows, note)
+    columns, rows = _columns(material.online, known), _rows(material, material.online, known)
+    return Table("diagnostics", "What explains it", columns, rows, note)
 
 
-def error_matrix(material: Material, groups: Sequence[Group], metric: str, name: str, title: str) -> Table | None:
-    """Make a table with a row per strategy and setting and a column per rate.
+def online_matrix(material: Material) -> Table | None:
+    """Make the paper's table, the error of every strategy at every rate; None without online runs."""
+    title = f"{error_title(material.error)}, by rate, online"
+    return _matrix(material, material.online, material.error, "online_matrix", title)
 
-    Args:
-        material: how to estimate
-        groups: online or offline groups
-        metric: final metric
-        name: of the table's files
-        title: of the table
-    """
+
+def offline_matrix(material: Material) -> Table | None:
+    """Make the table of the test error of every strategy at every rate; None without fine-tuning runs."""
+    error = f"test_{material.error}"
+    title = f"Test {error_title(error)}, by rate, fine-tuned offline"
+    return _matrix(material, material.offline, error, "offline_matrix", title)
+
+
+def _matrix(material: Material, groups: Sequence[Group], metric: str, name: str, title: str) -> Table | None:
     if not groups:
         return None
-    rates = sorted({group.rate for group in groups if group.rate is not None})
-    without_rate = any(group.rate is None for group in groups)
-    cells: dict[tuple[Cell, ...], dict[float | None, Cell]] = {}
-    for group in groups:
-        row = cells.setdefault((group.label, *(value for _, value in group.setting)), {})
-        row[group.rate] = material.estimate(group, metric)
-    keys = [column for column in key_columns(groups) if column.name not in ("rate", "seeds")]
+    # Infinity, which sorts last, stands for no rate.
+    keys = [(group.label, *(value for _, value in group.setting)) for group in groups]
+    cells = pd.DataFrame({
+        "key": [list(dict.fromkeys(keys)).index(key) for key in keys],
+        "rate": [math.inf if group.rate is None else group.rate for group in groups],
+        "cell": pd.Series([material.estimate(group, metric) for group in groups], dtype=object),
+    })  # fmt: skip
+    shown = cells.drop_duplicates(["key", "rate"], keep="last").pivot(index="key", columns="rate", values="cell")
+    shown = shown.astype(object).where(shown.notna(), None)
     columns = (
-        *keys,
-        *(Column(f"error_px_at_{rate:g}", f"{100 * rate:.4g} %", "px") for rate in rates),
-        *([Column("error_px_without_rate", "no rate", "px")] if without_rate else []),
+        *(column for column in _columns(groups, ()) if column.name not in ("rate", "seeds")),
+        *(
+            Column("error_px_without_rate", "no rate", "px")
+            if rate == math.inf
+            else Column(f"error_px_at_{rate:g}", f"{100 * rate:.4g} %", "px")
+            for rate in shown.columns
+        ),
     )
-    shown_rates = [*rates, *([None] if without_rate else [])]
-    rows = tuple((*key, *(row.get(rate) for rate in shown_rates)) for key, row in cells.items())
-    note = f"Mean over seeds ± half-width of the {interval_name(material)}. {material.lowest(groups, metric)}"
+    rows = tuple((*key, *row) for key, row in zip(dict.fromkeys(keys), shown.to_numpy().tolist(), strict=True))
+    note = f"{_over_seeds(material)}. {material.lowest(groups, metric)}"
     return Table(name, title, columns, rows, note.strip())
 
 
-def key_columns(groups: Sequence[Group]) -> list[Column]:
-    """Return the columns that name a group: strategy, each varying parameter, rate, and number of seeds."""
-    names = short_names([key for key, _ in groups[0].setting])
-    settings = [Column(name.replace(".", "_"), name.replace("_", " ")) for name in names.values()]
-    return [Column("strategy", "strategy"), *settings, Column("rate", "rate", "rate"), Column("seeds", "n")]
+def breakdown_table(material: Material) -> Table | None:
+    """Make the table of the test error by subject, action, camera and joint: a column per group of fine-tuning runs.
 
-
-def key_cells(group: Group) -> list[Cell]:
-    """Return a group's cells of :func:`key_columns`."""
-    return [group.label, *(value for _, value in group.setting), group.rate, str(len(group.runs))]
-
-
-def metric_columns(metrics: Sequence[tuple[str, str, Style]]) -> list[Column]:
-    """Return a column per metric, named as the store names it."""
-    return [Column(metric.replace("/", "_"), title, style) for metric, title, style in metrics]
-
-
-def comparison_columns(material: Material) -> list[Column]:
-    """Return the columns of a comparison with the baseline."""
-    return [
-        Column("difference_px", f"Δ {material.baseline}, px", "signed"),
-        Column("pairs", "pairs"),
-        Column("p_holm", "p (Holm)", "p"),
-    ]
-
-
-def rows_with_comparison(
-    material: Material, groups: Sequence[Group], metrics: Sequence[tuple[str, str, Style]], error: str
-) -> tuple[tuple[Cell, ...], ...]:
-    """Return a row per group: its keys, its metrics, and its comparison with the baseline.
-
-    Args:
-        material: how to estimate and against what to compare
-        groups: the groups of the table
-        metrics: name, title and style of each metric
-        error: the metric that is compared
+    Returns:
+        None where no run has recorded its error by part.
     """
-    comparisons = compare_all(groups, error, material.baseline, material.confidence)
-    adjusted = holm([float("nan") if found is None else found.p for found in comparisons])
-    return tuple(
-        (
-            *key_cells(group),
-            *(material.estimate(group, metric) for metric, _, _ in metrics),
-            *((None, None, None) if found is None else (found.difference, str(found.difference.n), p)),
-        )
-        for group, found, p in zip(groups, comparisons, adjusted, strict=True)
+    split = [name.partition("/") for name in material.metrics_below(material.offline, f"test_{material.error}/")]
+    parts = sorted((_PARTS.index(kind), kind, name) for kind, _, name in split if kind in _PARTS)
+    if not parts:
+        return None
+    columns = [Column("part", "part"), Column("name", "name")]
+    columns += [Column(group.full_name, group.full_name, "px") for group in material.offline]
+    rows: list[tuple[Cell, ...]] = []
+    for _, kind, name in parts:
+        errors = (material.estimate(group, f"test_{material.error}/{kind}/{name}") for group in material.offline)
+        rows.append((kind, name.replace("_", " "), *errors))
+    title = f"Test {error_title(material.error)}, by part of the test set"
+    return Table(
+        "offline_parts", title, tuple(columns), rows, f"{_over_seeds(material)}, over the frames of each part."
     )
 
 
-def interval_name(material: Material) -> str:
-    """Name the interval, as ``95 % t interval``."""
-    return f"{100 * material.confidence:g} % t interval"
+def key_names(groups: Sequence[Group]) -> list[str]:
+    """Return the names of the columns that name a group: strategy, each varying parameter, rate, number of seeds."""
+    return [column.name for column in _columns(groups, ())]
 
 
-def comparison_note(material: Material, groups: Sequence[Group]) -> str:
+def _columns(groups: Sequence[Group], metrics: _Metrics) -> tuple[Column, ...]:
+    names = short_names([key for key, _ in groups[0].setting])
+    return (
+        Column("strategy", "strategy"),
+        *(Column(name.replace(".", "_"), name.replace("_", " ")) for name in names.values()),
+        Column("rate", "rate", "rate"),
+        Column("seeds", "n"),
+        *(Column(metric.replace("/", "_"), title, style) for metric, title, style in metrics),
+    )
+
+
+def _rows(material: Material, groups: Sequence[Group], metrics: _Metrics) -> tuple[tuple[Cell, ...], ...]:
+    return tuple(
+        (
+            group.label,
+            *(value for _, value in group.setting),
+            group.rate,
+            str(len(group.runs)),
+            *(material.estimate(group, metric) for metric, _, _ in metrics),
+        )
+        for group in groups
+    )
+
+
+def _over_seeds(material: Material) -> str:
+    return f"Mean over seeds ± half-width of the {100 * material.confidence:g} % t interval"
+
+
+def _comparison_note(material: Material, groups: Sequence[Group]) -> str:
     """Say how groups were compared and how little a few seeds can show, or why they were not compared."""
     labels = sorted({group.label for group in groups})
     if material.baseline not in labels:

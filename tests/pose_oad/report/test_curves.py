@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from pose_oad.report.curves import error_against_rate, error_over_stream, shared_changes, window_errors
+from pose_oad.report.against import error_against_rate
 from pose_oad.report.groups import Group
+from pose_oad.report.ledgers import error_over_stream, shared_changes, window_errors
 from pose_oad.report.material import Material
 from pose_oad.report.pictures import NothingToDraw
 from tests.pose_oad.report.fake_store import ledger_rows
@@ -15,8 +16,8 @@ Find = Callable[[str, float | None], Group]
 
 
 def test_window_errors_are_means_over_seeds(material: Material, group: Find) -> None:
-    frames, errors = window_errors(material, group("random", 0.01))
-    assert frames.tolist() == [49.5, 149.5, 249.5]
+    errors = window_errors(material, group("random", 0.01))
+    assert errors.index.tolist() == [49.5, 149.5, 249.5]
     # Seeds have 55, 56, 57 in the first window, and 5 px less in each that follows.
     assert errors.tolist() == [56.0, 51.0, 46.0]
 
@@ -24,8 +25,8 @@ def test_window_errors_are_means_over_seeds(material: Material, group: Find) -> 
 def test_a_window_without_an_error_is_left_out(material: Material, group: Find) -> None:
     rows = ledger_rows(3, 50.0)
     rows[1]["mpjpe_px"] = None
-    frames, errors = window_errors(replace(material, ledger=lambda run: rows), group("random", 0.01))
-    assert frames.tolist() == [49.5, 249.5]
+    errors = window_errors(replace(material, ledger=lambda run: rows), group("random", 0.01))
+    assert errors.index.tolist() == [49.5, 249.5]
     assert errors.tolist() == [55.0, 45.0]
 
 

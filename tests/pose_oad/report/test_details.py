@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pose_oad.report.details import error_by_joint, selection_strip
+from pose_oad.report.ledgers import error_by_joint, selection_strip
 from pose_oad.report.material import Material
 from pose_oad.report.pictures import NothingToDraw
 

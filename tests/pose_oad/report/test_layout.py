@@ -86,10 +86,8 @@ def test_latex_escapes_what_it_would_take_for_commands() -> None:
     assert r"\begin{tabular}{lrrr}" in written
 
 
-def test_columns_can_be_chosen_and_empty_ones_left_out() -> None:
+def test_columns_can_be_chosen() -> None:
     assert [column.name for column in TABLE.select("p", "strategy", "unknown").columns] == ["strategy", "p"]
-    emptied = Table("t", "t", TABLE.columns, TABLE.rows[1:], "")
-    assert [column.name for column in emptied.without_empty().columns] == ["strategy"]
 
 
 def test_the_terminal_shows_brackets_as_they_are() -> None:

@@ -4,8 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pose_oad.report.groups import Group
-from pose_oad.report.pictures import MOST_LINES, at_one_rate, bounds, focus, left_out_note, series_of
-from pose_oad.report.statistics import Estimate
+from pose_oad.report.pictures import MOST_LINES, at_one_rate, focus, left_out_note, series_of
 
 
 def group(label: str, rate: float | None, reference: bool = False) -> Group:
@@ -47,7 +46,3 @@ def test_a_reference_far_off_does_not_flatten_the_strategies(reference: float, i
     assert bool(low <= reference <= high) is inside
     assert low < 50.0 < 60.0 < high
     assert ("outside" in note) is not inside
-
-
-def test_bounds_are_the_ends_of_intervals() -> None:
-    assert bounds([Estimate(5.0, 1.0, 3), Estimate(7.0, float("nan"), 1)]) == [4.0, 7.0, 6.0, 7.0]

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from pose_oad.report.against import error_against_setting, value_places, varied_settings
 from pose_oad.report.material import Material
 from pose_oad.report.pictures import NothingToDraw, at_one_condition
-from pose_oad.report.settings import error_against_setting, value_places, varied_settings
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from pose_oad.report.style import legend_below, looks, with_aside
+from pose_oad.report.style import ASIDE, legend_below, looks
 
 
 def test_usual_strategies_look_the_same_in_every_report() -> None:
@@ -21,7 +21,7 @@ def test_a_legend_keeps_the_order_of_series_whatever_their_marks() -> None:
     figure = Figure()
     axes = figure.add_subplot()
     axes.errorbar([1], [1], yerr=[1], label="first")
-    axes.plot([1], [1], label=with_aside("second", "3.0 px"))
+    axes.plot([1], [1], label=f"second{ASIDE}3.0 px")
     axes.plot([1], [1], label="other")
-    legend_below(figure, ["first", "second"])
+    legend_below(axes, ["first", "second"])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["first", "second: 3.0 px", "other"]

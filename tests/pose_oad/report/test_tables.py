@@ -6,7 +6,14 @@ import pytest
 
 from pose_oad.report.material import Material
 from pose_oad.report.statistics import Estimate
-from pose_oad.report.tables import diagnostics_table, online_matrix, online_table
+from pose_oad.report.tables import (
+    breakdown_table,
+    diagnostics_table,
+    offline_matrix,
+    offline_table,
+    online_matrix,
+    online_table,
+)
 
 
 def cells(table, strategy: str, rate: str) -> dict[str, str]:
@@ -92,3 +99,31 @@ def test_another_error_brings_its_own_last_third(material: Material) -> None:
     assert [column.name for column in third.columns][3:5] == ["mpjpe_last_third_px", "pck_3px"]
     assert isinstance(third.rows[0][3], Estimate)
     assert third.rows[0][3].mean == pytest.approx(49.0)
+
+
+def test_test_error_with_what_it_cost(material: Material) -> None:
+    table = offline_table(material)
+    # Two seeds: errors 33, 34 and 30, 31; t(1, 0.975) = 12.706, half-width 12.706 * 0.7071 / sqrt(2).
+    # The differences are 3 and 3: a mean without a spread, and no p-value.
+    shown = [dict(zip((column.name for column in table.columns), row, strict=True)) for row in table.shown()]
+    assert [row["test_mpjpe_px"] for row in shown] == ["33.5 ± 6.4", "30.5 ± 6.4"]
+    assert [row["difference_px"] for row in shown] == ["+3.0 ± 0.0", "–"]
+    found = cells(table, "error", "10 %")
+    assert [found[name] for name in ("seeds", "selected", "selection_s", "training_s", "pairs", "p_holm")] == [
+        "2", "30", "1.5", "250", "2", "–"
+    ]  # fmt: skip
+
+
+def test_matrix_of_test_errors(material: Material) -> None:
+    assert offline_matrix(material).shown() == [["error", "33.5 ± 6.4"], ["random", "30.5 ± 6.4"]]
+
+
+def test_parts_of_the_test_set_are_rows(material: Material) -> None:
+    table = breakdown_table(material)
+    assert [column.title for column in table.columns] == ["part", "name", "error at 10 %", "random at 10 %"]
+    assert [row[:2] for row in table.rows] == [("subject", "S9"), ("action", "Eating")]
+
+
+def test_without_fine_tuning_there_are_no_such_tables(material: Material) -> None:
+    empty = replace(material, offline=())
+    assert offline_table(empty) is offline_matrix(empty) is breakdown_table(empty) is None

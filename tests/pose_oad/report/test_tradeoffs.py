@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
+from pose_oad.report.against import error_against_cost, pareto_front, pareto_picture
 from pose_oad.report.material import Material
 from pose_oad.report.pictures import NothingToDraw
-from pose_oad.report.tradeoffs import error_against_calls, error_against_steps, pareto_front, pareto_picture
 
 
 def test_front_by_hand() -> None:
@@ -40,7 +41,7 @@ def test_the_front_is_drawn_through_the_trials_it_names(material: Material) -> N
 
 
 def test_a_reference_without_a_cost_is_a_line_with_its_value(material: Material) -> None:
-    axes = error_against_calls(material).figure.axes[0]
+    axes = error_against_cost(material, "teacher_calls").figure.axes[0]
     labels = axes.get_legend_handles_labels()[1]
     assert "never adapted: 61.0 px" in labels
     assert {"error", "random"} <= set(labels)
@@ -49,6 +50,6 @@ def test_a_reference_without_a_cost_is_a_line_with_its_value(material: Material)
 
 def test_what_has_no_cost_is_not_drawn(material: Material) -> None:
     groups = tuple(group for group in material.online if group.is_reference)
-    for draw in (error_against_steps, pareto_picture):
+    for draw in (partial(error_against_cost, cost="optimizer_steps"), pareto_picture):
         with pytest.raises(NothingToDraw, match="no run has both mpjpe_px"):
             draw(replace(material, online=groups))
