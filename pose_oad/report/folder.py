@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pose_oad.tracking.errors import UserError
 
@@ -30,14 +30,14 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     """
     _check_replaceable(folder)
     folder = folder.absolute()
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    former = folder.with_name(f".{folder.name}.{os.getpid()}.former")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
+        beside = TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True)
     except OSError as error:
         raise UserError(f"folder={folder}: cannot be written ({error.strerror})") from error
-    try:
+    with beside as name:
+        partial, former = Path(name) / "new", Path(name) / "former"
+        partial.mkdir()
         yield partial
         if folder.exists():
             folder.rename(former)
@@ -47,9 +47,6 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
             if former.exists():
                 former.rename(folder)
             raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(former, ignore_errors=True)
 
 
 def _check_replaceable(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -127,7 +127,7 @@ def load_runs(
     experiments: Sequence[str] | None = None,
     run_ids: Sequence[str] | None = None,
 ) -> Selection:
-    """Read the runs of a report, a page of a thousand per call.
+    """Read the runs of a report, a thousand per call.
 
     Args:
         client: the store
@@ -138,31 +138,21 @@ def load_runs(
     Raises:
         UserError: if a name or id is unknown, or no finished run is left.
     """
-    found = _search(client, _experiment_ids(client, experiments))
+    ids = {experiment.name: experiment.experiment_id for experiment in client.search_experiments()}
+    wanted = list(ids) if experiments is None else list(experiments)
+    _check_known("experiments", wanted, ids)
+    found = _search(client, [ids[name] for name in wanted])
     if run_ids is not None:
-        known = {run.run_id for run in found}
-        for run_id in run_ids:
-            if run_id not in known:
-                raise UserError(f"runs={run_id}: no such run in the store{nearest(run_id, known) if known else ''}")
+        _check_known("runs", run_ids, {run.run_id for run in found})
         found = [run for run in found if run.run_id in set(run_ids)]
-    parents: list[RunData] = []
     if study is not None:
-        names = {run.study for run in found} - {""}
-        if study not in names:
-            raise UserError(
-                f"study_name={study}: no such study in the store{nearest(study, names) or '; it has no studies'}"
-            )
+        _check_known("study_name", [study], {run.study for run in found} - {""})
         found = [run for run in found if run.study == study]
-        parents = [run for run in found if run.kind == "study"]
+    parents = [run for run in found if study is not None and run.kind == "study"]
     trials = [run for run in found if run.kind != "study"]
-    finished = [run for run in trials if run.status == "FINISHED" and run.kind in REPORTED]
-    left_out = Counter(
-        (f"of kind {run.kind}" if run.kind else "without the tag pose_oad.kind")
-        if run.kind not in REPORTED
-        else run.status
-        for run in trials
-        if run.kind not in REPORTED or run.status != "FINISHED"
-    )
+    reasons = {run.run_id: _left_out(run) for run in trials}
+    finished = [run for run in trials if not reasons[run.run_id]]
+    left_out = Counter(filter(None, reasons.values()))
     selection = Selection(tuple(finished), parents[-1] if parents else None, left_out)
     if not finished:
         where = f"study_name={study}" if study else "tracking.uri"
@@ -170,12 +160,19 @@ def load_runs(
     return selection
 
 
-def _experiment_ids(client: MlflowClient, names: Sequence[str] | None) -> list[str]:
-    ids = {experiment.name: experiment.experiment_id for experiment in client.search_experiments()}
-    for name in names or ():
-        if name not in ids:
-            raise UserError(f"experiments={name}: no such experiment in the store{nearest(name, ids)}")
-    return [ids[name] for name in (names if names is not None else ids)]
+def _check_known(key: str, names: Sequence[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            what = {"runs": "run", "experiments": "experiment"}.get(key, "study")
+            hint = nearest(name, known) if known else f"; there is no {what} in it"
+            raise UserError(f"{key}={name}: no such {what} in the store{hint}")
+
+
+def _left_out(run: RunData) -> str:
+    """Say why a run takes no part in a report; empty if it does."""
+    if run.kind not in REPORTED:
+        return f"of kind {run.kind}" if run.kind else "without the tag pose_oad.kind"
+    return "" if run.status == "FINISHED" else run.status
 
 
 def _search(client: MlflowClient, experiment_ids: list[str]) -> list[RunData]:
@@ -190,15 +187,12 @@ def _search(client: MlflowClient, experiment_ids: list[str]) -> list[RunData]:
 
 
 def _run_data(run: Run) -> RunData:
-    return RunData(
-        run_id=run.info.run_id,
-        status=run.info.status,
-        tags=dict(run.data.tags),
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
-        started=datetime.fromtimestamp(run.info.start_time / 1000),
-        ended=datetime.fromtimestamp(run.info.end_time / 1000) if run.info.end_time else None,
+    info, data = run.info, run.data
+    started, ended = (
+        datetime.fromtimestamp(time / 1000) if time else None for time in (info.start_time, info.end_time)
     )
+    assert started is not None
+    return RunData(info.run_id, info.status, dict(data.tags), dict(data.params), dict(data.metrics), started, ended)
 
 
 class Ledgers:

@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import optuna
+import pandas as pd
 from filelock import FileLock
 from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig
@@ -67,7 +69,7 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
     if again:
         log.info("%d trials that a stopped worker had begun are repeated", again)
     started = time.perf_counter()
-    _work(assignment, opened, cfg.workers, _Announcer(study, len(listed), ended))
+    _work(assignment, opened, cfg.workers, _announcer(study, len(listed), ended))
     if added or again:
         log.info("done in %.0f s", time.perf_counter() - started)
     return _close(assignment, opened)
@@ -97,7 +99,7 @@ def _prepare(study: Study, folder: Path) -> None:
             if path.exists():
                 continue
             log.info("%s: made first, by %s", path, step["command"])
-            command = [sys.executable, "-m", f"pose_oad.{step['command']}", *overrides(step.get("set") or {})]
+            command = [sys.executable, "-m", "pose_oad.cli", step["command"], *overrides(step.get("set") or {})]
             done = subprocess.run(command, check=False)
         if done.returncode or not path.exists():
             raise UserError(f"study.prepare: {' '.join(command[1:])} did not make {path} (exit code {done.returncode})")
@@ -166,25 +168,24 @@ def _worker_process(assignment: Assignment, parent_pid: int) -> None:
         sys.exit(130)
 
 
-class _Announcer:
-    """Says a line about every trial that has ended."""
+def _announcer(study: Study, total: int, ended: int) -> Callable[[FrozenTrial], None]:
+    """Return what says a line about every trial that has ended."""
 
-    def __init__(self, study: Study, total: int, ended: int) -> None:
-        self._study, self._total, self._ended = study, total, ended
-
-    def __call__(self, trial: FrozenTrial) -> None:
+    def announce(trial: FrozenTrial) -> None:
+        nonlocal ended
         if "key" not in trial.user_attrs:
             return
+        ended += trial.state != TrialState.FAIL
         name = " ".join(filter(None, [trial.user_attrs["label"], *(f"{k}={v:.4g}" for k, v in _numbers(trial))]))
         seeds = ", ".join(map(str, trial.user_attrs["seeds"]))
-        self._ended += trial.state != TrialState.FAIL
-        if trial.state == TrialState.COMPLETE:
-            pairs = zip(self._study.objectives, trial.values, strict=True)
+        said = {TrialState.PRUNED: "given up", TrialState.FAIL: "failed"}.get(trial.state)
+        if said is None:
+            pairs = zip(study.objectives, trial.values, strict=True)
             said = ", ".join(f"{objective} {value:.4g}" for objective, value in pairs)
             said += f", {trial.user_attrs['seconds']:.1f} s"
-        else:
-            said = {TrialState.PRUNED: "given up", TrialState.FAIL: "failed"}[trial.state]
-        log.info("%d/%d  %s, seed %s: %s", self._ended, self._total, name, seeds, said)
+        log.info("%d/%d  %s, seed %s: %s", ended, total, name, seeds, said)
+
+    return announce
 
 
 def _numbers(trial: FrozenTrial) -> list[tuple[str, float]]:
@@ -213,12 +214,9 @@ def count_slots(trials: Sequence[FrozenTrial]) -> dict[str, int]:
         Numbers by Optuna's state in small letters, the furthest of each slot's trials counting.
     """
     order = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL)
-    furthest: dict[str, TrialState] = {}
-    for trial in trials:
-        key = trial.user_attrs.get("key")
-        if key is not None:
-            furthest[key] = min(furthest.get(key, TrialState.FAIL), trial.state, key=order.index)
-    return {state.name.lower(): list(furthest.values()).count(state) for state in order}
+    ranks = pd.Series([order.index(trial.state) for trial in trials], dtype=int)
+    furthest = ranks.groupby([trial.user_attrs.get("key") for trial in trials]).min()
+    return {state.name.lower(): int((furthest == rank).sum()) for rank, state in enumerate(order)}
 
 
 def _print_table(study: Study, trials: Sequence[FrozenTrial]) -> None:
@@ -227,10 +225,11 @@ def _print_table(study: Study, trials: Sequence[FrozenTrial]) -> None:
     table = Table(title=f"{study.name}: {study.question}")
     for column in ("", "point", *study.objectives, "runs"):
         table.add_column(column, justify="left" if column in ("", "point") else "right")
-    for label, point in dict.fromkeys((t.user_attrs["label"], t.user_attrs["point"]) for t in done):
-        same = [trial for trial in done if (trial.user_attrs["label"], trial.user_attrs["point"]) == (label, point)]
-        sampled = " ".join(f"{key}={value:.4g}" for key, value in _numbers(same[0]))
-        values = [f"{sum(v) / len(v):.4g}" for v in zip(*(trial.values for trial in same), strict=True)]
-        table.add_row(label, sampled or point, *values, str(sum(len(trial.user_attrs["seeds"]) for trial in same)))
+    named = [(trial.user_attrs["label"], trial.user_attrs["point"]) for trial in done]
+    for (label, point), same in pd.Series(done, dtype=object).groupby(named, sort=False):
+        sampled = " ".join(f"{key}={value:.4g}" for key, value in _numbers(same.iloc[0]))
+        values = np.mean([trial.values for trial in same], axis=0)
+        runs = sum(len(trial.user_attrs["seeds"]) for trial in same)
+        table.add_row(label, sampled or point, *(f"{value:.4g}" for value in values), str(runs))
     Console().print(table)
     log.info("make report STUDY=%s draws the figures", study.name)
