@@ -171,9 +171,8 @@ def breakdown_table(material: Material) -> Table | None:
         errors = (material.estimate(group, f"test_{material.error}/{kind}/{name}") for group in material.offline)
         rows.append((kind, name.replace("_", " "), *errors))
     title = f"Test {error_title(material.error)}, by part of the test set"
-    return Table(
-        "offline_parts", title, tuple(columns), rows, f"{_over_seeds(material)}, over the frames of each part."
-    )
+    note = f"{_over_seeds(material)}, over the frames of each part."
+    return Table("offline_parts", title, tuple(columns), tuple(rows), note)
 
 
 def key_names(groups: Sequence[Group]) -> list[str]:

@@ -2,7 +2,8 @@
 
 Optuna's queue of waiting trials is the list of what is to be done, for grids and searches alike. A worker holds a file
 lock while it lives, which the operating system takes away however it dies; the trials of a worker whose lock is free
-are put back. Over several machines, the heartbeat of Optuna's database storage does the same.
+are put back. Over several machines, the heartbeat of Optuna's database storage does the same. On one machine it cannot:
+a journal has no heartbeat, and in SQLite, which locks no rows, two workers can claim the same trial.
 """
 
 from __future__ import annotations
@@ -212,7 +213,10 @@ def recover(study: optuna.Study, queue: TrialQueue, salvage: Salvage) -> int:
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Put a trial that could not be finished back into the queue, with the values it had been given."""
+    """Put a trial that could not be finished back into the queue, with the values it had been given.
+
+    Optuna's own retry would keep the name of the dead worker, and what it had said of the trial, too.
+    """
     attributes = {key: value for key, value in trial.user_attrs.items() if key in Slot.__dataclass_fields__}
     study.enqueue_trial(trial.params, user_attrs=attributes)
 

@@ -214,8 +214,8 @@ def count_slots(trials: Sequence[FrozenTrial]) -> dict[str, int]:
         Numbers by Optuna's state in small letters, the furthest of each slot's trials counting.
     """
     order = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL)
-    ranks = pd.Series([order.index(trial.state) for trial in trials], dtype=int)
-    furthest = ranks.groupby([trial.user_attrs.get("key") for trial in trials]).min()
+    ranks = {"key": [t.user_attrs.get("key") for t in trials], "rank": [order.index(t.state) for t in trials]}
+    furthest = pd.DataFrame(ranks).groupby("key")["rank"].min()
     return {state.name.lower(): int((furthest == rank).sum()) for rank, state in enumerate(order)}
 
 
@@ -225,8 +225,8 @@ def _print_table(study: Study, trials: Sequence[FrozenTrial]) -> None:
     table = Table(title=f"{study.name}: {study.question}")
     for column in ("", "point", *study.objectives, "runs"):
         table.add_column(column, justify="left" if column in ("", "point") else "right")
-    named = [(trial.user_attrs["label"], trial.user_attrs["point"]) for trial in done]
-    for (label, point), same in pd.Series(done, dtype=object).groupby(named, sort=False):
+    named = {key: [trial.user_attrs[key] for trial in done] for key in ("label", "point")}
+    for (label, point), same in pd.DataFrame({**named, "trial": done}).groupby(["label", "point"], sort=False)["trial"]:
         sampled = " ".join(f"{key}={value:.4g}" for key, value in _numbers(same.iloc[0]))
         values = np.mean([trial.values for trial in same], axis=0)
         runs = sum(len(trial.user_attrs["seeds"]) for trial in same)
