@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from pose_oad.cli.command import build, compose_config, plain
 from pose_oad.cli.overrides import override
 from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.store import flatten
 
 Overrides = Mapping[str, Any]
 
@@ -218,15 +219,7 @@ def with_measurable_objectives(study: Study, settings: Sequence[str], listed: Se
 
 def overrides(values: Overrides) -> list[str]:
     """Write values by key as overrides of a command line; nested mappings become dotted keys."""
-    return [override(key, value) for key, value in _dotted(values)]
-
-
-def _dotted(values: Overrides, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return [override(key, value) for key, value in flatten(dict(values))]
 
 
 def _references(study: Study) -> Iterator[Slot]:

@@ -108,8 +108,9 @@ class TrialQueue:
             return RDBStorage(self.url, heartbeat_interval=_HEARTBEAT, heartbeat_stale_trial_callback=on_stale)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "journal.log"
-        lock = _JournalLock(path)
-        with FileLock(f"{path}.lock"):
+        # Optuna's own locks outlive their holder by 30 s; this one the operating system takes away when it dies.
+        lock = FileLock(f"{path}.lock")
+        with lock:
             cut_torn_line(path)
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]  # its base is private
 
@@ -156,20 +157,6 @@ def _is_free(lock: Path) -> bool:
             return True
     except Timeout:
         return False
-
-
-class _JournalLock:
-    """A lock that the operating system takes away when its holder dies; Optuna's own ones then block for 30 s."""
-
-    def __init__(self, journal: Path) -> None:
-        self._lock = FileLock(f"{journal}.lock")
-
-    def acquire(self) -> bool:
-        self._lock.acquire()
-        return True
-
-    def release(self) -> None:
-        self._lock.release()
 
 
 def fill(study: optuna.Study, listed: Sequence[Slot]) -> int:

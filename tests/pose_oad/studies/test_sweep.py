@@ -122,7 +122,10 @@ def _running(queue: TrialQueue) -> list[optuna.trial.FrozenTrial]:
         (["workers=0"], "workers=0: expected a whole number"),
         (["storage=postgresql+psycopg://127.0.0.1:1/none"], "storage=postgresql"),
         (["+study.grid.rates=[1]"], "unknown config key 'rates'"),
-        (["study.prepare=[{make: nowhere.ckpt, command: pretrain, set: {data.root: none}}]"], r"study.prepare: .*exit code 2"),
+        (
+            ["study.prepare=[{make: nowhere.ckpt, command: pretrain, set: {data.root: none}}]"],
+            r"study.prepare: .*exit code 2",
+        ),
         (["tracking.uri=sqlite:////proc/none/x.db"], "tracking.uri=sqlite"),
     ],
 )
