@@ -74,10 +74,11 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     from pose_oad.online.distillation import OnlineDistillation
     from pose_oad.online.learner import Learner, TrainingOptions
     from pose_oad.poses.joint_check import check_joint_sets
+    from pose_oad.tracking.schema import build_options
 
     strategy = build(cfg.strategy)
     rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
-    training = TrainingOptions(**plain(cfg.training), seed=cfg.seed.model)
+    training = build_options(TrainingOptions, plain(cfg.training), "training", seed=cfg.seed.model)
     # One that runs nothing: what Lightning refuses is refused before anything is recorded.
     make_trainer(plain(cfg.trainer), logger=False, enable_checkpointing=False, enable_progress_bar=False)
     every = cfg.teacher.every

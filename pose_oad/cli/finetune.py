@@ -213,6 +213,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     from pose_oad.offline.training import TEACHER_LOSS, VALIDATION_ERROR, FinetuneModule, Plateau
     from pose_oad.online.learner import TrainingOptions
     from pose_oad.poses.joint_check import check_joint_sets
+    from pose_oad.tracking.schema import build_options
 
     _check_subjects_and_ranges(cfg)
     check_memory(cfg.collection.memory_mib)
@@ -222,7 +223,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     options = plain(cfg.training)
     plateau = options.pop("plateau")
     check(isinstance(plateau, dict), "training.plateau", plateau, "values for factor and patience")
-    training = TrainingOptions(**options, seed=cfg.seed.model)
+    training = build_options(TrainingOptions, options, "training", seed=cfg.seed.model)
     trainer = make_trainer(
         plain(cfg.trainer),
         max_epochs=cfg.training.epochs,

@@ -10,9 +10,9 @@ import time
 from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.tracking.errors import UserError, check
 
@@ -195,19 +195,22 @@ def run(
 
 def _check_values(cfg: DictConfig) -> None:
     """Refuse values that nobody else checks."""
-    from datamodules.video.clips import is_number
+    from pydantic import Field
 
-    check(
-        bool(cfg.checkpoint), "checkpoint", cfg.checkpoint, "a checkpoint (.ckpt, .pth) or an exported network (.onnx)"
-    )
-    check(cfg.people in ("auto", "single", "many"), "people", cfg.people, "auto, single or many")
-    check(is_number(cfg.threshold) and 0 <= cfg.threshold < 1, "threshold", cfg.threshold, "a confidence in [0, 1)")
-    check(_whole(cfg.batch_size) and cfg.batch_size >= 1, "batch_size", cfg.batch_size, "1 or more")
-    check(cfg.limit is None or (_whole(cfg.limit) and cfg.limit >= 1), "limit", cfg.limit, "1 or more, or null")
-    rate, width = cfg.output.image_rate, cfg.metric_width
-    check(is_number(rate) and 0.1 <= rate <= 1000, "output.image_rate", rate, "images/s, 0.1 to 1000")
-    check(isinstance(cfg.overwrite, bool), "overwrite", cfg.overwrite, "true or false")
-    check(width is None or (is_number(width) and width > 0), "metric_width", width, "a width in px, or null")
+    from pose_oad.tracking.schema import Count, Positive, Text, check_value
+
+    accepted: dict[str, Any] = {
+        "checkpoint": Text,
+        "people": Literal["auto", "single", "many"],
+        "threshold": Annotated[float, Field(ge=0, lt=1)],
+        "batch_size": Count,
+        "limit": Count | None,
+        "output.image_rate": Annotated[float, Field(ge=0.1, le=1000)],
+        "overwrite": bool,
+        "metric_width": Positive | None,
+    }
+    for key, kind in accepted.items():
+        check_value(kind, OmegaConf.select(cfg, key), key)
 
 
 def _truth(path: str, clip: Clip) -> TruthReader:
@@ -244,7 +247,3 @@ def _report(summary: dict[str, float], outputs: Outputs) -> None:
         if path is not None:
             table.add_row("written", Text(str(path)))
     Console().print(table)
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

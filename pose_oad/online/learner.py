@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from pose_oad.offline.shuffling import order_seed
@@ -20,6 +21,7 @@ from pose_oad.online.stage import Stage
 from pose_oad.poses.maps import MapTargets, known_cells
 from pose_oad.students import PoseStudent
 from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import Count, NotNegative, Positive
 
 #: Shows chosen frames and their people (input px) in a random view each; the number is the window's.
 Augment = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
@@ -53,38 +55,26 @@ class TrainingOptions:
     """
 
     budget: Literal["epochs", "steps"] = "epochs"
-    epochs: int = 10
-    steps: int = 10
-    batch_size: int = 32
-    new_share: float = 1.0
+    epochs: Count = 10
+    steps: Count = 10
+    batch_size: Count = 32
+    new_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     last_batch: Literal["keep", "drop"] = "keep"
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     optimizer_state: Literal["fresh", "kept"] = "fresh"
     batch_norm: Literal["train", "frozen"] = "train"
-    foreground: float = 0.0
+    foreground: NotNegative = 0.0
     labels: Literal["keypoints", "maps"] = "keypoints"
     undetected_joints: Literal["mask", "background"] = "mask"
     augmentation: Literal["none", "light"] = "none"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse unusable values.
+        """Refuse combinations.
 
         Raises:
             UserError: naming the config key.
         """
-        heavy = isinstance(self.foreground, int | float) and self.foreground >= 0
-        check(heavy, "training.foreground", self.foreground, "a number, 0 or more")
-        for key in ("epochs", "steps", "batch_size"):
-            value = getattr(self, key)
-            check(isinstance(value, int) and value >= 1, f"training.{key}", value, "a whole number, 1 or more")
-        rate, share = self.learning_rate, self.new_share
-        check(isinstance(rate, int | float) and rate > 0, "training.learning_rate", rate, "a number above 0")
-        check(isinstance(share, int | float) and 0 < share <= 1, "training.new_share", share, "a share in (0, 1]")
-        for key, accepted in get_type_hints(type(self)).items():
-            if choices := get_args(accepted):
-                value = getattr(self, key)
-                check(value in choices, f"training.{key}", value, " or ".join(choices))
         moved = self.augmentation != "none" and self.labels == "maps"
         check(not moved, "training.augmentation", self.augmentation, "none with training.labels=maps")
 

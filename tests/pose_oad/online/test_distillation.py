@@ -19,6 +19,7 @@ from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.truth import TruthTeacher
 from pose_oad.teachers.window_labels import WindowLabels, match_maps
 from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.schema import build_options
 from tests.windows import make_window
 
 BODY = get_skeleton("body-12")
@@ -134,7 +135,7 @@ def test_a_last_batch_is_dropped_where_there_is_a_full_one(chosen: int, steps: i
 )
 def test_unknown_choices_are_refused(options: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        TrainingOptions(**options)
+        build_options(TrainingOptions, options, "training")
 
 
 def test_a_joint_the_teacher_misses_is_masked_or_background() -> None:
@@ -226,7 +227,7 @@ def test_a_teacher_without_a_common_joint_is_refused() -> None:
 )
 def test_unusable_options_are_refused(options: dict, key: str) -> None:
     with pytest.raises(UserError, match=key):
-        TrainingOptions(**options)
+        build_options(TrainingOptions, options, "training")
 
 
 class Faulty(TruthTeacher):
