@@ -10,7 +10,8 @@ import pytest
 
 import pose_oad.cli.command
 from pose_oad.cli.command import CONF, compose_config, plain
-from pose_oad.teachers.described.spec import InputSpec, OutputSpec, read_spec
+from pose_oad.teachers.described.spec import InputSpec, OutputSpec
+from pose_oad.tracking.schema import build_options
 
 PAGE = (CONF.parent / "docs" / "teachers.md").read_text()
 
@@ -31,8 +32,8 @@ def test_files_of_the_page_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     teachers = {name: plain(compose_config("online", [f"teacher={name}"]).teacher) for name in names}
     assert all("_target_" in teacher for teacher in teachers.values())
     for name in names[:2]:
-        read_spec(InputSpec, teachers[name]["input"], "teacher.input")
-        read_spec(OutputSpec, teachers[name]["output"], "teacher.output")
+        build_options(InputSpec, teachers[name]["input"], "teacher.input")
+        build_options(OutputSpec, teachers[name]["output"], "teacher.output")
     assert teachers["yolo_pose"]["output"]["score"] == 4
     detector = teachers["rtmpose_behind_onnx"]["detector"]
     assert (detector["_target_"], detector["height"]) == ("pose_oad.teachers.onnx.OnnxTeacher", 256)
