@@ -285,7 +285,9 @@ def _source(cfg: DictConfig, part: str) -> Any:
             return build(cfg.stream)
         subjects = plain(cfg.test)["subjects"] if part == "test" else plain(cfg.stream)["subjects"]
         other = {"subjects": subjects, "start": cfg[part].start, "end": cfg[part].end, "shuffle": False}
-        return build(cfg.stream, without=list(other), **other)
+        changed = cfg.copy()  # a node by itself would not know its key
+        changed.stream.update(other)
+        return build(changed.stream)
     except UserError as error:
         owner = {"subjects": "train" if part == "validation" else part}
         raise UserError(

@@ -105,9 +105,9 @@ def test_what_predict_writes_comes_back(folder: bool, tmp_path: Path) -> None:
     # A confidence that is rounded to 0 would be a joint not found.
     frames = [torch.rand(people, 17, 3).clamp(min=0.01) + torch.tensor([100.0, 50.0, 0.0]) for people in (1, 0, 3)]
     images = [Path(name) for name in ("b1.jpg", "b2.jpg", "b10.jpg")] if folder else []
-    with make_writer("coco", tmp_path / "poses.json", tmp_path, skeleton, images if folder else (), "", "") as writer:
+    with make_writer("coco", tmp_path / "poses.json", tmp_path, skeleton, images if folder else (), "", "") as write:
         for number, people in enumerate(frames):
-            writer.write(number, FramePoses(people, torch.linspace(0.9, 0.5, len(people))))
+            write(number, FramePoses(people, torch.linspace(0.9, 0.5, len(people))))
     annotations = None
     if folder:
         annotations = str(tmp_path / "poses.images.json")

@@ -130,8 +130,8 @@ def test_what_predict_writes_comes_back(tmp_path: Path) -> None:
     skeleton = get_skeleton("coco-18")
     people = torch.rand(2, 18, 3).mul(50).round(decimals=2)
     people[..., 2] /= 50
-    with make_writer("openpose", tmp_path, tmp_path, skeleton, (), skeleton.name, "my") as writer:
-        writer.write(3, FramePoses(people, torch.ones(2)))
+    with make_writer("openpose", tmp_path, tmp_path, skeleton, (), skeleton.name, "my") as write:
+        write(3, FramePoses(people, torch.ones(2)))
     read = OpenPoseJsonTeacher(str(tmp_path)).label(ask(3)).keypoints[0]
     order = people[..., 2].mean(-1).argsort(descending=True)
     assert torch.allclose(read, people[order], atol=6e-4)
