@@ -40,7 +40,7 @@ _FIXED: dict[str, Any] = {
     "teacher.misses": 0.0,
     "teacher.swaps": 0.0,
     "window.camera_rate": None,
-    "training.budget": "epochs",
+    "training.unit": "epochs",
     "training.optimizer_state": "fresh",
     "training.labels": "keypoints",
     "metric.missing": "argmax",

@@ -15,7 +15,7 @@ from pose_oad.online.window import FrameWindow
 from pose_oad.tracking.errors import check
 
 
-class FinalPass(Callback):
+class BackwardTransfer(Callback):
     """Play the stream once more when training has ended, measure it with the final weights, and train no more.
 
     Only the windows that the run has met are played. Errors are measured as they were the first time: where there is no

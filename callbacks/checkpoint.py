@@ -67,7 +67,7 @@ class WindowCheckpoint(Callback):
 
     def _take_on(self, state: Mapping[str, Any], trainer: Trainer, module: OnlineDistillation) -> None:
         module.student.load_state_dict(state["student"])
-        module.optimizer_steps, module.desk.calls = state["optimizer_steps"], state["teacher_calls"]
+        module.optimizer_steps, module.label_service.calls = state["optimizer_steps"], state["teacher_calls"]
         if module.optimizer_steps:
             module.student.trained_with(module.options.foreground)
         trainer.precision_plugin.load_state_dict(state["precision"])
@@ -105,7 +105,7 @@ class WindowCheckpoint(Callback):
             "learner": module.learner.state_dict(),
             "optimizer": trainer.optimizers[0].state_dict() if kept else None,
             "optimizer_steps": module.optimizer_steps,
-            "teacher_calls": module.desk.calls,
+            "teacher_calls": module.label_service.calls,
             "precision": trainer.precision_plugin.state_dict(),
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
         }

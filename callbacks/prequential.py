@@ -21,7 +21,7 @@ from pose_oad.metrics.people import (
 )
 from pose_oad.metrics.stream import stream_means, stream_parts
 from pose_oad.online.distillation import as_distillation
-from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.label_service import LabelService
 from pose_oad.online.window import FrameWindow, reveal
 from pose_oad.online.window_poses import predict_in_window
 from pose_oad.poses.maps import People
@@ -138,7 +138,7 @@ class PrequentialEvaluation(Callback):
         self.rule, self.truth_skeleton = rule.validate(), truth_skeleton
         if predictor == "teacher" and rule.policy == "argmax":
             self.rule = rule._replace(policy="drop")
-        self.desk = LabelDesk(teacher, count="evaluation_teacher_calls")
+        self.label_service = LabelService(teacher, count="evaluation_teacher_calls")
         self.teacher_every, self.batch_size, self.predictor = teacher_every, batch_size, predictor
         self.frame_ids: list[np.ndarray] = []
         self.frame_errors: list[np.ndarray] = []
@@ -257,7 +257,7 @@ class PrequentialEvaluation(Callback):
     def _teacher_labels(self, window: FrameWindow, skeleton: Skeleton) -> _Reference:
         """Return the positions that the teacher labels for evaluation, and whom it finds there."""
         positions = window.candidates[:: self.teacher_every]
-        labels = self.desk.label(window, positions)
+        labels = self.label_service.label(window, positions)
         usable = torch.ones(len(positions), dtype=torch.bool) if labels.unusable is None else ~labels.unusable
         return _Reference(positions, labels.people(skeleton), usable)
 
@@ -304,7 +304,7 @@ class PrequentialEvaluation(Callback):
             "frame_joints": [torch.from_numpy(joints) for joints in self.frame_joints],
             "metrics": {name: dict(metric.metric_state) for name, metric in self.metrics.items()},
             "joints": list(self._joints),
-            "calls": self.desk.calls,
+            "calls": self.label_service.calls,
             "several_from": self.several_from,
             "people": dict(self.people_scores.metric_state),
         }
@@ -325,7 +325,7 @@ class PrequentialEvaluation(Callback):
             for key, value in values.items():
                 setattr(metrics[name], key, value)
             metrics[name]._update_count = len(self.frame_ids)
-        self._joints, self.desk.calls = tuple(state_dict["joints"]), state_dict["calls"]
+        self._joints, self.label_service.calls = tuple(state_dict["joints"]), state_dict["calls"]
         self.several_from = state_dict["several_from"]
 
     def summary(self) -> dict[str, float]:
@@ -346,7 +346,7 @@ class PrequentialEvaluation(Callback):
         values["pck_3px"] = float(self.metrics["pck_px"].compute())
         values["pck_02_torso"] = float(self.metrics["pck_torso"].compute())
         values["detection_rate"] = float(self.metrics["detection"].compute())
-        values["evaluation_teacher_calls"] = float(self.desk.calls)
+        values["evaluation_teacher_calls"] = float(self.label_service.calls)
         return values
 
     def curve(self) -> tuple[np.ndarray, np.ndarray]:

@@ -82,7 +82,7 @@ class RunRecord(Callback):
             **self.evaluation.summary(),
             "frames": self.timing.frames,
             "selected": self.timing.selected,
-            "teacher_calls": module.desk.calls,
+            "teacher_calls": module.label_service.calls,
             "optimizer_steps": module.optimizer_steps,
             "training_events": self.timing.training_events,
             **self.timing.counted,

@@ -102,7 +102,7 @@ class Timing(Callback):
             "selected_total": self.selected,
             "frames_without_person": window.counts["frames_without_person"],
             "teacher_calls": window.counts["teacher_calls"],
-            "teacher_calls_total": module.desk.calls,
+            "teacher_calls_total": module.label_service.calls,
             "optimizer_steps_total": module.optimizer_steps,
             "wall_clock_s": now - self._started - self._measuring(self.totals),
             "frames_per_second": len(window) / (now - self._ended - self._measuring(seconds)),

@@ -202,5 +202,5 @@ class StreamDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: FrameWindow, dataloader_idx: int) -> FrameWindow:
         """Give the window access to the run's teacher, before any callback sees it."""
         if self.trainer is not None:
-            batch.desk = as_distillation(self.trainer.lightning_module).desk
+            batch.label_service = as_distillation(self.trainer.lightning_module).label_service
         return batch

@@ -186,7 +186,7 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
     Raises:
         UserError: if a value is refused, or the source domain's data cannot be used.
     """
-    from callbacks.backward_transfer import FinalPass
+    from callbacks.backward_transfer import BackwardTransfer
     from callbacks.diagnostics import SelectionDiagnostics
     from callbacks.frozen_twin import FrozenTwin
     from datamodules.stream import WindowLoader
@@ -205,7 +205,7 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
         watching.append(Retention(_source_domain(cfg, run), cfg.retention.every, cfg.retention.images))
     if cfg.metric.final_pass and cfg.predictor == "student":
         check(not is_live(loader.source), "metric.final_pass", True, "false: a live stream plays once")
-        watching.append(FinalPass(lambda: WindowLoader(loader.source, loader.options), run.evaluation))
+        watching.append(BackwardTransfer(lambda: WindowLoader(loader.source, loader.options), run.evaluation))
     return watching
 
 

@@ -51,7 +51,7 @@ def main(cfg: DictConfig) -> Figures:
         cfg: ``conf/evaluate.yaml`` with overrides
 
     Returns:
-        Figures by checkpoint and name: on a stream those of :meth:`~pose_oad.online.breakdown.GroupedErrors.values`, on
+        Figures by checkpoint and name: on a stream those of :meth:`~pose_oad.online.breakdown.Breakdown.values`, on
         a COCO set pycocotools' average precisions and recalls, and ``mpjpe_px`` of people who are alone.
 
     Raises:

@@ -174,8 +174,8 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
         "test_frames": tested.frames,
         "selected": len(chosen),
         "frames_without_person": nobody,
-        "teacher_calls": study.collector.desk.calls,
-        "validation_teacher_calls": study.validator.desk.calls if study.validator else 0,
+        "teacher_calls": study.collector.label_service.calls,
+        "validation_teacher_calls": study.validator.label_service.calls if study.validator else 0,
         "optimizer_steps": study.trainer.global_step,
         **{f"{phase}_s": seconds for phase, seconds in record.seconds.items()},
     }

@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
         cfg: ``conf/teacher_eval.yaml`` with overrides
 
     Returns:
-        Figures by name: on a stream those of :meth:`~pose_oad.online.breakdown.GroupedErrors.values`, on a COCO set
+        Figures by name: on a stream those of :meth:`~pose_oad.online.breakdown.Breakdown.values`, on a COCO set
         pycocotools' average precisions and recalls; on both ``frames`` and ``seconds_per_frame`` of the teacher itself.
 
     Raises:
@@ -79,8 +79,8 @@ def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher) -> di
     """
     from datamodules.stream import WindowLoader
     from datamodules.windowing import StreamOptions
-    from pose_oad.online.breakdown import GroupedErrors, truth_holds_several
-    from pose_oad.online.label_service import LabelDesk
+    from pose_oad.online.breakdown import Breakdown, truth_holds_several
+    from pose_oad.online.label_service import LabelService
     from pose_oad.poses.maps import People
     from pose_oad.poses.skeleton import joint_map
 
@@ -91,12 +91,12 @@ def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher) -> di
         cfg.window.frames, _UNSEEN, "squash", cfg.window.camera_rate, teacher.image_size, cfg.teacher.every,
         cfg.window.decoder_threads,
     )  # fmt: skip
-    loader, desk = WindowLoader(source, options), LabelDesk(teacher)
-    errors, seconds = GroupedErrors(teacher.skeleton, _rule(cfg)), 0.0
+    loader, labelling = WindowLoader(source, options), LabelService(teacher)
+    errors, seconds = Breakdown(teacher.skeleton, _rule(cfg)), 0.0
     several = cfg.metric.people == "many"
     for window in watched(loader, len(loader), "teacher"):
         started = time.perf_counter()
-        labels = desk.label(window, window.candidates)
+        labels = labelling.label(window, window.candidates)
         seconds += time.perf_counter() - started
         several = several or (cfg.metric.people == "auto" and truth_holds_several(window))
         found = labels.people(teacher.skeleton)

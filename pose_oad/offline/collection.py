@@ -13,7 +13,7 @@ from pose_oad.offline.frame_store import FrameBatch, FrameSet, FrameStore
 from pose_oad.offline.journal import KeptWindow
 from pose_oad.online.batch import labelled_batch
 from pose_oad.online.breakdown import true_person
-from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.label_service import LabelService
 from pose_oad.online.learner import Augment
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.skeleton import joint_map
@@ -53,7 +53,7 @@ class Collector:
         augment: shows the chosen frames in other views; None as they are
 
     Attributes:
-        desk: asks the teacher, and counts
+        label_service: asks the teacher, and counts
         frames: frames seen so far
 
     Raises:
@@ -70,7 +70,7 @@ class Collector:
     ) -> None:
         self.strategy, self.student, self.batch_size = strategy, student, batch_size
         self.augment = augment
-        self.desk = LabelDesk(teacher)
+        self.label_service = LabelService(teacher)
         self.frames = 0
         self._supplied = joint_map(teacher.skeleton, student.skeleton).any(1)
 
@@ -99,7 +99,7 @@ class Collector:
                 record(window, labelled)
             else:
                 labelled = before.batch(window) if len(before.positions) else None
-                self.desk.calls += before.teacher_calls
+                self.label_service.calls += before.teacher_calls
             if labelled is not None:
                 if self.augment is not None:  # after the journal: the videos give the pictures again, and so the views
                     frames, people = self.augment(labelled.frames, labelled.keypoints, window.index)
@@ -109,7 +109,7 @@ class Collector:
 
     def _choose(self, window: FrameWindow) -> FrameBatch | None:
         """Choose frames of a window, and have them labelled."""
-        window.desk = self.desk
+        window.label_service = self.label_service
         if self.strategy.needs_predictions and self.strategy.scorer == "live":
             # This student does not learn while frames are chosen: as it is now is as it was before.
             with window.phase("predict"):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.offline.frame_store import FrameBatch, FrameSet
-from pose_oad.online.breakdown import GroupedErrors
+from pose_oad.online.breakdown import Breakdown
 from pose_oad.online.learner import TrainingOptions, freeze_batch_norm
 from pose_oad.online.objectives import map_loss
 from pose_oad.poses.maps import known_cells
@@ -92,7 +92,7 @@ class FinetuneModule(LightningModule):
         )
         self.student, self.options, self.plateau, self.rule = student.train(), options, plateau, rule
         self.monitor = monitor
-        self._validation = GroupedErrors(student.skeleton, rule)
+        self._validation = Breakdown(student.skeleton, rule)
         self._maps: tuple[Tensor, ...] = ()  # of one validation frame
         self.save_hyperparameters({"student": student.config.to_dict()})
 
@@ -141,7 +141,7 @@ class FinetuneModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the errors of the epoch before."""
-        self._validation = GroupedErrors(self.student.skeleton, self.rule)
+        self._validation = Breakdown(self.student.skeleton, self.rule)
 
     def validation_step(self, batch: FrameBatch, batch_idx: int) -> None:
         """Take the loss or the errors of one batch."""

@@ -20,7 +20,7 @@ from pose_oad.students.keypoints import PoseNetwork, Poses, Wanted
 from pose_oad.tracking.errors import UserError
 
 
-class GroupedErrors:
+class Breakdown:
     """Errors so far: of all frames, of each joint, and of each subject, action and camera.
 
     Args:
@@ -124,7 +124,7 @@ def measure(
     rule: MissingRule,
     batch_size: int = 64,
     people: str = "auto",
-) -> dict[str, GroupedErrors]:
+) -> dict[str, Breakdown]:
     """Measure students against the ground truth of the same videos, decoded once for all of them.
 
     Args:
@@ -162,7 +162,7 @@ class Locator(NamedTuple):
 
 def measure_located(
     windows: Iterable[FrameWindow], locators: Mapping[str, Locator], rule: MissingRule, people: str = "auto"
-) -> dict[str, GroupedErrors]:
+) -> dict[str, Breakdown]:
     """Measure whoever says where joints are against the ground truth of the same videos, decoded once for all of them.
 
     Args:
@@ -177,7 +177,7 @@ def measure_located(
     Raises:
         UserError: if the videos have no ground truth.
     """
-    errors = {name: GroupedErrors(locator.skeleton, rule) for name, locator in locators.items()}
+    errors = {name: Breakdown(locator.skeleton, rule) for name, locator in locators.items()}
     several = people == "many"
     for window in windows:
         positions = window.candidates

@@ -12,7 +12,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from pose_oad.online.batch import LabelledBatch, labelled_batch
-from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.label_service import LabelService
 from pose_oad.online.learner import Learner, TrainingOptions
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.skeleton import joint_map
@@ -26,8 +26,8 @@ _LOG = logging.getLogger(__name__)
 class OnlineDistillation(LightningModule):
     """Label the chosen frames of each window and train the student on them.
 
-    One batch is one window, to which the data module has given :attr:`desk`. Callbacks predict it and choose frames
-    before :meth:`training_step` runs; weights carry over to the next window.
+    One batch is one window, to which the data module has given :attr:`label_service`. Callbacks predict it and choose
+    frames before :meth:`training_step` runs; weights carry over to the next window.
 
     Args:
         learner: trains the student, which is pre-trained
@@ -35,7 +35,7 @@ class OnlineDistillation(LightningModule):
 
     Attributes:
         student: the network that trains, as it is now
-        desk: asks the teacher, and counts
+        label_service: asks the teacher, and counts
         optimizer_steps: optimiser steps so far
     """
 
@@ -45,7 +45,7 @@ class OnlineDistillation(LightningModule):
         self.learner, self.student = learner, learner.student.train()
         # Refuses a teacher without a joint in common.
         self._supplied = joint_map(teacher.skeleton, self.student.skeleton).any(1)
-        self.desk = LabelDesk(teacher, self.student.map_size if self.options.labels == "maps" else None)
+        self.label_service = LabelService(teacher, self.student.map_size if self.options.labels == "maps" else None)
         self.optimizer_steps = 0
         self.save_hyperparameters({"student": self.student.config.to_dict()})
 

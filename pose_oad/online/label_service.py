@@ -1,4 +1,4 @@
-"""The desk between a window and its teacher: every frame is labelled once, counted and kept for the window's life."""
+"""Between a window and its teacher: every frame is labelled once, counted, and its label kept for the window's life."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pose_oad.teachers.window_labels import WindowLabels, stack_labels
 _LOG = logging.getLogger(__name__)
 
 
-class LabelDesk:
+class LabelService:
     """Ask a teacher for a window's frames, once each.
 
     Args:

@@ -35,10 +35,10 @@ class TrainingOptions:
     """How the student trains on the frames chosen from one window.
 
     Attributes:
-        budget: what is the same in every window with a choice: ``epochs`` over the chosen frames (the paper's; the
+        unit: what is the same in every window with a choice: ``epochs`` over the chosen frames (the paper's; the
             steps then grow with the label budget) or optimiser ``steps`` (equal compute whatever the label budget)
-        epochs: passes over the chosen frames, under ``budget=epochs``
-        steps: optimiser steps per window, under ``budget=steps``
+        epochs: passes over the chosen frames, under ``unit=epochs``
+        steps: optimiser steps per window, under ``unit=steps``
         batch_size: frames per optimiser step
         new_share: share of each batch that is new, in (0, 1]; the memory, as far as it holds anything, fills the rest
         last_batch: what becomes of an epoch's last batch where it is not full: ``keep`` it, or ``drop`` it where there
@@ -54,7 +54,7 @@ class TrainingOptions:
         seed: ``seed.model``, order of the frames
     """
 
-    budget: Literal["epochs", "steps"] = "epochs"
+    unit: Literal["epochs", "steps"] = "epochs"
     epochs: Count = 10
     steps: Count = 10
     batch_size: Count = 32
@@ -204,7 +204,7 @@ class Learner(Stage):
         options = self.options
         generator = torch.Generator().manual_seed(order_seed(options.seed, window_index))
         trained = options.trained(frames)
-        steps = options.steps if options.budget == "steps" else options.epochs * -(-trained // size)
+        steps = options.steps if options.unit == "steps" else options.epochs * -(-trained // size)
         while steps > 0:
             for rows in torch.randperm(frames, generator=generator)[:trained].split(size)[:steps]:
                 steps -= 1

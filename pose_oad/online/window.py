@@ -23,7 +23,7 @@ from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.origin import Origin
 
 if TYPE_CHECKING:
-    from pose_oad.online.label_service import LabelDesk
+    from pose_oad.online.label_service import LabelService
     from pose_oad.poses.maps import People
     from pose_oad.teachers.window_labels import WindowLabels
 
@@ -79,7 +79,7 @@ class FrameWindow:
         seconds: wall-clock time spent on this window by phase, s
         counts: what happened to this window, in whole numbers (teacher calls, optimiser steps, …)
         metrics: what is logged for this window, by name
-        desk: where the window's labels come from; attached by the distillation module
+        label_service: where the window's labels come from; attached by the distillation module
     """
 
     index: int
@@ -94,7 +94,7 @@ class FrameWindow:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     metrics: dict[str, float] = field(default_factory=dict)
-    desk: LabelDesk | None = None
+    label_service: LabelService | None = None
     _sealed_truth: Tensor | None = field(default=None, repr=False)
     _inner_seconds: float = field(default=0.0, repr=False)
 
@@ -174,10 +174,10 @@ class FrameWindow:
             RuntimeError: if no teacher has been attached to the window.
             ValueError: if one of them is no candidate.
         """
-        if self.desk is None:
+        if self.label_service is None:
             raise RuntimeError(f"window {self.index} has no teacher attached")
         with self.phase("label"):
-            return self.desk.label(self, positions)
+            return self.label_service.label(self, positions)
 
 
 def reveal(window: FrameWindow) -> Tensor | None:

@@ -28,7 +28,7 @@ def test_both_loops_do_the_same_work(configure, batch_norm: str) -> None:
             "strategy._target_=callbacks.strategies.sampling.Uniform: expected .*Random in the section",
         ),
         ("teacher.noise=0.1", "teacher.noise=0.1: expected 0.0 in the section online_loop"),
-        ("training.budget=steps", "training.budget=steps: expected epochs"),
+        ("training.unit=steps", "training.unit=steps: expected epochs"),
     ],
 )
 def test_what_the_plain_loop_does_not_know_is_refused(configure, override: str, message: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks.backward_transfer import FinalPass
+from callbacks.backward_transfer import BackwardTransfer
 from callbacks.prequential import PrequentialEvaluation
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.online.distillation import OnlineDistillation
@@ -49,7 +49,7 @@ def test_the_final_student_is_measured_on_the_windows_it_has_met(module: OnlineD
     meet(evaluation, module, windows()[:2])
     disturb(module)
     weights = {key: value.clone() for key, value in module.student.state_dict().items()}
-    final_pass = FinalPass(windows, evaluation)
+    final_pass = BackwardTransfer(windows, evaluation)
     final_pass.on_train_end(None, module)  # type: ignore[arg-type]
 
     expected = []
@@ -69,7 +69,7 @@ def test_the_final_student_is_measured_on_the_windows_it_has_met(module: OnlineD
 def test_weights_that_have_not_changed_transfer_nothing(module: OnlineDistillation) -> None:
     evaluation = PrequentialEvaluation(MissingRule("argmax"), BODY, TruthTeacher(BODY), teacher_every=None)
     meet(evaluation, module, windows())
-    final_pass = FinalPass(windows, evaluation)
+    final_pass = BackwardTransfer(windows, evaluation)
     final_pass.on_train_end(None, module)  # type: ignore[arg-type]
     assert final_pass.summary()["backward_transfer_px"] == 0.0
 
@@ -77,15 +77,15 @@ def test_weights_that_have_not_changed_transfer_nothing(module: OnlineDistillati
 def test_without_a_truth_the_teacher_is_asked_again_for_evaluation(module: OnlineDistillation) -> None:
     evaluation = PrequentialEvaluation(MissingRule("argmax"), None, TruthTeacher(BODY), teacher_every=2)
     meet(evaluation, module, windows())
-    assert evaluation.desk.calls == 6
-    final_pass = FinalPass(windows, evaluation)
+    assert evaluation.label_service.calls == 6
+    final_pass = BackwardTransfer(windows, evaluation)
     final_pass.on_train_end(None, module)  # type: ignore[arg-type]
-    assert evaluation.desk.calls == 12
-    assert module.desk.calls == 0
+    assert evaluation.label_service.calls == 12
+    assert module.label_service.calls == 0
     assert set(final_pass.summary()) == {"backward_teacher_distance_px", "backward_transfer_px"}
 
 
 def test_the_teachers_own_keypoints_have_no_final_weights() -> None:
     evaluation = PrequentialEvaluation(MissingRule(), BODY, TruthTeacher(BODY), predictor="teacher")
     with pytest.raises(UserError, match=r"metric.final_pass=True: expected false with predictor=teacher"):
-        FinalPass(windows, evaluation)
+        BackwardTransfer(windows, evaluation)

@@ -152,5 +152,5 @@ def test_only_frames_that_are_measured_are_predicted(
     twin.on_train_batch_start(None, module, window, 0)  # type: ignore[arg-type]
     assert seen == [3]
     assert twin._errors[0] == pytest.approx(evaluation.frame_errors[0], rel=1e-3)
-    assert evaluation.desk.calls == 3
+    assert evaluation.label_service.calls == 3
     assert twin.summary()["gain_px"] == pytest.approx(0, abs=1e-2)

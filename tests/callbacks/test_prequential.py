@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from callbacks.backward_transfer import FinalPass
+from callbacks.backward_transfer import BackwardTransfer
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.strategies.error import Error
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.online.distillation import OnlineDistillation
-from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.label_service import LabelService
 from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.maps import encode
@@ -61,7 +61,7 @@ def window(index: int, people: int) -> FrameWindow:
     truth[:, people:] = 0
     made = make_window(4, index=index, size=64, truth=truth)
     made.frames[:, 0, 0, 0] = people
-    made.desk = LabelDesk(TruthTeacher(BODY))
+    made.label_service = LabelService(TruthTeacher(BODY))
     return made
 
 
@@ -137,7 +137,7 @@ def test_the_final_pass_measures_as_the_first_one_did(module: OnlineDistillation
     met = evaluation()
     met.on_fit_start(None, module)  # type: ignore[arg-type]
     meet(met, module, stream())
-    final = FinalPass(stream, met)
+    final = BackwardTransfer(stream, met)
     final.on_train_end(None, module)  # type: ignore[arg-type]
     assert final.summary()["backward_transfer_px"] == 0.0
 

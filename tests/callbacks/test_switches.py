@@ -10,7 +10,7 @@ strategy.scorer         test_frozen_scores_do_not_follow_the_adaptation, here
 strategy.min_gap        test_a_gap_avoids_near_duplicates_at_the_same_budget, here; where it must yield to the budget in
                         tests/callbacks/strategies/test_base.py
 strategy.reduce         test_each_reduction_over_joints_chooses_another_frame, here
-training.budget         test_steps_grow_with_the_labels_under_epochs_only, here
+training.unit         test_steps_grow_with_the_labels_under_epochs_only, here
 training.optimizer_state  test_the_optimiser_starts_afresh_or_remembers, here
 training.batch_norm     test_batch_statistics_are_updated_or_kept, here
 training.labels         test_targets_are_rendered_keypoints_or_the_teachers_maps, here
@@ -32,7 +32,7 @@ from callbacks.strategies.confidence import Confidence
 from callbacks.strategies.error import Error
 from pose_oad.metrics.stream import redundancy
 from pose_oad.online.distillation import OnlineDistillation
-from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.label_service import LabelService
 from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.objectives import map_regression
 from pose_oad.online.window import FrameWindow
@@ -97,7 +97,7 @@ def window_of(confidence: list[list[float]], errors: list[float] | None = None) 
     predictions[..., 2] = torch.tensor(confidence)
     predictions[..., 0] += torch.tensor(errors or [0.0] * frames)[:, None]
     window = make_window(frames, truth=truth, predictions=predictions)
-    window.desk = LabelDesk(TruthTeacher(BODY))
+    window.label_service = LabelService(TruthTeacher(BODY))
     return window
 
 
@@ -111,7 +111,7 @@ def train(windows: list[FrameWindow], teacher: Teacher | None = None, **options:
     module.optimizers = lambda use_pl_optimizer: optimizer
     module.manual_backward = lambda loss: loss.backward()
     for window in windows:
-        window.desk, window.selected = module.desk, window.candidates
+        window.label_service, window.selected = module.label_service, window.candidates
         module.training_step(window, window.index)
     return module, optimizer
 
@@ -169,7 +169,7 @@ def test_steps_grow_with_the_labels_under_epochs_only() -> None:
     steps = {}
     for budget in ("epochs", "steps"):
         windows = [make_window(frames) for frames in (3, 6, 12)]
-        train(windows, budget=budget, epochs=2, steps=5, batch_size=3)
+        train(windows, unit=budget, epochs=2, steps=5, batch_size=3)
         steps[budget] = [window.counts["optimizer_steps"] for window in windows]
         assert [window.counts["teacher_calls"] for window in windows] == [3, 6, 12]
     assert steps == {"epochs": [2, 4, 8], "steps": [5, 5, 5]}

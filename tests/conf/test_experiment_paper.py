@@ -49,7 +49,7 @@ PROTOCOL = {
     "window.fit": "squash",
     "rate": 0.01,
     "strategy.rate": 0.01,
-    "training.budget": "epochs",
+    "training.unit": "epochs",
     "training.epochs": 10,
     "training.batch_size": 32,
     "training.last_batch": "drop",
@@ -132,7 +132,7 @@ def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monk
     monkeypatch.setattr(module, "optimizers", lambda use_pl_optimizer: optimizer)
     monkeypatch.setattr(module, "manual_backward", lambda loss: loss.backward())
     window = next(iter(run.data.loader))
-    window.desk, window.selected = module.desk, np.array([1, 5, 9])
+    window.label_service, window.selected = module.label_service, np.array([1, 5, 9])
     module.training_step(window, 0)
     assert len(batches) == 10
     [(frames, people)] = views  # one view a frame, whatever the epochs
@@ -170,7 +170,7 @@ def test_the_values_resolve_to_the_papers_student_and_training() -> None:
     sides = {"shoulder", "elbow", "wrist", "hip", "knee", "ankle"}
     assert set(skeleton.joints) == {f"{side}_{joint}" for side in ("left", "right") for joint in sides}
     training = TrainingOptions(**plain(cfg.training))
-    assert (training.budget, training.epochs, training.batch_size) == ("epochs", 10, 32)
+    assert (training.unit, training.epochs, training.batch_size) == ("epochs", 10, 32)
 
 
 def test_a_value_on_the_command_line_goes_before_the_experiments() -> None:

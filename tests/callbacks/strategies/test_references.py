@@ -10,7 +10,7 @@ from callbacks.strategies.base import QueryStrategy
 from callbacks.strategies.error import Error
 from callbacks.strategies.references import Everything, Nothing, Oracle
 from callbacks.strategies.sampling import Random, Uniform
-from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.label_service import LabelService
 from pose_oad.online.window import FrameWindow, GroundTruthAccessError, SelectionView
 from pose_oad.poses.skeleton import get_skeleton, map_keypoints
 from pose_oad.teachers.truth import TruthTeacher
@@ -89,7 +89,7 @@ def test_references_are_marked_and_strategies_are_not() -> None:
 
 
 def test_scores_are_kept_where_there_are_any(window: FrameWindow) -> None:
-    window.desk = LabelDesk(TruthTeacher(BODY))
+    window.label_service = LabelService(TruthTeacher(BODY))
     choose(Error(rate=0.4, scorer="live", missing="worst"), window)
     assert window.scores is not None
     assert window.scores[[0, 1, 2, 4]] == pytest.approx([2, 9, 4, 0])

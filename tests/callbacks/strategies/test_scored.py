@@ -13,7 +13,7 @@ import torch
 from callbacks.strategies.base import QueryStrategy
 from callbacks.strategies.confidence import Confidence
 from callbacks.strategies.error import Error
-from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.label_service import LabelService
 from pose_oad.online.window import FrameWindow, SelectionView
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.truth import TruthTeacher
@@ -34,7 +34,7 @@ def window() -> FrameWindow:
     predictions[2, :, 2] = 0.02
     predictions[3, :, 2] = torch.linspace(0.3, 0.9, 12)
     window = make_window(4, truth=truth, predictions=predictions)
-    window.desk = LabelDesk(TruthTeacher(BODY))
+    window.label_service = LabelService(TruthTeacher(BODY))
     return window
 
 
@@ -58,7 +58,7 @@ def test_error_asks_the_teacher_about_every_candidate(window: FrameWindow) -> No
 
 
 def test_error_of_a_frame_without_a_person_is_nothing(window: FrameWindow) -> None:
-    window.desk = LabelDesk(TruthTeacher(BODY, misses=1.0))
+    window.label_service = LabelService(TruthTeacher(BODY, misses=1.0))
     assert score(Error(missing="worst"), window) == [0, 0, 0, 0]
 
 

@@ -197,7 +197,7 @@ def test_switches_change_what_is_learnt(run: Run) -> None:
     finals = {}
     for name, switch in {
         "base": [], "kept": ["training.optimizer_state=kept"], "train": ["training.batch_norm=train"],
-        "steps": ["training.budget=steps", "training.steps=3"],
+        "steps": ["training.unit=steps", "training.steps=3"],
     }.items():  # fmt: skip
         summary = run("strategy=uniform", *switch)
         finals[name] = (summary["mpjpe_px"], summary["optimizer_steps"])

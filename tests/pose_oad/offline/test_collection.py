@@ -53,7 +53,7 @@ def test_chosen_frames_are_kept_with_their_labels(student: PoseStudent, tmp_path
     content = collector.collect(made, FrameStore(1, tmp_path), lambda window, _: seen.append(window)).content
     assert torch.equal(content.frames, torch.cat([made[0].frames[[1, 4]], made[2].frames[[0]]]))
     assert collector.frames == 18
-    assert collector.desk.calls == 3
+    assert collector.label_service.calls == 3
     assert [window.metrics["selected"] for window in seen] == [2, 0, 1]
     assert [window.metrics["teacher_calls"] for window in seen] == [2, 0, 1]
     # position 4 is in the segment of 128x64 frames: a quarter of their px, below a bar of 8 px

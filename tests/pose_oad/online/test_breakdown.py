@@ -8,7 +8,7 @@ import torch
 
 from callbacks.prequential import PrequentialEvaluation
 from pose_oad.metrics.keypoints import MissingRule
-from pose_oad.online.breakdown import GroupedErrors, Locator, measure, measure_located, true_person
+from pose_oad.online.breakdown import Breakdown, Locator, measure, measure_located, true_person
 from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.learner import TrainingOptions
 from pose_oad.poses.maps import People, encode
@@ -33,7 +33,7 @@ def frames(*offsets: tuple[float, float]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_errors_by_group_and_joint() -> None:
-    errors = GroupedErrors(PAIR, MissingRule())
+    errors = Breakdown(PAIR, MissingRule())
     errors.update(*frames((1, 3), (2, 6)), labels={"subject": "S9", "action": "Walking"})
     errors.update(*frames((0, 12)), labels={"subject": "S11", "action": "Walking"})
     errors.update(*frames((4, 4)), scale=2.0, labels={"subject": "S9", "action": "Photo"})
@@ -55,7 +55,7 @@ def test_errors_by_group_and_joint() -> None:
 def test_a_joint_that_is_not_found_follows_the_rule() -> None:
     predicted, labelled = frames((2, 4))
     predicted[0, 1, 2] = 0.0
-    errors = GroupedErrors(PAIR, MissingRule("drop"))
+    errors = Breakdown(PAIR, MissingRule("drop"))
     errors.update(predicted, labelled, labels={"subject": "S9"})
     assert errors.values()["mpjpe_px/subject/S9"] == pytest.approx(2)
     assert errors.values()["detection_rate"] == pytest.approx(0.5)
@@ -64,7 +64,7 @@ def test_a_joint_that_is_not_found_follows_the_rule() -> None:
 
 def test_frames_without_a_label_give_no_number() -> None:
     predicted, labelled = frames((1, 1))
-    errors = GroupedErrors(PAIR, MissingRule())
+    errors = Breakdown(PAIR, MissingRule())
     errors.update(predicted, torch.zeros_like(labelled), labels={"subject": "S9"})
     assert all(math.isnan(value) for value in errors.values().values())
 

@@ -9,7 +9,7 @@ import torch
 from pose_oad.online import learner
 from pose_oad.online.batch import labelled_batch
 from pose_oad.online.distillation import OnlineDistillation
-from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.label_service import LabelService
 from pose_oad.online.learner import TrainingOptions, freeze_batch_norm
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.maps.resample import resample_to_input
@@ -54,7 +54,7 @@ def test_weights_are_the_same_whether_targets_are_rendered_at_once_or_batch_by_b
         monkeypatch.setattr(learner, "_KEPT_BYTES", kept)
         module = trained_by_hand(TruthTeacher(BODY), batch_norm="frozen", batch_size=2)
         window = make_window(5)
-        window.desk, window.selected = module.desk, np.arange(5)
+        window.label_service, window.selected = module.label_service, np.arange(5)
         module.training_step(window, 0)
         ends.append(module.student.state_dict())
     assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
@@ -98,7 +98,7 @@ def module_of(**options) -> OnlineDistillation:
     [
         ({"epochs": 2, "batch_size": 4}, 6),
         ({"epochs": 3, "batch_size": 32}, 3),
-        ({"budget": "steps", "steps": 5, "batch_size": 4}, 5),
+        ({"unit": "steps", "steps": 5, "batch_size": 4}, 5),
     ],
 )
 def test_batches_cover_every_chosen_frame_in_every_epoch(options: dict, steps: int) -> None:
@@ -179,7 +179,7 @@ def test_the_students_description_follows_what_it_was_trained_with() -> None:
     module.manual_backward = lambda loss: loss.backward()  # type: ignore[assignment, method-assign]
     for chosen, foreground in ((np.empty(0, dtype=np.int64), 10.0), (np.array([1, 3]), 5.0)):
         window = make_window(5)
-        window.desk, window.selected = module.desk, chosen
+        window.label_service, window.selected = module.label_service, chosen
         module.training_step(window, 0)
         assert module.student.config.foreground == foreground
 
@@ -188,17 +188,17 @@ def test_a_window_without_a_choice_trains_nothing() -> None:
     module = module_of()
     before = {key: value.clone() for key, value in module.student.state_dict().items()}
     window = make_window(5)
-    window.desk = module.desk
+    window.label_service = module.label_service
     window.selected = np.empty(0, dtype=np.int64)
     module.training_step(window, 0)
     assert all(torch.equal(before[key], value) for key, value in module.student.state_dict().items())
-    assert module.optimizer_steps == module.desk.calls == 0
+    assert module.optimizer_steps == module.label_service.calls == 0
 
 
 def test_a_window_in_which_nobody_was_found_trains_nothing() -> None:
     module = module_of()
     window = make_window(5, truth=torch.zeros(5, 1, 12, 3))
-    window.desk, window.selected = module.desk, np.array([1, 3])
+    window.label_service, window.selected = module.label_service, np.array([1, 3])
     module.training_step(window, 0)  # it has no optimiser, which a training would miss
     assert module.optimizer_steps == 0
     assert window.counts == {"teacher_calls": 2, "frames_without_person": 2, "windows_not_trained": 1}
@@ -217,7 +217,7 @@ def test_a_teacher_without_a_common_joint_is_refused() -> None:
         ({"epochs": 0}, "training.epochs=0"),
         ({"steps": 0}, "training.steps=0"),
         ({"steps": None}, "training.steps=None"),
-        ({"budget": "time"}, "training.budget=time"),
+        ({"unit": "time"}, "training.unit=time"),
         ({"batch_size": 1.5}, "training.batch_size=1.5"),
         ({"learning_rate": -1}, "training.learning_rate=-1"),
         ({"optimizer_state": "old"}, "training.optimizer_state=old"),
@@ -252,7 +252,7 @@ def test_labels_that_are_not_finite_teach_nothing(maps: bool, caplog: pytest.Log
     module = trained_by_hand(Faulty(maps), labels="maps" if maps else "keypoints", batch_norm="frozen")
     weights = {key: value.clone() for key, value in module.student.state_dict().items()}
     window = make_window(5)
-    window.desk, window.selected = module.desk, np.arange(5)
+    window.label_service, window.selected = module.label_service, np.arange(5)
     module.training_step(window, 0)
     assert window.counts["labels_not_finite"] == 5
     assert window.counts["windows_rejected"] == 0
@@ -266,18 +266,18 @@ def trained_by_hand(teacher: TruthTeacher, **options: Any) -> OnlineDistillation
     optimizer = module.configure_optimizers()
     module.optimizers = lambda use_pl_optimizer: optimizer
     module.manual_backward = lambda loss: loss.backward()
-    module.desk = LabelDesk(teacher, (8, 8))
+    module.label_service = LabelService(teacher, (8, 8))
     return module
 
 
-@pytest.mark.parametrize("options", [{}, {"batch_norm": "frozen", "budget": "steps", "steps": 1}])
+@pytest.mark.parametrize("options", [{}, {"batch_norm": "frozen", "unit": "steps", "steps": 1}])
 @pytest.mark.parametrize("state", ["fresh", "kept"])
 def test_what_diverges_is_undone(options: dict, state: str, caplog: pytest.LogCaptureFixture) -> None:
     module = trained_by_hand(TruthTeacher(BODY), optimizer_state=state, learning_rate=1e10, **options)
     weights = {key: value.clone() for key, value in module.student.state_dict().items()}
     for index in range(2):
         window = make_window(5, index=index)
-        window.desk, window.selected = module.desk, np.arange(5)
+        window.label_service, window.selected = module.label_service, np.arange(5)
         module.training_step(window, index)
         assert window.counts["windows_rejected"] == 1
     assert all(torch.equal(weights[key], value) for key, value in module.student.state_dict().items())

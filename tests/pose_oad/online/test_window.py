@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.label_service import LabelService
 from pose_oad.online.window import FrameWindow, GroundTruthAccessError, SelectionView, reveal
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
@@ -35,7 +35,7 @@ class CountingTeacher:
 
 def with_teacher(window: FrameWindow) -> CountingTeacher:
     teacher = CountingTeacher()
-    window.desk = LabelDesk(teacher)
+    window.label_service = LabelService(teacher)
     return teacher
 
 
@@ -72,8 +72,8 @@ def test_every_frame_is_labelled_once_and_counted() -> None:
     labels = window.label(np.array([1, 2, 4, 7]))
     assert teacher.asked == [[1, 4], [2, 7]]
     assert labels.keypoints[:, 0, 0, 0].tolist() == [1, 2, 4, 7]
-    assert window.desk is not None
-    assert window.desk.calls == window.counts["teacher_calls"] == 4
+    assert window.label_service is not None
+    assert window.label_service.calls == window.counts["teacher_calls"] == 4
 
 
 def test_labels_with_more_and_fewer_people_are_padded() -> None:

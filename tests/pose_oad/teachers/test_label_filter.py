@@ -9,7 +9,7 @@ import torch
 from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import compose_config
 from pose_oad.online.batch import labelled_batch
-from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.label_service import LabelService
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.label_filter import GatedTeacher
@@ -119,16 +119,16 @@ def test_no_frame_and_nobody_pass() -> None:
 
 def test_windows_count_what_is_rejected_and_learn_nothing_from_such_frames() -> None:
     people = torch.stack([standing(confidence=0.9), standing(confidence=0.2), torch.zeros(12, 3)]).unsqueeze(1)
-    desk = LabelDesk(GatedTeacher(FixedTeacher(Labels(people)), min_confidence=0.5))
+    service = LabelService(GatedTeacher(FixedTeacher(Labels(people)), min_confidence=0.5))
     window = make_window(3, sizes=((100, 100),))
-    window.desk, window.selected = desk, np.arange(3)
+    window.label_service, window.selected = service, np.arange(3)
     labels = window.label(window.selected)
     assert window.counts["labels_rejected/low_confidence"] == 12
     assert window.counts["labels_rejected/few_joints"] == 1
     known = labelled_batch(window, labels, BODY, torch.ones(12, dtype=torch.bool)).known
     assert known.all(1).tolist() == [True, False, True]
     assert not known[1].any()
-    assert desk.label(window, np.array([1])).unusable.tolist() == [True]  # type: ignore[union-attr]
+    assert service.label(window, np.array([1])).unusable.tolist() == [True]  # type: ignore[union-attr]
 
 
 def test_the_gate_is_switched_on_by_configuration() -> None:

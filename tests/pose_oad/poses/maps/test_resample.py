@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pose_oad.online.label_service import LabelDesk
+from pose_oad.online.label_service import LabelService
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.maps import MapTargets, encode
 from pose_oad.poses.maps.resample import turn_fields
@@ -62,7 +62,7 @@ def test_a_teachers_fields_point_along_the_limbs_of_the_students_picture(fit: st
     window = make_window(1)
     placed = FrameFit.of(FRAME, INPUT, fit)  # type: ignore[arg-type]
     window.segments = (replace(window.segments[0], fit=placed),)
-    labels = LabelDesk(MapTeacher(), (32, 32)).label(window, np.array([0]))
+    labels = LabelService(MapTeacher(), (32, 32)).label(window, np.array([0]))
     wanted = directions(drawn(placed.to_input(PERSON), INPUT, (32, 32)).part_affinity_fields)[0]
     assert labels.part_affinity_fields is not None
     assert (directions(labels.part_affinity_fields) @ wanted).min() > 0.9999
