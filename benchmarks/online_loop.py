@@ -43,7 +43,7 @@ _FIXED: dict[str, Any] = {
     "training.unit": "epochs",
     "training.optimizer_state": "fresh",
     "training.labels": "keypoints",
-    "metric.missing": "argmax",
+    "metric.undetected_joints": "argmax",
     "trainer.precision": "32-true",
     "trainer.limit_train_batches": None,
 }

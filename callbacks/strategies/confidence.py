@@ -26,8 +26,8 @@ class Confidence(QueryStrategy):
         scorer: as in :class:`QueryStrategy`
         min_gap: as in :class:`QueryStrategy`
         reduce: how a frame's confidence follows from its joints': ``min`` (the paper's), ``mean`` or ``max``
-        missing: what a joint that is not found counts: ``zero`` is the paper's rule (it has no say; a frame in which
-            nothing is found ranks last), ``worst`` gives it confidence 0
+        undetected_joints: what a joint that is not found counts: ``zero`` is the paper's rule (it has no say; a frame
+            in which nothing is found ranks last), ``worst`` gives it confidence 0
         threshold: confidence from which a joint counts as found
 
     Raises:
@@ -43,18 +43,18 @@ class Confidence(QueryStrategy):
         scorer: Scorer = "frozen",
         min_gap: int = 1,
         reduce: Literal["min", "mean", "max"] = "min",
-        missing: MissingScore = "zero",
+        undetected_joints: MissingScore = "zero",
         threshold: float = 0.1,
     ) -> None:
         super().__init__(rate, seed, scorer, min_gap)
         check(reduce in _REDUCE, "strategy.reduce", reduce, "min, mean or max")
-        self.reduce, self.missing, self.threshold = reduce, check_missing(missing), threshold
+        self.reduce, self.undetected_joints, self.threshold = reduce, check_missing(undetected_joints), threshold
 
     def score(self, view: SelectionView) -> np.ndarray:
         """Return each frame's uncertainty, in [0, 1]; -inf where the paper's rule drops the frame."""
         confidence = view.predictions[..., 2]
         found = confidence >= self.threshold
-        if self.missing == "worst":
+        if self.undetected_joints == "worst":
             confidence, counted = confidence.where(found, 0.0), torch.ones_like(found)
         else:
             counted = found

@@ -22,7 +22,7 @@ def check_missing(missing: str) -> MissingScore:
     Raises:
         UserError: unless it is ``zero`` or ``worst``.
     """
-    check(missing in ("zero", "worst"), "strategy.missing", missing, "zero or worst")
+    check(missing in ("zero", "worst"), "strategy.undetected_joints", missing, "zero or worst")
     return missing  # type: ignore[return-value]
 
 
@@ -36,8 +36,8 @@ class Error(QueryStrategy):
         seed: as in :class:`QueryStrategy`
         scorer: as in :class:`QueryStrategy`
         min_gap: as in :class:`QueryStrategy`
-        missing: what a joint that the teacher has and the student has not counts: ``zero`` is the paper's rule (no
-            error; a frame in which the student finds nothing ranks last), ``worst`` the diagonal of the frame
+        undetected_joints: what a joint that the teacher has and the student has not counts: ``zero`` is the paper's
+            rule (no error; a frame in which the student finds nothing ranks last), ``worst`` the diagonal of the frame
         threshold: confidence from which a joint of the student counts as found
 
     Raises:
@@ -52,11 +52,11 @@ class Error(QueryStrategy):
         seed: int = 0,
         scorer: Scorer = "frozen",
         min_gap: int = 1,
-        missing: MissingScore = "zero",
+        undetected_joints: MissingScore = "zero",
         threshold: float = 0.1,
     ) -> None:
         super().__init__(rate, seed, scorer, min_gap)
-        self.missing, self.threshold = check_missing(missing), threshold
+        self.undetected_joints, self.threshold = check_missing(undetected_joints), threshold
 
     def score(self, view: SelectionView) -> np.ndarray:
         """Return each candidate's student-teacher distance, px; frames without a teacher's person score 0.
@@ -66,7 +66,9 @@ class Error(QueryStrategy):
         has not found are missing.
         """
         scores = np.zeros(len(view))
-        rule = MissingRule("zero" if self.missing == "zero" else "penalty", self.threshold, view.frame_diagonal)
+        rule = MissingRule(
+            "zero" if self.undetected_joints == "zero" else "penalty", self.threshold, view.frame_diagonal
+        )
         everybody = view.teacher_people(view.candidates)
         frame = torch.arange(len(view.candidates))
         if holds_several(everybody):
@@ -77,7 +79,7 @@ class Error(QueryStrategy):
             errors = joint_errors(student, view.teacher_keypoints(view.candidates), rule)
         of_person = errors.distance.sum(1) / errors.labelled.sum(1).clamp_min(1)
         mean = frame_means(of_person, frame, len(view.candidates)).nan_to_num(0.0)
-        if self.missing == "zero":
+        if self.undetected_joints == "zero":
             seen = torch.zeros(len(mean)).index_add(0, frame, errors.found.any(1).float()) > 0
             mean = torch.where(seen, mean, -torch.inf)
         scores[view.candidates] = mean.numpy()

@@ -77,7 +77,7 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     from pose_oad.tracking.schema import build_options
 
     strategy = build(cfg.strategy)
-    rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
+    rule = MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()
     training = build_options(TrainingOptions, plain(cfg.training), "training", seed=cfg.seed.model)
     # One that runs nothing: what Lightning refuses is refused before anything is recorded.
     make_trainer(plain(cfg.trainer), logger=False, enable_checkpointing=False, enable_progress_bar=False)
@@ -138,10 +138,10 @@ def load_run_student(cfg: DictConfig) -> PoseStudent:
 
     fit = cfg.window.fit
     check(fit in FITS, "window.fit", fit, "letterbox or squash")
-    decoding, missing = cfg.metric.decoding, cfg.metric.missing
+    decoding, missing = cfg.metric.decoding, cfg.metric.undetected_joints
     check(decoding in ("argmax", "grouped"), "metric.decoding", decoding, "argmax or grouped")
     lost = decoding == "grouped" and missing == "argmax"
-    check(not lost, "metric.missing", missing, "drop, penalty or zero with metric.decoding=grouped")
+    check(not lost, "metric.undetected_joints", missing, "drop, penalty or zero with metric.decoding=grouped")
     student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student) | {"fit": fit}))
     student.decoding = decoding
     return student

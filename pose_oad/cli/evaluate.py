@@ -138,7 +138,7 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
     from pose_oad.poses.skeleton import joint_map
     from pose_oad.predict.networks import laid_alike
 
-    rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
+    rule = MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()
     check_people(cfg.metric.people)
     window = cfg.window
     source: FrameSource = build(cfg.stream)

@@ -219,7 +219,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     check_memory(cfg.collection.memory_mib)
     check_people(cfg.metric.people)
     strategy = build(cfg.strategy)
-    rule = MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
+    rule = MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()
     options = plain(cfg.training)
     plateau = options.pop("plateau")
     check(isinstance(plateau, dict), "training.plateau", plateau, "values for factor and patience")

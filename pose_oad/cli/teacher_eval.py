@@ -172,8 +172,8 @@ def _check_values(cfg: DictConfig) -> None:
 def _rule(cfg: DictConfig) -> MissingRule:
     from pose_oad.metrics.keypoints import MissingRule
 
-    check(cfg.metric.missing != "argmax", "metric.missing", "argmax", "drop, penalty or zero")
-    return MissingRule(cfg.metric.missing, cfg.metric.threshold, cfg.metric.penalty).validate()
+    check(cfg.metric.undetected_joints != "argmax", "metric.undetected_joints", "argmax", "drop, penalty or zero")
+    return MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()
 
 
 def _where(cfg: DictConfig) -> str:

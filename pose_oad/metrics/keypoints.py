@@ -66,7 +66,7 @@ class MissingRule(NamedTuple):
         Raises:
             UserError: naming the config key.
         """
-        check(self.policy in MISSING_POLICIES, "metric.missing", self.policy, " | ".join(MISSING_POLICIES))
+        check(self.policy in MISSING_POLICIES, "metric.undetected_joints", self.policy, " | ".join(MISSING_POLICIES))
         number = isinstance(self.threshold, int | float)
         check(number and 0 <= self.threshold < 1, "metric.threshold", self.threshold, "a confidence in [0, 1)")
         check(

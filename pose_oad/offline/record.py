@@ -52,7 +52,7 @@ class FinetuneRecord:
         self.checkpoint = self.folder / "student.ckpt"
         self.seconds: dict[str, float] = {}
         self._copy = Path(cfg.output.checkpoint) if cfg.output.checkpoint else None
-        self._rule = cfg.metric.missing
+        self._rule = cfg.metric.undetected_joints
         self._summary: dict[str, float] = {}
         role = "reference" if strategy.reference else "strategy"
         tags = {"pose_oad.kind": "finetune", "pose_oad.role": role, "pose_oad.label": strategy.name}

@@ -86,14 +86,14 @@ def facts(selection: Selection, material: Material) -> list[tuple[str, str]]:
 
 def caveats(selection: Selection, material: Material) -> list[str]:
     """Say how the numbers were computed and what they do not show."""
-    rules = _values(selection.runs, "metric.missing")
+    rules = _values(selection.runs, "metric.undetected_joints")
     return [
         f"Intervals are {100 * material.confidence:g} % intervals of Student's t distribution over seeds. They say how "
         "much a result moves when the seeds change, not how it would move on another stream, camera or person.",
         "The paired test takes differences of runs of the same seed to be normal, which a handful of them cannot "
         "confirm. Holm's method counts the comparisons of one table, not those of the whole page.",
-        f"Joints that are not found: metric.missing is {rules}. With argmax every labelled joint counts; with zero "
-        "or drop an error can fall because less is detected.",
+        f"Joints that are not found: metric.undetected_joints is {rules}. With argmax every labelled joint counts; "
+        "with zero or drop an error can fall because less is detected.",
         "Every frame is predicted before any training that could have seen it. Errors are means over all frames of the "
         "stream, those before the first training included.",
         "Teacher calls are frames that the teacher was asked about, for selection or for training; labels made only to "

@@ -34,7 +34,7 @@ class CocoResultsTeacher:
             ``{"id": …, "file_name": …}``; None for videos, where the id is the frame's number
         skeleton: joint set of the entries
         first: id of a video's first frame
-        missing: what becomes of a frame without an entry: ``nobody``, ``skip`` or ``refuse``
+        missing_labels: what becomes of a frame without an entry: ``nobody``, ``skip`` or ``refuse``
 
     Raises:
         UserError: if a file is missing or damaged.
@@ -48,10 +48,10 @@ class CocoResultsTeacher:
         annotations: str | None = None,
         skeleton: str | Mapping[str, Any] = "coco-17",
         first: Number = 0,
-        missing: Missing = "nobody",
+        missing_labels: Missing = "nobody",
     ) -> None:
         self.skeleton = get_skeleton(skeleton)
-        self._path, self._first, self._missing = Path(path), first, missing
+        self._path, self._first, self._missing = Path(path), first, missing_labels
         check(self._path.exists(), "teacher.path", path, "an existing file of COCO results, or a folder of them")
         self._files: dict[str, list[Path]] = {}
         for file in sorted(self._path.rglob("*.json")) if self._path.is_dir() else ():

@@ -82,7 +82,7 @@ def assemble(frames: Sequence[np.ndarray | None], missing: Missing, joints: int,
     if count and missing == "refuse":
         raise UserError(
             f"{source}: {count} of {len(frames)} frames have no labels; expected labels of every frame, or "
-            "teacher.missing=skip (such frames teach nothing) or nobody (they are background)"
+            "teacher.missing_labels=skip (such frames teach nothing) or nobody (they are background)"
         )
     nobody = np.zeros((0, joints, 3))
     people = [torch.from_numpy(nobody if part is None else part).float() for part in frames]

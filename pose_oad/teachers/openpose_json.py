@@ -34,7 +34,7 @@ class OpenPoseJsonTeacher:
         skeleton: joint set of the files; None: 25 joints or COCO's 18, whichever the first person has
         keypoint_scale: what OpenPose was called with: 0 (px of the frame), 3 (0 to 1) or 4 (-1 to 1)
         first: number that the files give to a video's first frame
-        missing: what becomes of a frame without a file: ``refuse``, ``skip`` or ``nobody``
+        missing_labels: what becomes of a frame without a file: ``refuse``, ``skip`` or ``nobody``
 
     Raises:
         UserError: if there are no such files.
@@ -48,10 +48,10 @@ class OpenPoseJsonTeacher:
         skeleton: str | Mapping[str, Any] | None = None,
         keypoint_scale: Literal[0, 3, 4] = _PIXELS,
         first: Number = 0,
-        missing: Missing = "refuse",
+        missing_labels: Missing = "refuse",
     ) -> None:
         self._files = OpenPoseFiles(Path(folder))
-        self._folder, self._scale, self._first, self._missing = folder, keypoint_scale, first, missing
+        self._folder, self._scale, self._first, self._missing = folder, keypoint_scale, first, missing_labels
         self.skeleton: Skeleton = get_skeleton(skeleton or self._recognise())
         self.name = f"openpose_json:{Path(folder).name}"
 

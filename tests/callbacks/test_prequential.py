@@ -145,13 +145,13 @@ def test_the_final_pass_measures_as_the_first_one_did(module: OnlineDistillation
 def test_error_scores_the_people_whom_the_teacher_finds(module: OnlineDistillation) -> None:
     wrong = window(0, 2)
     wrong.frames[1, 0, 0, 0] = 0  # in which the student sees one of the two
-    strategy = Error(rate=0.25, missing="worst")
+    strategy = Error(rate=0.25, undetected_joints="worst")
     chosen = strategy.choose(wrong, module.student)
     assert chosen.tolist() == [1]
     assert wrong.scores is not None
     assert wrong.scores[[0, 2, 3]].max() < 0.5
     assert wrong.scores[1] == pytest.approx(2**0.5 * 64 / 2, abs=0.5)
-    Error(rate=0.25, missing="zero").choose(wrong, module.student)
+    Error(rate=0.25, undetected_joints="zero").choose(wrong, module.student)
     assert wrong.scores[1] < 0.5
 
 

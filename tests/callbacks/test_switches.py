@@ -3,8 +3,10 @@
 ======================  =========================================================================================
 switch                  where it is tested
 ======================  =========================================================================================
-metric.missing          tests/pose_oad/metrics/test_keypoints.py::test_missing_joint_policies (exact values)
-strategy.missing        test_the_papers_rule_steers_away_from_the_frame_in_which_nothing_is_found, here; the scores
+metric.undetected_joints
+                        tests/pose_oad/metrics/test_keypoints.py::test_missing_joint_policies (exact values)
+strategy.undetected_joints
+                        test_the_papers_rule_steers_away_from_the_frame_in_which_nothing_is_found, here; the scores
                         themselves in tests/callbacks/strategies/test_scored.py
 strategy.scorer         test_frozen_scores_do_not_follow_the_adaptation, here
 strategy.min_gap        test_a_gap_avoids_near_duplicates_at_the_same_budget, here; where it must yield to the budget in
@@ -120,7 +122,7 @@ def train(windows: list[FrameWindow], teacher: Teacher | None = None, **options:
 def test_the_papers_rule_steers_away_from_the_frame_in_which_nothing_is_found(strategy: type) -> None:
     """The student is lost in frame 1, 25 px off and unsure in frame 2, and right and sure in frames 0 and 3."""
     window = window_of([[0.9], [0.01], [0.5], [0.8]], errors=[0.0, 50.0, 25.0, 1.0])
-    paper, worst = ({"missing": rule, "scorer": "live"} for rule in ("zero", "worst"))
+    paper, worst = ({"undetected_joints": rule, "scorer": "live"} for rule in ("zero", "worst"))
     assert choose(strategy(rate=0.25, **paper), window) == [2]
     assert choose(strategy(rate=0.75, **paper), window) == [0, 2, 3]  # whatever the budget, short of everything
     assert choose(strategy(rate=0.25, **worst), window) == [1]

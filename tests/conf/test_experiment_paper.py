@@ -61,11 +61,11 @@ PROTOCOL = {
     "training.undetected_joints": "background",
     "training.augmentation": "light",
     "metric.decoding": "grouped",
-    "metric.missing": "zero",
+    "metric.undetected_joints": "zero",
 }
 
 # What the paper says of the scores; a strategy that scores nothing by predictions has no such keys.
-SCORES = {"scorer": "frozen", "missing": "zero", "reduce": "min", "min_gap": 1}
+SCORES = {"scorer": "frozen", "undetected_joints": "zero", "reduce": "min", "min_gap": 1}
 
 
 def compose_paper(*overrides: str) -> DictConfig:
@@ -174,8 +174,8 @@ def test_the_values_resolve_to_the_papers_student_and_training() -> None:
 
 
 def test_a_value_on_the_command_line_goes_before_the_experiments() -> None:
-    cfg = compose_paper("metric.missing=argmax", "student=resnet18", "rate=0.4")
-    assert (cfg.metric.missing, cfg.student.backbone, cfg.strategy.rate) == ("argmax", "resnet18", 0.4)
+    cfg = compose_paper("metric.undetected_joints=argmax", "student=resnet18", "rate=0.4")
+    assert (cfg.metric.undetected_joints, cfg.student.backbone, cfg.strategy.rate) == ("argmax", "resnet18", 0.4)
 
 
 def test_the_demo_is_the_configuration_as_it_stands() -> None:
@@ -189,7 +189,7 @@ def test_the_offline_study_is_the_papers() -> None:
         "stream.cameras": ["55011271"], "stream.start": 0.0, "stream.end": 0.8, "student.backbone": "densenet121",
         "window.frames": 1500, "window.seconds": None, "window.camera_rate": 50, "training.epochs": 10,
         "training.batch_size": 32, "training.learning_rate": 1e-3, "training.batch_norm": "train",
-        "training.foreground": 0.0, "metric.missing": "zero", "metric.decoding": "grouped",
+        "training.foreground": 0.0, "metric.undetected_joints": "zero", "metric.decoding": "grouped",
         "teacher._target_": "pose_oad.teachers.openpose.teacher.OpenPoseTeacher", "stream.order": "file",
         "validation.monitor": "teacher_loss", "training.plateau.patience": 3, "training.last_batch": "drop",
         "training.undetected_joints": "background", "training.augmentation": "light", "window.fit": "squash",

@@ -90,7 +90,7 @@ def test_references_are_marked_and_strategies_are_not() -> None:
 
 def test_scores_are_kept_where_there_are_any(window: FrameWindow) -> None:
     window.label_service = LabelService(TruthTeacher(BODY))
-    choose(Error(rate=0.4, scorer="live", missing="worst"), window)
+    choose(Error(rate=0.4, scorer="live", undetected_joints="worst"), window)
     assert window.scores is not None
     assert window.scores[[0, 1, 2, 4]] == pytest.approx([2, 9, 4, 0])
     for strategy in (Uniform(rate=0.4), Everything(), Nothing()):

@@ -44,12 +44,12 @@ def score(strategy: QueryStrategy, window: FrameWindow) -> list[float]:
 
 
 def test_error_with_the_papers_rule_looks_away_from_the_worst_frames(window: FrameWindow) -> None:
-    assert score(Error(missing="zero"), window) == pytest.approx([10, 0, -np.inf, 0])
+    assert score(Error(undetected_joints="zero"), window) == pytest.approx([10, 0, -np.inf, 0])
 
 
 def test_error_with_the_worst_rule_looks_at_them(window: FrameWindow) -> None:
     diagonal = np.hypot(64, 64)
-    assert score(Error(missing="worst"), window) == pytest.approx([10, diagonal / 12, diagonal, 0])
+    assert score(Error(undetected_joints="worst"), window) == pytest.approx([10, diagonal / 12, diagonal, 0])
 
 
 def test_error_asks_the_teacher_about_every_candidate(window: FrameWindow) -> None:
@@ -59,15 +59,15 @@ def test_error_asks_the_teacher_about_every_candidate(window: FrameWindow) -> No
 
 def test_error_of_a_frame_without_a_person_is_nothing(window: FrameWindow) -> None:
     window.label_service = LabelService(TruthTeacher(BODY, misses=1.0))
-    assert score(Error(missing="worst"), window) == [0, 0, 0, 0]
+    assert score(Error(undetected_joints="worst"), window) == [0, 0, 0, 0]
 
 
 def test_confidence_with_the_papers_rule_ranks_undetected_frames_last(window: FrameWindow) -> None:
-    assert score(Confidence(missing="zero"), window) == pytest.approx([0.05, 0.05, -np.inf, 0.7])
+    assert score(Confidence(undetected_joints="zero"), window) == pytest.approx([0.05, 0.05, -np.inf, 0.7])
 
 
 def test_confidence_with_the_worst_rule_ranks_them_first(window: FrameWindow) -> None:
-    assert score(Confidence(missing="worst"), window) == pytest.approx([0.05, 1, 1, 0.7])
+    assert score(Confidence(undetected_joints="worst"), window) == pytest.approx([0.05, 1, 1, 0.7])
 
 
 @pytest.mark.parametrize(("reduce", "expected"), [("min", 0.7), ("mean", 0.4), ("max", 0.1)])
@@ -77,7 +77,7 @@ def test_confidence_reduces_over_joints(window: FrameWindow, reduce: str, expect
 
 @pytest.mark.parametrize("strategy", [Error, Confidence])
 def test_another_rule_is_refused(strategy: type) -> None:
-    with pytest.raises(UserError, match=r"strategy.missing=best: expected zero or worst"):
-        strategy(missing="best")
+    with pytest.raises(UserError, match=r"strategy.undetected_joints=best: expected zero or worst"):
+        strategy(undetected_joints="best")
     with pytest.raises(UserError, match=r"strategy.reduce=median"):
         Confidence(reduce="median")  # type: ignore[arg-type]

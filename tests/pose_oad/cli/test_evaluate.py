@@ -129,7 +129,7 @@ def test_a_coco_set_is_measured_with_all_figures_of_pycocotools(run: Run, studen
         (["stream.subjects=[S7]"], "stream.subjects=S7"),
         (["window.fit=crop"], "window.fit=crop"),
         (["window.frames=0"], "window.frames=0"),
-        (["metric.missing=ignore"], "metric.missing=ignore"),
+        (["metric.undetected_joints=ignore"], "metric.undetected_joints=ignore"),
         (["metric.batch_size=0"], "metric.batch_size=0"),
         (["tracking.uri=sqlite:////proc/none/x.db"], "tracking.uri=sqlite"),
         (["output.file=/proc/none/x.json"], "output.file=/proc/none/x.json: cannot be written"),

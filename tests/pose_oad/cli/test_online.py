@@ -146,7 +146,7 @@ def test_scored_strategies_run_with_both_scorers(run: Run) -> None:
             run(
                 f"strategy={strategy}",
                 f"strategy.scorer={scorer}",
-                "strategy.missing=worst",
+                "strategy.undetected_joints=worst",
                 "metric.threshold=0.0",
                 *(["strategy.reduce=mean"] if strategy == "confidence" else []),
                 "training.learning_rate=0.05",
@@ -221,7 +221,7 @@ def test_switches_change_what_is_learnt(run: Run) -> None:
         (["training.labels=soft"], "training.labels=soft"),
         (["teacher=onnx", "teacher.path=nowhere.onnx"], "teacher.path=nowhere.onnx"),
         (["teacher.every=0"], "teacher.every=0"),
-        (["metric.missing=ignore"], "metric.missing=ignore"),
+        (["metric.undetected_joints=ignore"], "metric.undetected_joints=ignore"),
         (["tracking.uri=sqlite:////proc/none/x.db"], "tracking.uri=sqlite"),
         (["tracking.uri=null"], "tracking.uri=None: expected sqlite"),
         (["trainer.precision=bf16-true"], "trainer.precision=bf16-true: expected 32-true, bf16-mixed"),

@@ -65,7 +65,7 @@ def test_figures_are_written_and_tracked(tmp_path: Path) -> None:
     ("overrides", "message"),
     [
         (["on=video"], r"on=video: expected stream or coco"),
-        (["teacher=truth", "metric.missing=argmax"], r"metric\.missing=argmax"),
+        (["teacher=truth", "metric.undetected_joints=argmax"], r"metric\.undetected_joints=argmax"),
         (["teacher=truth", "teacher.every=0"], r"teacher\.every=0"),
         (["teacher=truth", "window.frames=0"], r"window\.frames=0"),
         (["on=coco", "coco.missing_images=ask"], r"coco\.missing_images=ask"),

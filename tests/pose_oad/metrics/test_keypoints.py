@@ -87,7 +87,8 @@ def test_torso_goes_from_left_shoulder_to_right_hip() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "key"), [(MissingRule("worst"), "metric.missing=worst"), (MissingRule(threshold=2), "metric.threshold=2")]
+    ("rule", "key"),
+    [(MissingRule("worst"), "metric.undetected_joints=worst"), (MissingRule(threshold=2), "metric.threshold=2")],
 )  # type: ignore[arg-type]
 def test_unusable_rules_are_refused(rule: MissingRule, key: str) -> None:
     with pytest.raises(UserError, match=key):

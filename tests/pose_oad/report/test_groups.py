@@ -80,12 +80,16 @@ def test_a_key_that_is_new_and_how_a_run_was_recorded_tell_nothing_apart() -> No
 def test_switches_of_a_strategy_split_its_label_only() -> None:
     runs = [
         run("random", strategy__min_gap="5"),
-        run("error", strategy__missing="zero", strategy__min_gap="5"),
-        run("error", error=60.0, strategy__missing="worst", strategy__min_gap="5"),
+        run("error", strategy__undetected_joints="zero", strategy__min_gap="5"),
+        run("error", error=60.0, strategy__undetected_joints="worst", strategy__min_gap="5"),
     ]
-    assert varying_params(runs) == ["strategy.missing"]
+    assert varying_params(runs) == ["strategy.undetected_joints"]
     groups, _ = group_runs(runs)
-    assert [group.name for group in groups] == ["error, missing worst", "error, missing zero", "random"]
+    assert [group.name for group in groups] == [
+        "error, undetected_joints worst",
+        "error, undetected_joints zero",
+        "random",
+    ]
     assert [baseline_of(group, groups, "random") for group in groups] == [groups[2], groups[2], None]
 
 
@@ -174,6 +178,5 @@ def test_short_names_are_unambiguous() -> None:
     assert short_names(["student.name", "teacher._target_", "window.seconds"]) == {
         "student.name": "student", "teacher._target_": "teacher", "window.seconds": "seconds"
     }  # fmt: skip
-    assert short_names(["metric.missing", "strategy.missing", "teacher.rate"]) == {
-        "metric.missing": "metric.missing", "strategy.missing": "strategy.missing", "teacher.rate": "teacher.rate"
-    }  # fmt: skip
+    names = ["metric.undetected_joints", "strategy.undetected_joints", "teacher.rate"]
+    assert short_names(names) == {name: name for name in names}

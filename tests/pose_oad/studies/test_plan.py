@@ -50,11 +50,11 @@ def test_references_come_first_and_are_repeated_where_asked() -> None:
 
 
 def test_variants_repeat_the_grid_where_they_make_sense() -> None:
-    worst = Variant("worst", {"strategy.missing": "worst"}, {"strategy": ["error"]})
+    worst = Variant("worst", {"strategy.undetected_joints": "worst"}, {"strategy": ["error"]})
     kept = Variant("kept", {"training.optimizer_state": "kept"})
     listed = slots(make(variants=[worst, kept]))
     assert [slot.label for slot in listed] == ["random", "random, kept", "error", "error, worst", "error, kept"]
-    assert listed[3].overrides == ("strategy=error", "strategy.missing=worst")
+    assert listed[3].overrides == ("strategy=error", "strategy.undetected_joints=worst")
 
 
 def test_a_search_has_as_many_slots_as_trials() -> None:

@@ -54,11 +54,11 @@ def test_visibility_flags_are_confidences(tmp_path: Path) -> None:
 
 def test_frames_without_an_entry_are_skipped_or_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "r.json", entry(0))
-    skipped = CocoResultsTeacher(path, missing="skip").label(ask(0, 1))
+    skipped = CocoResultsTeacher(path, missing_labels="skip").label(ask(0, 1))
     assert skipped.unusable is not None
     assert skipped.unusable.tolist() == [False, True]
     with pytest.raises(UserError, match="1 of 2 frames have no labels"):
-        CocoResultsTeacher(path, missing="refuse").label(ask(0, 1))
+        CocoResultsTeacher(path, missing_labels="refuse").label(ask(0, 1))
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["annotations", "list"])

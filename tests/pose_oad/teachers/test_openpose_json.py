@@ -116,12 +116,12 @@ def test_two_videos_never_share_their_files(tmp_path: Path) -> None:
 
 def test_a_frame_without_a_file_is_refused_skipped_or_background(tmp_path: Path) -> None:
     write(tmp_path, "my_1", person())
-    with pytest.raises(UserError, match=r"my: 1 of 2 frames have no labels; .*teacher.missing=skip"):
+    with pytest.raises(UserError, match=r"my: 1 of 2 frames have no labels; .*teacher.missing_labels=skip"):
         OpenPoseJsonTeacher(str(tmp_path)).label(ask(1, 2))
-    skipped = OpenPoseJsonTeacher(str(tmp_path), missing="skip").label(ask(1, 2))
+    skipped = OpenPoseJsonTeacher(str(tmp_path), missing_labels="skip").label(ask(1, 2))
     assert skipped.unusable is not None
     assert (skipped.unusable.tolist(), skipped.counts) == ([False, True], {"labels_missing": 1})
-    empty = OpenPoseJsonTeacher(str(tmp_path), missing="nobody", first=1).label(ask(0, 1))
+    empty = OpenPoseJsonTeacher(str(tmp_path), missing_labels="nobody", first=1).label(ask(0, 1))
     assert (empty.unusable, empty.counts) == (None, {"labels_missing": 1})
     assert (empty.keypoints[..., 2] > 0).any(-1).squeeze(1).tolist() == [True, False]
 
@@ -203,8 +203,9 @@ def test_a_stream_is_played_with_labels_made_elsewhere(
         write(tmp_path / "json", f"my_{number:012d}", person(25, x=90 - number))
     monkeypatch.chdir(tmp_path)
     overrides = [
-        "stream=video", "stream.path=my.mp4", "teacher=openpose_json", "teacher.folder=json", "teacher.missing=skip",
-        "gate=default", "teacher.gate.limb_ratio=null", f"checkpoint={student_checkpoint}",
+        "stream=video", "stream.path=my.mp4", "teacher=openpose_json", "teacher.folder=json",
+        "teacher.missing_labels=skip", "gate=default", "teacher.gate.limb_ratio=null",
+        f"checkpoint={student_checkpoint}",
         "student.input_size=[64,64]", "window.seconds=1", "training.epochs=1", "strategy=all",
         "metric.teacher_every=39", f"tracking.uri=sqlite:///{tmp_path}/mlruns/mlflow.db", "trainer.accelerator=cpu",
     ]  # fmt: skip

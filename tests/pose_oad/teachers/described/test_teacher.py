@@ -139,7 +139,7 @@ def write_openpose(folder: Path, names: list[str]) -> dict[str, Any]:
     for name in names:
         (folder / f"{name}_keypoints.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": person}]}))
     target = "pose_oad.teachers.openpose_json.OpenPoseJsonTeacher"
-    return {"_target_": target, "every": 1, "folder": str(folder), "missing": "skip"}
+    return {"_target_": target, "every": 1, "folder": str(folder), "missing_labels": "skip"}
 
 
 def made(path: Path, detector: Any) -> Teacher:
