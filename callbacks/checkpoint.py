@@ -69,7 +69,7 @@ class WindowCheckpoint(Callback):
         module.student.load_state_dict(state["student"])
         module.optimizer_steps, module.label_service.calls = state["optimizer_steps"], state["teacher_calls"]
         if module.optimizer_steps:
-            module.student.trained_with(module.options.foreground)
+            module.student.trained_with(module.learner.objective.foreground)
         trainer.precision_plugin.load_state_dict(state["precision"])
         optimizer, kept = trainer.optimizers[0], state["optimizer"]
         if kept is not None:

@@ -149,7 +149,8 @@ class Learner(Stage):
         student, total, steps = self.student, torch.zeros((), device=self.student.scale.device), 0
         student.trained_with(self.objective.foreground)
         if self.augment is not None:
-            batch = self._augmented(batch, window_index)
+            frames, keypoints = self.augment(batch.frames, batch.keypoints, window_index)
+            batch = replace(batch, frames=frames, keypoints=keypoints)
         new = batch
         if batch.maps is None and len(batch) * _map_bytes(student) <= _KEPT_BYTES and not len(self.memory):
             new = batch.with_maps(student.targets(batch.keypoints.to(student.scale.device)))
@@ -182,12 +183,6 @@ class Learner(Stage):
 
     def _stages(self) -> dict[str, Stage]:
         return {"memory": self.memory, "regulariser": self.regulariser, "average": self.average}
-
-    def _augmented(self, batch: LabelledBatch, window_index: int) -> LabelledBatch:
-        if self.augment is None:
-            return batch
-        frames, keypoints = self.augment(batch.frames, batch.keypoints, window_index)
-        return replace(batch, frames=frames, keypoints=keypoints)
 
     def _batches(self, new: LabelledBatch, window_index: int) -> Iterator[LabelledBatch]:
         """Yield what each step trains on: new frames, shuffled anew in every epoch, and replayed ones."""

@@ -132,7 +132,3 @@ class LabelStore:
             self._without_maps.update(rows)
         if with_maps:
             self._maps.update({number: (path, row) for number, row in rows.items()})
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]
