@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 import numpy as np
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 
+from callbacks.observer import Observer
 from callbacks.prequential import PrequentialEvaluation
 from pose_oad.metrics.stream import joint_mean
 from pose_oad.online.distillation import as_distillation
@@ -15,7 +16,7 @@ from pose_oad.online.window import FrameWindow
 from pose_oad.tracking.errors import check
 
 
-class BackwardTransfer(Callback):
+class BackwardTransfer(Observer):
     """Play the stream once more when training has ended, measure it with the final weights, and train no more.
 
     Only the windows that the run has met are played. Errors are measured as they were the first time: where there is no
@@ -32,18 +33,18 @@ class BackwardTransfer(Callback):
     def __init__(
         self, source_loader_factory: Callable[[], Iterable[FrameWindow]], evaluation: PrequentialEvaluation
     ) -> None:
-        check(evaluation.predictor == "student", "metric.final_pass", True, "false with predictor=teacher")
+        check(evaluation.measurement.predictor == "student", "metric.final_pass", True, "false with predictor=teacher")
         self.source_loader_factory, self.evaluation = source_loader_factory, evaluation
         self._summary: dict[str, float] = {}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure every window again."""
-        student = as_distillation(pl_module).serving
+        student = as_distillation(pl_module).loop.weights.newest()
         ids: list[np.ndarray] = [np.empty(0, dtype=np.int64)]
         errors: list[np.ndarray] = [np.empty(0, dtype=np.float32)]
         joints: list[np.ndarray] = [np.empty(0, dtype=np.int64)]
         for window in islice(self.source_loader_factory(), len(self.evaluation.frame_ids)):
-            measured = self.evaluation.measure(window, student)
+            measured = self.evaluation.measurement.measure_like(window, student)
             ids.append(measured.ids)
             errors.append(measured.frame_errors)
             joints.append(measured.frame_joints)

@@ -4,52 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lightning import Callback, LightningModule, Trainer
 
 from pose_oad.online.distillation import OnlineDistillation, as_distillation
-from pose_oad.online.window import FrameWindow
+from pose_oad.online.stage import Stage
 from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.run_folder import UNFINISHED
 from pose_oad.tracking.torch_file import read_torch_file, write_torch_file
 
+if TYPE_CHECKING:
+    from datamodules.stream import WindowLoader
+
 # Parts of a state, and what each is.
 _KINDS: dict[str, tuple[type, ...]] = {
-    "student": (dict,), "optimizer": (dict, type(None)), "optimizer_steps": (int,), "teacher_calls": (int,),
-    "precision": (dict,), "learner": (dict,), "parts": (dict,),
+    "student": (dict,), "optimizer": (dict, type(None)), "optimizer_steps": (int,), "precision": (dict,),
+    "stages": (dict,), "callbacks": (dict,), "stream": (dict,),
 }  # fmt: skip
 
 #: The file in a run's folder; it is there from the end of the first window until the run is finished.
 STATE_FILE = Path(UNFINISHED) / "state.ckpt"
 
 
-class Stateful(Protocol):
-    """Something whose state is tensors and plain values."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take a state on."""
-        ...
-
-
 class WindowCheckpoint(Callback):
     """Keep the state of a run behind its last finished window; take it on when the run goes on.
 
-    The file is replaced in one step: whenever the process dies, the state of the last finished window is whole. Must
-    come after every callback whose state it keeps, for they begin as in a new run before it is taken on.
+    It walks over the stages of the loop and over the run's callbacks: whatever these return from ``state_dict`` is
+    kept. The file is replaced in one step: whenever the process dies, the state of the last finished window is whole.
+    Must be the last callback but one, for all begin as in a new run before it is taken on.
 
     Args:
         folder: the run's folder
-        parts: what has a state beside the student and its optimiser, by name
+        stream: hands out the windows, and knows where it is
         state: the state to go on from; None begins the stream
     """
 
-    def __init__(self, folder: Path, parts: Mapping[str, Stateful], state: Mapping[str, Any] | None = None) -> None:
-        self.path, self.parts, self._resumed = folder / STATE_FILE, parts, state
+    def __init__(self, folder: Path, stream: WindowLoader, state: Mapping[str, Any] | None = None) -> None:
+        self.path, self.stream, self._resumed = folder / STATE_FILE, stream, state
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the state on.
@@ -67,9 +59,9 @@ class WindowCheckpoint(Callback):
 
     def _take_on(self, state: Mapping[str, Any], trainer: Trainer, module: OnlineDistillation) -> None:
         module.student.load_state_dict(state["student"])
-        module.optimizer_steps, module.label_service.calls = state["optimizer_steps"], state["teacher_calls"]
-        if module.optimizer_steps:
-            module.student.trained_with(module.learner.objective.foreground)
+        module.loop.steps = state["optimizer_steps"]
+        if module.loop.steps:
+            module.student.trained_with(module.loop.learner.objective.foreground)
         trainer.precision_plugin.load_state_dict(state["precision"])
         optimizer, kept = trainer.optimizers[0], state["optimizer"]
         if kept is not None:
@@ -77,13 +69,12 @@ class WindowCheckpoint(Callback):
             if len(known) > 1 or not _alike(kept["param_groups"], optimizer.state_dict()["param_groups"]):
                 raise ValueError("optimizer")
             optimizer.load_state_dict(kept)
-        if not _alike(state["learner"], module.learner.state_dict()):
-            raise ValueError("learner")
-        module.learner.load_state_dict(state["learner"])
-        for name, part in self.parts.items():
-            if not _alike(state["parts"][name], part.state_dict()):
-                raise ValueError(f"parts.{name}")
-            part.load_state_dict(state["parts"][name])
+        stages: Mapping[str, Stage | Callback] = module.loop.stages()
+        for kind, parts in (("stages", stages), ("callbacks", _by_name(trainer))):
+            for name, part in parts.items():
+                if not _alike(state[kind][name], part.state_dict()):
+                    raise ValueError(f"{kind}.{name}")
+                part.load_state_dict(state[kind][name])
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -93,22 +84,27 @@ class WindowCheckpoint(Callback):
         Raises:
             UserError: if it cannot be written; that of the window before is kept.
         """
-        window: FrameWindow = batch
-        with window.phase("log"):
-            write_torch_file(self.path, self._state(trainer, as_distillation(pl_module)))
+        module = as_distillation(pl_module)
+        with module.loop.watch("log"):
+            write_torch_file(self.path, self._state(trainer, module))
 
     def _state(self, trainer: Trainer, module: OnlineDistillation) -> dict[str, Any]:
         # A fresh optimiser has no past; without it the file is a third of the size.
-        kept = module.options.optimizer_state == "kept"
+        kept = module.loop.learner.options.optimizer_state == "kept"
         return {
             "student": module.student.state_dict(),
-            "learner": module.learner.state_dict(),
             "optimizer": trainer.optimizers[0].state_dict() if kept else None,
-            "optimizer_steps": module.optimizer_steps,
-            "teacher_calls": module.label_service.calls,
+            "optimizer_steps": module.loop.steps,
             "precision": trainer.precision_plugin.state_dict(),
-            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+            "stages": {name: stage.state_dict() for name, stage in module.loop.stages().items()},
+            "callbacks": {name: callback.state_dict() for name, callback in _by_name(trainer).items()},
+            "stream": self.stream.state_dict(),
         }
+
+
+def _by_name(trainer: Trainer) -> dict[str, Callback]:
+    """Return the run's callbacks that remember something, by the names of their classes."""
+    return {type(callback).__name__: callback for callback in trainer.callbacks if callback.state_dict()}  # type: ignore[attr-defined]
 
 
 def how_to_go_on(folder: Path) -> str:
@@ -133,8 +129,7 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         return None
     state = read_torch_file(path, f"resume={folder.name}: {path}")
     whole = isinstance(state, dict) and all(isinstance(state.get(key), kinds) for key, kinds in _KINDS.items())
-    counted = whole and _is_count(state["optimizer_steps"]) and _is_count(state["teacher_calls"])
-    if not counted or not _is_position(state["parts"].get("stream")):
+    if not whole or not _is_count(state["optimizer_steps"]) or not _is_position(state["stream"]):
         raise UserError(f"resume={folder.name}: {path}: damaged, or not the state of a run")
     return state
 

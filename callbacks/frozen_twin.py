@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
 import numpy as np
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 
+from callbacks.observer import Observer
 from callbacks.prequential import PrequentialEvaluation
 from pose_oad.metrics.stream import joint_mean, spans_at_changes, stream_means
-from pose_oad.online.distillation import as_distillation
+from pose_oad.online.distillation import OnlineDistillation, as_distillation
+from pose_oad.online.record import WindowRecord
 from pose_oad.online.window import FrameWindow
-from pose_oad.students import PoseStudent
 
 #: Labels of a clip whose changes are also reported apart.
 KINDS = ("action", "subject")
 
 
-class FrozenTwin(Callback):
+class FrozenTwin(Observer):
     """Measure the never-adapted student on the frames, and by the rule, by which the adapting one is measured.
 
     The gain is the frozen student's error less the adapting one's: clips that are easy or hard are so for both. It is
     also taken right before and right after each change of clip, where it shows how much of what was learnt carries
     over. It costs a forward pass over the measured frames, none as long as nothing has been learnt.
-
-    Must come after the query strategy. It changes nothing.
 
     Args:
         evaluation: the errors of the adapting student, and their rule
@@ -37,7 +35,7 @@ class FrozenTwin(Callback):
 
     def __init__(self, evaluation: PrequentialEvaluation, rate_hz: float, span_s: float = 2.0) -> None:
         self.evaluation, self.span = evaluation, max(1, round(span_s * rate_hz))
-        self._student: PoseStudent | None = None
+        self._module: OnlineDistillation | None = None
         self._errors: list[np.ndarray] = []
         self._joints: list[np.ndarray] = []
         self._changes: list[int] = []
@@ -45,23 +43,20 @@ class FrozenTwin(Callback):
         self._clip: dict[str, str] | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep a copy of the student as it is before the stream."""
-        self._student = copy.deepcopy(as_distillation(pl_module).student).requires_grad_(False).eval()
+        """Take the student as it is before the stream."""
+        self._module = as_distillation(pl_module)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Measure the frozen student on one window."""
-        window: FrameWindow = batch
-        module = as_distillation(pl_module)
-        with window.phase("evaluate"):
-            self._follow(window)
-            learnt, student = module.optimizer_steps > 0, self._student
-            if student is None:
-                raise RuntimeError("the run has not begun")
-            measured = self.evaluation.measure(window, student, everywhere=False) if learnt else self.evaluation.latest
-            self._errors.append(measured.frame_errors)
-            self._joints.append(measured.frame_joints)
-            name = f"frozen_{self.evaluation.prefix}_px"
-            window.metrics[name] = joint_mean(self._errors[-1], self._joints[-1])
+    def window_closed(self, record: WindowRecord) -> dict[str, float]:
+        """Measure the frozen student on a window."""
+        if self._module is None:
+            raise RuntimeError("the run has not begun")
+        self._follow(record.window)
+        measured = record.measured
+        if record.steps_before:
+            measured = self.evaluation.measurement.measure_like(record.window, self._module.pretrained)
+        self._errors.append(measured.frame_errors)
+        self._joints.append(measured.frame_joints)
+        return {f"frozen_{self.evaluation.prefix}_px": joint_mean(self._errors[-1], self._joints[-1])}
 
     def summary(self) -> dict[str, float]:
         """Return the run's figures, NaN where undefined.

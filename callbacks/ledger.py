@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lightning import Callback, LightningModule, Trainer
 
 from pose_oad.online.window import FrameWindow
 from pose_oad.tracking.errors import UserError
@@ -18,7 +18,7 @@ from pose_oad.tracking.files import append_lines, replacing
 _LARGEST = 2**63  # of whole numbers
 
 
-class Ledger(Callback):
+class Ledger:
     """Write a row per window: its frames, clips, chosen frames, and every number that is logged.
 
     Rows are appended to ``ledger.jsonl`` as they come, so that an interrupted run keeps those of its finished windows;
@@ -52,17 +52,13 @@ class Ledger(Callback):
         with replacing(self.path) as partial:
             partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def append(self, row: Mapping[str, Any]) -> None:
         """Append one window's row.
 
         Raises:
             UnwritableError: if it cannot be written, as on a full disk.
         """
-        window: FrameWindow = batch
-        with window.phase("log"):
-            append_lines(self.path, json.dumps(row_of(window)) + "\n")
+        append_lines(self.path, json.dumps(row) + "\n")
 
     def write_table(self) -> None:
         """Write all rows as one table, when the stream has ended."""
@@ -72,12 +68,17 @@ class Ledger(Callback):
                 pq.write_table(pa.Table.from_pylist(rows), partial)
 
 
-def row_of(window: FrameWindow) -> dict[str, Any]:
+def row_of(window: FrameWindow, selected: np.ndarray, figures: Mapping[str, float]) -> dict[str, Any]:
     """Describe a window in plain values.
+
+    Args:
+        window: the window
+        selected: the chosen positions in it
+        figures: what else is known, by name
 
     Returns:
         window number, first and last frame number, its clips with the frame each starts at and their labels, the
-        chosen frames' numbers, and the window's metrics; a NaN becomes None.
+        chosen frames' numbers, and the figures; a NaN becomes None.
     """
     return {
         "window": window.index,
@@ -87,8 +88,8 @@ def row_of(window: FrameWindow) -> dict[str, Any]:
             {"name": segment.clip, "first_frame": int(window.ids[segment.start]), **segment.labels}
             for segment in window.segments
         ],
-        "selected_frames": window.ids[window.selected].tolist(),
-        **{key: None if np.isnan(value) else value for key, value in window.metrics.items()},
+        "selected_frames": window.ids[selected].tolist(),
+        **{name: None if np.isnan(value) else value for name, value in figures.items()},
     }
 
 

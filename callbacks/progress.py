@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from pose_oad.online.window import FrameWindow
 
 
 class WindowProgress(Callback):
@@ -29,15 +28,12 @@ class WindowProgress(Callback):
         self._task = self._bar.add_task("windows", total=total if math.isfinite(total) else None, status="")
         self._bar.start()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def __call__(self, row: Mapping[str, Any]) -> None:
         """Advance by one window."""
-        window: FrameWindow = batch
-        error = next((f"{key} {value:.1f}" for key, value in window.metrics.items() if key.endswith("_px")), "")
-        if "people/AP" in window.metrics:
-            error = f"AP {window.metrics['people/AP']:.3f}  {error}"
-        status = f"{error}  {window.metrics['frames_per_second']:.0f} frames/s"
+        error = next((f"{key} {value:.1f}" for key, value in row.items() if key.endswith("_px") and value), "")
+        if "people/AP" in row:
+            error = f"AP {row['people/AP'] or 0:.3f}  {error}"
+        status = f"{error}  {row['frames_per_second']:.0f} frames/s"
         self._bar.update(self._task, advance=1, status=status)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 
+from callbacks.observer import Observer
 from pose_oad.offline.source_domain import ValidationData, evaluate_on_source
-from pose_oad.online.distillation import as_distillation
-from pose_oad.online.window import FrameWindow
+from pose_oad.online.distillation import OnlineDistillation, as_distillation
+from pose_oad.online.record import WindowRecord
 from pose_oad.tracking.errors import check
 
 
-class Retention(Callback):
+class Retention(Observer):
     """Evaluate the student on a fixed validation set of its source domain before, during and after the stream.
 
-    A window's measurement is taken after the training on it and logged with it, timed as ``retention``. Must come after
-    the timing of a window and before its metrics are recorded.
+    A window's measurement is taken after the training on it and logged with it, timed as ``retention``.
 
     Args:
         data: the validation set; it is set up here
@@ -35,27 +35,29 @@ class Retention(Callback):
         self._before: dict[str, float] = {}
         self._after: dict[str, float] = {}
         self._current = True
+        self._trainer: Trainer
+        self._module: OnlineDistillation
         data.setup("validate")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the student as it is before the stream."""
-        self._before = self._after = self._measure(pl_module)
+        self._trainer, self._module = trainer, as_distillation(pl_module)
+        self._before = self._after = self._measure()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def window_closed(self, record: WindowRecord) -> dict[str, float]:
         """Measure the student after a window, if it is its turn or the last."""
-        window: FrameWindow = batch
-        self._current = trainer.is_last_batch or (self.every is not None and (window.index + 1) % self.every == 0)
-        if self._current:
-            with window.phase("retention"):
-                self._after = self._measure(pl_module)
-            window.metrics |= {f"retention/{name}": value for name, value in self._after.items()}
+        turn = self.every is not None and (record.window.index + 1) % self.every == 0
+        self._current = turn or self._trainer.is_last_batch
+        if not self._current:
+            return {}
+        with self._module.loop.watch("retention"):
+            self._after = self._measure()
+        return {f"retention/{name}": value for name, value in self._after.items()}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the final student where the stream was shorter than announced."""
         if not self._current:
-            self._after = self._measure(pl_module)
+            self._after = self._measure()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what has been measured."""
@@ -74,5 +76,5 @@ class Retention(Callback):
             for name in ("AP", "mpjpe_px")
         }
 
-    def _measure(self, module: LightningModule) -> dict[str, float]:
-        return evaluate_on_source(as_distillation(module).student, self.data, self.images)
+    def _measure(self) -> dict[str, float]:
+        return evaluate_on_source(self._module.student, self.data, self.images)

@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
@@ -15,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from callbacks.ledger import Ledger, read_ledger
+from callbacks.observer import Observer
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.sampler import FrameSampler
 from callbacks.timing import PHASES, Timing
@@ -25,14 +25,6 @@ from pose_oad.tracking.files import writing
 
 _LOG = logging.getLogger(__name__)
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
-
-
-class Observer(Protocol):
-    """A callback that has something to say about the whole run."""
-
-    def summary(self) -> dict[str, float]:
-        """Return figures of the finished run by logged name; called when the stream has ended."""
-        ...
 
 
 class RunRecord(Callback):
@@ -46,13 +38,13 @@ class RunRecord(Callback):
         logger: the run's logger
         folder: the run's folder, which holds its configuration
         evaluation: the errors
-        timing: the times
+        timing: times and counts
         sampler: the frames to show
+        ledger: the rows of the windows
         observers: who else adds to the summary
 
     Attributes:
         folder: the run's folder
-        ledger: the callback that writes the ledger into it
         summary: means, counts and seconds of the finished run, by logged name
     """
 
@@ -64,11 +56,12 @@ class RunRecord(Callback):
         evaluation: PrequentialEvaluation,
         timing: Timing,
         sampler: FrameSampler,
+        ledger: Ledger,
         observers: Sequence[Observer] = (),
     ) -> None:
         self.logger, self.evaluation, self.timing, self.sampler = logger, evaluation, timing, sampler
         self.observers, self.figures = observers, bool(cfg.output.figures)
-        self.folder, self.ledger = folder, Ledger(folder)
+        self.folder, self.ledger = folder, ledger
         self.summary: dict[str, float] = {}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -78,17 +71,7 @@ class RunRecord(Callback):
             UnwritableError: if it cannot be written, as on a full disk; the run can then be resumed at its end.
         """
         module = as_distillation(pl_module)
-        self.summary = {
-            **self.evaluation.summary(),
-            "frames": self.timing.frames,
-            "selected": self.timing.selected,
-            "teacher_calls": module.label_service.calls,
-            "optimizer_steps": module.optimizer_steps,
-            "training_events": self.timing.training_events,
-            **self.timing.counted,
-            "wall_clock_s": self.timing.wall_clock,
-            **{f"seconds/{phase}": self.timing.totals[phase] for phase in PHASES},
-        }
+        self.summary = self.evaluation.summary() | self.timing.summary()
         for observer in self.observers:
             self.summary |= observer.summary()
         nobody, calls = (
@@ -97,7 +80,7 @@ class RunRecord(Callback):
         )
         if nobody:
             _LOG.warning("the teacher found nobody in %d of the %d frames it was asked about", nobody, calls)
-        save_student(module.serving, self.folder / "student.ckpt")
+        save_student(module.loop.weights.newest(), self.folder / "student.ckpt")
         self.ledger.write_table()
         if self.figures:
             with writing(self.folder):
@@ -112,7 +95,7 @@ class RunRecord(Callback):
         rows = read_ledger(self.ledger.path)
         if rows:
             title = f"{self.logger._run_name}: error before training on each window"
-            figure = error_curve(*self.evaluation.curve(), rows, _QUANTITY[self.evaluation.against], title)
+            figure = error_curve(*self.evaluation.curve(), rows, _QUANTITY[self.evaluation.measurement.against], title)
             figure.savefig(self.folder / "error.png", dpi=150)
         if self.sampler.samples:
             frame_sheet(self.sampler.samples, module.student.skeleton).savefig(self.folder / "frames.png", dpi=150)
@@ -121,8 +104,8 @@ class RunRecord(Callback):
         """Print the summary as a table."""
         values = self.summary
         table = Table(title=self.logger._run_name, show_header=False)
-        against = "MPJPE" if self.evaluation.against == "truth" else "distance to the teacher"
-        prefix = "mpjpe" if self.evaluation.against == "truth" else "teacher_distance"
+        against = "MPJPE" if self.evaluation.measurement.against == "truth" else "distance to the teacher"
+        prefix = "mpjpe" if self.evaluation.measurement.against == "truth" else "teacher_distance"
         parts = {"": "whole stream", "_second_half": "second half", "_last_third": "last third"}
         table.add_row("measured", self.evaluation.who)
         if "people/AP" in values:
@@ -139,7 +122,7 @@ class RunRecord(Callback):
             "PCK @ 3 px / @ 0.2 torso", f"{_said(values['pck_3px'], '.1%')} / {_said(values['pck_02_torso'], '.1%')}"
         )
         found = _said(values["detection_rate"], ".1%")
-        table.add_row("joints found", f"{found} (missing joints: {self.evaluation.rule.policy})")
+        table.add_row("joints found", f"{found} (missing joints: {self.evaluation.measurement.rule.policy})")
         share = values["selected"] / max(1, values["frames"])
         table.add_row("frames labelled", f"{values['selected']:,} of {values['frames']:,} ({share:.1%})")
         calls, measuring = values["teacher_calls"], values["evaluation_teacher_calls"]

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from pose_oad.online.distillation import as_distillation
-from pose_oad.online.window import FrameWindow, reveal
+from callbacks.observer import Observer
+from pose_oad.online.record import WindowRecord
+from pose_oad.online.window import reveal
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
 
 
@@ -36,10 +36,11 @@ class Sample:
     teacher: Tensor | None
 
 
-class FrameSampler(Callback):
+class FrameSampler(Observer):
     """Keep frames spread evenly over the stream, never more than twice ``count``.
 
     Args:
+        skeleton: the student's joint set
         truth_skeleton: joint set of the ground truth; None where there is none
         count: how many to keep at least, once the stream has as many windows
 
@@ -47,22 +48,19 @@ class FrameSampler(Callback):
         samples: the frames kept so far
     """
 
-    def __init__(self, truth_skeleton: Skeleton | None, count: int = 8) -> None:
-        self.truth_skeleton, self.count = truth_skeleton, count
+    def __init__(self, skeleton: Skeleton, truth_skeleton: Skeleton | None, count: int = 8) -> None:
+        self.skeleton, self.truth_skeleton, self.count = skeleton, truth_skeleton, count
         self.samples: list[Sample] = []
         self._stride = 1
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def window_closed(self, record: WindowRecord) -> dict[str, float]:
         """Keep a frame of this window, if it is its turn."""
-        window: FrameWindow = batch
-        if window.index % self._stride:
-            return
-        self.samples.append(self._sample(window, as_distillation(pl_module).student.skeleton))
-        if len(self.samples) >= 2 * self.count:
-            self.samples = self.samples[::2]
-            self._stride *= 2
+        if record.window.index % self._stride == 0:
+            self.samples.append(self._sample(record))
+            if len(self.samples) >= 2 * self.count:
+                self.samples = self.samples[::2]
+                self._stride *= 2
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the frames kept so far."""
@@ -74,22 +72,25 @@ class FrameSampler(Callback):
         self.samples = [Sample(**{**values, "image": values["image"].numpy()}) for values in state_dict["samples"]]
         self._stride = state_dict["stride"]
 
-    def _sample(self, window: FrameWindow, skeleton: Skeleton) -> Sample:
+    def _sample(self, record: WindowRecord) -> Sample:
         """Take the middle one of the chosen frames, whose label is known; the middle frame where none was chosen."""
-        chosen = window.selected if len(window.selected) else np.arange(len(window))
-        position = chosen[len(chosen) // 2 : len(chosen) // 2 + 1]
+        window, chosen = record.window, record.choice.positions
+        middle = len(chosen) // 2
+        position = chosen[middle : middle + 1] if len(chosen) else np.array([len(window) // 2])
         segment = next(s for s in window.segments if s.start <= position[0] < s.stop)
         index = torch.from_numpy(position)
         truth, teacher = reveal(window), None
         if truth is not None and self.truth_skeleton is not None:
-            truth = window.to_input(map_keypoints(truth[index, 0], self.truth_skeleton, skeleton), position)[0]
-        if len(window.selected):
-            teacher = window.to_input(window.label(position).person(skeleton), position)[0]
+            people = map_keypoints(truth[index, 0], self.truth_skeleton, self.skeleton)
+            truth = window.to_input(people, position)[0]
+        if record.labels is not None:
+            person = record.labels.person(self.skeleton)[middle : middle + 1]
+            teacher = window.to_input(person, position)[0]
         return Sample(
             frame_id=int(window.ids[position[0]]),
             clip=segment.clip,
             image=window.frames[index[0]].numpy().copy(),
-            student=window.to_input(window.predicted()[index], position)[0],
+            student=window.to_input(record.measured.predictions[index], position)[0],
             truth=truth,
             teacher=teacher,
         )

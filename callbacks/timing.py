@@ -4,125 +4,145 @@ from __future__ import annotations
 
 import resource
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 
-from pose_oad.online.distillation import as_distillation
-from pose_oad.online.window import FrameWindow
+from callbacks.observer import Observer
+from pose_oad.online.record import WindowRecord
+from pose_oad.online.stopwatch import Stopwatch
 
 _STATUS = Path("/proc/self/status")  # Linux only
 
 #: Phases that add up to a window's work, in order; ``decode`` runs beside them in the background.
 PHASES = ("decode", "wait", "predict", "evaluate", "query", "label", "train", "retention", "log")
 
-# Phases that come after a window's times have been taken: they are reported with the next window.
-_AFTER = ("retention", "log")
-
 # Phases that only measure.
 _MEASURING = ("evaluate", "retention")
 
-# Counts of a window that are reported under names of their own, here or by evaluation.
-_KNOWN = {"optimizer_steps", "teacher_calls", "evaluation_teacher_calls"}
 
-
-class Timing(Callback):
-    """Put a window's times and counts into its metrics. Must be the first callback.
+class Timing(Observer):
+    """Say what a window cost, in seconds and counts. Must be the last observer.
 
     ``seconds/decode`` is the decoder's own time, in the background; ``seconds/wait`` how long the loop stood still for
-    it. ``seconds/log`` and ``seconds/retention`` are those of the window before, since a window's own are only known
-    once it has been logged. Wall clock and speed are those of the method: they leave out ``evaluate`` and
-    ``retention``, the labels and forward passes that only measure it.
+    it. ``seconds/log`` is that of the window before, since a window's own is only known once it has been logged. Wall
+    clock and speed are those of the method: they leave out ``evaluate`` and ``retention``, the labels and forward
+    passes that only measure it.
+
+    Args:
+        watch: where the time of the loop goes
 
     Attributes:
         totals: seconds of each phase so far
         frames: frames so far
         selected: frames selected so far
+        steps: optimiser steps so far
+        teacher_calls: frames the teacher labelled so far, to choose and to train
         training_events: windows so far on which the student trained
         counted: what else was counted so far, by name: frames dropped, labels rejected or kept from earlier runs, …
         wall_clock: seconds from the start of the stream to the end of the last window, without measuring
     """
 
-    def __init__(self) -> None:
-        self.totals = dict.fromkeys(PHASES, 0.0)
-        self.frames = self.selected = self.training_events = 0
+    def __init__(self, watch: Stopwatch) -> None:
+        self.watch, self.totals = watch, dict.fromkeys(PHASES, 0.0)
+        self.frames = self.selected = self.steps = self.teacher_calls = self.training_events = 0
         self.counted: dict[str, int] = {}
         self.wall_clock = 0.0
         self._before = 0.0  # seconds before the run was stopped
         self._started = self._ended = time.perf_counter()
-        self._last: dict[str, float] = {}
+        self._device = torch.device("cpu")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the totals behind the last window; what logging it takes after that is not counted."""
+        sums = ("frames", "selected", "steps", "teacher_calls", "training_events")
         return {
-            "totals": dict(self.totals), "frames": self.frames, "selected": self.selected,
-            "training_events": self.training_events, "counted": dict(self.counted),
-            "elapsed": self._ended - self._started,
+            "totals": dict(self.totals), "counted": dict(self.counted), "elapsed": self._ended - self._started,
+            "sums": {name: getattr(self, name) for name in sums},
         }  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from totals returned by :meth:`state_dict`."""
-        self.totals = dict(state_dict["totals"])
-        self.frames, self.selected = state_dict["frames"], state_dict["selected"]
-        self.training_events, self._before = state_dict["training_events"], state_dict["elapsed"]
-        self.counted = dict(state_dict.get("counted", {}))
+        self.totals, self.counted = dict(state_dict["totals"]), dict(state_dict["counted"])
+        self._before = state_dict["elapsed"]
+        for name, value in state_dict["sums"].items():
+            setattr(self, name, value)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, now that every callback is ready."""
-        self._ended = time.perf_counter()
+        self._ended, self._device = time.perf_counter(), pl_module.device
         self._started = self._ended - self._before
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Note how long the loop waited for this window."""
-        batch.seconds["wait"] = time.perf_counter() - self._ended - sum(self._after().values())
+        self.watch.seconds["wait"] = time.perf_counter() - self._ended - self.watch.seconds["log"]
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Complete the window's metrics with times and counts."""
-        window: FrameWindow = batch
-        module = as_distillation(pl_module)
-        now = time.perf_counter()
-        seconds = {phase: window.seconds.get(phase, 0.0) for phase in PHASES} | self._after()
-        for phase, value in seconds.items():
-            self.totals[phase] += value
+    def window_closed(self, record: WindowRecord) -> dict[str, float]:
+        """Return a window's times and counts."""
+        window, training, now = record.window, record.training, time.perf_counter()
+        taken = self.watch.take() | {"decode": window.decode_s}
+        seconds = {phase: taken.get(phase, 0.0) for phase in PHASES}
+        self._add(seconds)
         self.frames += len(window)
-        self.selected += len(window.selected)
-        self.training_events += window.counts["optimizer_steps"] > 0
-        for name in window.counts.keys() - _KNOWN:
-            self.counted[name] = self.counted.get(name, 0) + window.counts[name]
-        window.metrics |= {f"seconds/{phase}": value for phase, value in seconds.items()}
-        window.metrics |= {name: window.counts[name] for name in sorted(self.counted)}
-        window.metrics |= {
+        self.selected += len(record.choice.positions)
+        self.steps += training.steps
+        self.training_events += training.steps > 0
+        counts = Counter({**record.counts, **record.measured.counts})
+        calls, _ = counts.pop("teacher_calls", 0), counts.pop("evaluation_teacher_calls", 0)
+        self.teacher_calls += calls
+        counts["windows_rejected"] += training.rejected
+        counts["windows_not_trained"] += record.labels is not None and bool(record.labels.nobody.all())
+        if window.frames_dropped is not None:
+            counts["frames_dropped"] = window.frames_dropped
+            self.counted.setdefault("frames_dropped", 0)
+        for name, number in counts.items():
+            if number:
+                self.counted[name] = self.counted.get(name, 0) + number
+        values = {f"seconds/{phase}": value for phase, value in seconds.items()}
+        values |= {name: counts[name] for name in sorted(self.counted)}
+        values |= {
             "candidates": len(window.candidates),
-            "selected": len(window.selected),
+            "selected": len(record.choice.positions),
             "selected_total": self.selected,
-            "frames_without_person": window.counts["frames_without_person"],
-            "teacher_calls": window.counts["teacher_calls"],
-            "teacher_calls_total": module.label_service.calls,
-            "optimizer_steps_total": module.optimizer_steps,
-            "wall_clock_s": now - self._started - self._measuring(self.totals),
-            "frames_per_second": len(window) / (now - self._ended - self._measuring(seconds)),
-            "peak_memory_mb": peak_memory(module.device),
+            "frames_without_person": counts["frames_without_person"],
+            "teacher_calls": calls,
+            "teacher_calls_total": self.teacher_calls,
+            "optimizer_steps_total": self.steps,
+            "wall_clock_s": now - self._started - _measuring(self.totals),
+            "frames_per_second": len(window) / (now - self._ended - _measuring(seconds)),
+            "peak_memory_mb": peak_memory(self._device),
         }
-        self._ended, self._last = now, window.seconds
+        self._ended = now
+        return values
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count the last window's logging in."""
-        for phase, value in self._after().items():
+        self._add({"log": self.watch.take().get("log", 0.0)})
+        self.wall_clock = time.perf_counter() - self._started - _measuring(self.totals)
+
+    def summary(self) -> dict[str, float]:
+        """Return the run's counts and seconds."""
+        return {
+            "frames": self.frames,
+            "selected": self.selected,
+            "teacher_calls": self.teacher_calls,
+            "optimizer_steps": self.steps,
+            "training_events": self.training_events,
+            **self.counted,
+            "wall_clock_s": self.wall_clock,
+            **{f"seconds/{phase}": seconds for phase, seconds in self.totals.items()},
+        }
+
+    def _add(self, seconds: Mapping[str, float]) -> None:
+        for phase, value in seconds.items():
             self.totals[phase] += value
-        self.wall_clock = time.perf_counter() - self._started - self._measuring(self.totals)
-        self._last = {}
 
-    @staticmethod
-    def _measuring(seconds: Mapping[str, float]) -> float:
-        return sum(seconds[phase] for phase in _MEASURING)
 
-    def _after(self) -> dict[str, float]:
-        return {phase: self._last.get(phase, 0.0) for phase in _AFTER}
+def _measuring(seconds: Mapping[str, float]) -> float:
+    return sum(seconds[phase] for phase in _MEASURING)
 
 
 def peak_memory(device: torch.device) -> float:

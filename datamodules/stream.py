@@ -14,7 +14,6 @@ from lightning import LightningDataModule
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, FrameSource, is_live
 from datamodules.video.reading import decode_frames
 from datamodules.windowing import StreamOptions, StreamPosition, WindowBuilder
-from pose_oad.online.distillation import as_distillation
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.tracking.ahead import one_ahead
@@ -149,9 +148,9 @@ class WindowLoader:
         return decode_frames(clip, sizes, options.rate, after, options.decoder_threads, every, first)
 
     def _finish(self, builder: WindowBuilder, started: float) -> FrameWindow:
-        window = builder.build(self.source.metric_width, self.source.skeleton)
-        window.seconds["decode"] = time.perf_counter() - started
-        return window
+        source = self.source
+        rate = source.clips[0].played_rate(self.options.rate) * source.together
+        return builder.build(source.metric_width, source.skeleton, rate, time.perf_counter() - started)
 
 
 def _in_step(readers: Sequence[Iterator[DecodedFrame]]) -> Iterator[tuple[DecodedFrame, ...]]:
@@ -197,10 +196,4 @@ class StreamDataModule(LightningDataModule):
 
     def transfer_batch_to_device(self, batch: FrameWindow, device: torch.device, dataloader_idx: int) -> FrameWindow:
         """Leave the window in host memory; its frames travel to the device in batches as they are used."""
-        return batch
-
-    def on_after_batch_transfer(self, batch: FrameWindow, dataloader_idx: int) -> FrameWindow:
-        """Give the window access to the run's teacher, before any callback sees it."""
-        if self.trainer is not None:
-            batch.label_service = as_distillation(self.trainer.lightning_module).label_service
         return batch

@@ -166,15 +166,19 @@ class WindowBuilder:
             self._truth.append(truth[numbers])
         return numbers
 
-    def build(self, metric_width: float | None, truth_skeleton: Skeleton | None) -> FrameWindow:
+    def build(
+        self, metric_width: float | None, truth_skeleton: Skeleton | None, rate: float, decode_s: float
+    ) -> FrameWindow:
         """Return the window of the frames that have arrived, at least one.
 
         Args:
             metric_width: width of the image, px, to which reported distances are scaled; None: the original frame
             truth_skeleton: joint set of the ground truth; None where there is none
+            rate: frames of the stream per second
+            decode_s: time that decoding them took, s
         """
         ids = np.arange(self._position.frame, self._position.frame + self.filled)
-        window = FrameWindow(
+        return FrameWindow(
             index=self._position.window,
             frames=self._frames[: self.filled],
             ids=ids,
@@ -184,8 +188,8 @@ class WindowBuilder:
                 for segment in self._segments
             ),
             truth_skeleton=truth_skeleton,
+            rate=rate,
+            frames_dropped=self._dropped,
+            decode_s=decode_s,
             _sealed_truth=torch.from_numpy(np.concatenate(self._truth)) if self._truth else None,
         )
-        if self._dropped is not None:
-            window.counts["frames_dropped"] = self._dropped
-        return window

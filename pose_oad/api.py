@@ -76,7 +76,7 @@ class Adaptation:
         from pose_oad.report.run_figures import error_curve
 
         evaluation = self.record.evaluation
-        quantity = "MPJPE, px" if evaluation.against == "truth" else "distance to the teacher, px"
+        quantity = "MPJPE, px" if evaluation.measurement.against == "truth" else "distance to the teacher, px"
         title = f"{self.cfg.strategy._target_.rpartition('.')[2].lower()}, {self.cfg.rate:.0%} of the frames labelled"
         return error_curve(*evaluation.curve(), read_ledger(self.record.ledger.path), quantity, title)
 

@@ -6,10 +6,9 @@
 - ``confidence``: least confident student
 - ``references``: every frame, no frame, the frames of largest true error
 
-Adding one: (1) a class here with ``score(view)``, or with ``select(view)`` where no score exists; set
-``needs_predictions`` if it reads ``view.predictions``. (2) ``conf/strategy/<name>.yaml`` with its ``_target_`` and
-``rate: ${rate}``, ``seed: ${seed.selection}``; without ``rate`` it silently keeps the class's default. (3) a test on a
-hand-made window. It then runs as ``make online STRATEGY=<name>``.
+Adding one: (1) a class here with ``score(view)``, or with ``select(view)`` where no score exists. (2)
+``conf/strategy/<name>.yaml`` with its ``_target_`` and ``seed: ${seed.selection}``. (3) a test on a hand-made window.
+It then runs as ``make online STRATEGY=<name>``.
 """
 
 from callbacks.strategies.base import QueryStrategy

@@ -1,19 +1,17 @@
-"""What every query strategy shares: the budget, exact and repeatable selection, and a view that hides the truth."""
+"""What every query strategy shares: exact and repeatable selection, and a view that hides the truth."""
 
 from __future__ import annotations
 
-import copy
-from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from pose_oad.online.distillation import as_distillation
-from pose_oad.online.window import FrameWindow, SelectionView, reveal
-from pose_oad.online.window_poses import predict_in_window
-from pose_oad.poses.maps import People
+from pose_oad.online.record import Choice
+from pose_oad.online.view import SelectionView, Situation
+from pose_oad.online.window import FrameWindow, reveal
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
 from pose_oad.tracking.errors import UserError, check
@@ -25,11 +23,11 @@ class QueryStrategy(Callback):
     """Choose frames of a window for the teacher to label.
 
     A strategy implements :meth:`score` (the frames of highest score are chosen) or overrides :meth:`select` (it names
-    the frames itself). Everything else is done here, once: the budget is ``int(rate * frames)`` to the frame, ties are
-    broken at random by the window's own seeded generator, a NaN score ranks last, and what is chosen is checked.
+    the frames itself, up to ``view.budget``). Everything else is done here, once: ties are broken at random by the
+    window's own seeded generator, a NaN score ranks last, and what is chosen is checked. One that remembers something
+    from window to window returns it from ``state_dict``.
 
     Args:
-        rate: share of a window's frames to choose, in (0, 1]
         seed: ``seed.selection``
         scorer: whose predictions are scored: ``frozen`` is the student as it was before the stream, ``live`` the
             student as it is now
@@ -40,19 +38,15 @@ class QueryStrategy(Callback):
         UserError: if a value is out of range.
     """
 
-    #: Whether :meth:`score` or :meth:`select` reads ``view.predictions``.
-    needs_predictions = False
     #: Whether it is handed the ground truth: the oracle is, and nothing that could be used on a device.
     sees_truth = False
     #: Whether it is a point of comparison rather than a way to choose frames; reports set it apart.
     reference = False
 
-    def __init__(self, rate: float = 0.1, seed: int = 0, scorer: Scorer = "frozen", min_gap: int = 1) -> None:
-        number = isinstance(rate, int | float) and not isinstance(rate, bool)
-        check(number and 0 < rate <= 1, "rate", rate, "a share of the frames in (0, 1]")
+    def __init__(self, seed: int = 0, scorer: Scorer = "frozen", min_gap: int = 1) -> None:
         check(scorer in ("frozen", "live"), "strategy.scorer", scorer, "frozen or live")
         check(isinstance(min_gap, int) and min_gap >= 1, "strategy.min_gap", min_gap, "a number of frames, 1 or more")
-        self.rate, self.seed, self.scorer, self.min_gap = float(rate), seed, scorer, min_gap
+        self.seed, self.scorer, self.min_gap = seed, scorer, min_gap
         self._frozen: PoseStudent | None = None
 
     @property
@@ -60,10 +54,14 @@ class QueryStrategy(Callback):
         """Name of the strategy in reports."""
         return type(self).__name__.lower()
 
-    def budget(self, frames: int) -> int:
-        """Return how many of a window's frames are chosen, before the candidates are looked at."""
-        # The small term keeps 0.29 * 100 at 29.
-        return int(self.rate * frames + 1e-9)
+    def budget(self, planned: int, candidates: int) -> int:
+        """Return how many frames may be chosen.
+
+        Args:
+            planned: what the trigger gives the window
+            candidates: how many frames the teacher could label
+        """
+        return min(planned, candidates)
 
     def score(self, view: SelectionView) -> np.ndarray:
         """Say how much each frame is worth labelling; larger is more.
@@ -82,51 +80,35 @@ class QueryStrategy(Callback):
         return top_k(scores[view.candidates], view.candidates, view.budget, self.min_gap, view.rng)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep a copy of the student as it is before the stream, if that is what is scored."""
-        if self.needs_predictions and self.scorer == "frozen":
-            self._frozen = copy.deepcopy(as_distillation(pl_module).student).requires_grad_(False).eval()
+        """Take the student as it is before the stream."""
+        self._frozen = as_distillation(pl_module).pretrained
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Choose the frames of one window."""
-        window: FrameWindow = batch
-        with window.phase("query"):
-            window.selected = self.choose(window, as_distillation(pl_module).serving)
-
-    def choose(self, window: FrameWindow, student: PoseStudent) -> np.ndarray:
-        """Choose frames of a window and check what was chosen; the scores are kept in ``window.scores``.
+    def choose(self, situation: Situation, label_budget: int) -> Choice:
+        """Choose frames of a window, and check what was chosen.
 
         Args:
-            window: the window
-            student: the student as it is now
-
-        Returns:
-            Ascending positions in the window.
+            situation: the window, and what surrounds it
+            label_budget: how many may be chosen
 
         Raises:
-            UserError: if the strategy returned anything but as many different candidates as its budget, or needs a
-                ground truth that the stream has not.
+            UserError: if the strategy returned more than the budget or no different candidates, or needs a ground truth
+                that the stream has not.
         """
-        budget = min(self.budget(len(window)), len(window.candidates))
+        window = situation.window
+        budget = self.budget(label_budget, len(window.candidates))
+        if not budget:
+            return Choice(np.empty(0, dtype=np.int64))
         rng = np.random.Generator(np.random.Philox(key=[self.seed, window.index]))
-        predictions = self._predictions(window, student) if self.needs_predictions and budget else None
-        truth = self._truth(window, student.skeleton) if self.sees_truth and budget else None
-        scorer = student if self.scorer == "live" else self._frozen or student
-        people = partial(_people, scorer, window) if self.needs_predictions else None
-        view = SelectionView(window, budget, student.skeleton, rng, predictions, truth, people)
-        chosen = np.asarray(self.select(view) if budget else [], dtype=np.int64)
-        window.scores = view.scores
-        if len(np.unique(chosen)) != budget or not np.isin(chosen, window.candidates).all():
+        truth = self._truth(window, situation.student.skeleton) if self.sees_truth else None
+        view = SelectionView(situation, budget, rng, self._frozen if self.scorer == "frozen" else None, truth)
+        chosen = np.asarray(self.select(view), dtype=np.int64)
+        different = np.unique(chosen)
+        if len(different) != len(chosen) or len(chosen) > budget or not np.isin(chosen, window.candidates).all():
             raise UserError(
-                f"strategy {self.name}: window {window.index}: chose {len(chosen)} frames ({len(np.unique(chosen))} "
-                f"different), expected {budget} different candidates"
+                f"strategy {self.name}: window {window.index}: chose {len(chosen)} frames ({len(different)} different),"
+                f" expected up to {budget} different candidates"
             )
-        return np.sort(chosen)
-
-    def _predictions(self, window: FrameWindow, student: PoseStudent) -> Tensor | None:
-        if self.scorer == "live":
-            # Evaluation has just predicted this window with the student as it is now.
-            return window.predictions
-        return predict_in_window(self._frozen or student, window).single
+        return Choice(different, view.scores)
 
     def _truth(self, window: FrameWindow, skeleton: Skeleton) -> Tensor:
         """Open the ground truth for a strategy that says it sees it; the person that evaluation measures."""
@@ -137,11 +119,6 @@ class QueryStrategy(Callback):
                 "strategy=error"
             )
         return map_keypoints(truth[:, 0], window.truth_skeleton, skeleton)
-
-
-def _people(scorer: PoseStudent, window: FrameWindow, positions: np.ndarray) -> People:
-    """Find everybody in some frames of a window, original px."""
-    return predict_in_window(scorer, window, positions=positions, grouped=positions).people
 
 
 def top_k(scores: np.ndarray, positions: np.ndarray, k: int, min_gap: int, rng: np.random.Generator) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from callbacks.strategies.base import QueryStrategy, Scorer
 from callbacks.strategies.error import MissingScore, check_missing
-from pose_oad.online.window import SelectionView
+from pose_oad.online.view import SelectionView
 from pose_oad.tracking.errors import check
 
 
@@ -21,7 +21,6 @@ class Confidence(QueryStrategy):
     A joint's uncertainty is one minus its confidence; a frame's is taken over its joints.
 
     Args:
-        rate: as in :class:`QueryStrategy`
         seed: as in :class:`QueryStrategy`
         scorer: as in :class:`QueryStrategy`
         min_gap: as in :class:`QueryStrategy`
@@ -34,11 +33,8 @@ class Confidence(QueryStrategy):
         UserError: if a value is out of range.
     """
 
-    needs_predictions = True
-
     def __init__(
         self,
-        rate: float = 0.1,
         seed: int = 0,
         scorer: Scorer = "frozen",
         min_gap: int = 1,
@@ -46,7 +42,7 @@ class Confidence(QueryStrategy):
         undetected_joints: MissingScore = "zero",
         threshold: float = 0.1,
     ) -> None:
-        super().__init__(rate, seed, scorer, min_gap)
+        super().__init__(seed, scorer, min_gap)
         check(reduce in _REDUCE, "strategy.reduce", reduce, "min, mean or max")
         self.reduce, self.undetected_joints, self.threshold = reduce, check_missing(undetected_joints), threshold
 

@@ -10,7 +10,7 @@ import torch
 from callbacks.strategies.base import QueryStrategy, Scorer
 from pose_oad.metrics.keypoints import MissingRule, joint_errors
 from pose_oad.metrics.people import frame_means, holds_several, people_errors
-from pose_oad.online.window import SelectionView
+from pose_oad.online.view import SelectionView
 from pose_oad.tracking.errors import check
 
 MissingScore = Literal["zero", "worst"]
@@ -32,7 +32,6 @@ class Error(QueryStrategy):
     It needs the teacher's word on every candidate, and every one of them is counted as a teacher call.
 
     Args:
-        rate: as in :class:`QueryStrategy`
         seed: as in :class:`QueryStrategy`
         scorer: as in :class:`QueryStrategy`
         min_gap: as in :class:`QueryStrategy`
@@ -44,18 +43,15 @@ class Error(QueryStrategy):
         UserError: if a value is out of range.
     """
 
-    needs_predictions = True
-
     def __init__(
         self,
-        rate: float = 0.1,
         seed: int = 0,
         scorer: Scorer = "frozen",
         min_gap: int = 1,
         undetected_joints: MissingScore = "zero",
         threshold: float = 0.1,
     ) -> None:
-        super().__init__(rate, seed, scorer, min_gap)
+        super().__init__(seed, scorer, min_gap)
         self.undetected_joints, self.threshold = check_missing(undetected_joints), threshold
 
     def score(self, view: SelectionView) -> np.ndarray:

@@ -6,18 +6,18 @@ import numpy as np
 
 from callbacks.strategies.base import QueryStrategy
 from pose_oad.metrics.keypoints import MissingRule, joint_errors
-from pose_oad.online.window import SelectionView
+from pose_oad.online.view import SelectionView
 
 
 class Everything(QueryStrategy):
-    """Choose every candidate, whatever the rate: the upper reference."""
+    """Choose every candidate, whatever the label budget: the upper reference."""
 
     name = "all"
     reference = True
 
-    def budget(self, frames: int) -> int:
-        """Return the whole window."""
-        return frames
+    def budget(self, planned: int, candidates: int) -> int:
+        """Return all that could be labelled."""
+        return candidates
 
     def select(self, view: SelectionView) -> np.ndarray:
         """Choose every candidate."""
@@ -30,7 +30,7 @@ class Nothing(QueryStrategy):
     name = "none"
     reference = True
 
-    def budget(self, frames: int) -> int:
+    def budget(self, planned: int, candidates: int) -> int:
         """Return 0."""
         return 0
 
@@ -43,7 +43,6 @@ class Oracle(QueryStrategy):
     joints comes between the score and the error.
 
     Args:
-        rate: as in :class:`QueryStrategy`
         seed: as in :class:`QueryStrategy`
         min_gap: as in :class:`QueryStrategy`
 
@@ -54,10 +53,9 @@ class Oracle(QueryStrategy):
     name = "oracle"
     reference = True
     sees_truth = True
-    needs_predictions = True
 
-    def __init__(self, rate: float = 0.1, seed: int = 0, min_gap: int = 1) -> None:
-        super().__init__(rate, seed, "live", min_gap)
+    def __init__(self, seed: int = 0, min_gap: int = 1) -> None:
+        super().__init__(seed, "live", min_gap)
 
     def score(self, view: SelectionView) -> np.ndarray:
         """Return each frame's true error, px; NaN where no joint is labelled."""

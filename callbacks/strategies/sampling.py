@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from callbacks.strategies.base import QueryStrategy
-from pose_oad.online.window import SelectionView
+from pose_oad.online.view import SelectionView
 
 
 class Uniform(QueryStrategy):

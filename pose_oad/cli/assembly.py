@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from pose_oad.online.distillation import OnlineDistillation
     from pose_oad.online.learner import Augment, TrainingOptions
     from pose_oad.online.objectives import Objective
+    from pose_oad.online.triggers import Trigger
     from pose_oad.poses.skeleton import Skeleton
     from pose_oad.students import PoseStudent
     from pose_oad.teachers.base import Teacher
@@ -72,7 +72,11 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     from datamodules.stream import StreamDataModule
     from pose_oad.metrics.keypoints import MissingRule
     from pose_oad.online.distillation import OnlineDistillation
+    from pose_oad.online.label_service import LabelService
     from pose_oad.online.learner import Learner, TrainingOptions
+    from pose_oad.online.loop import Loop
+    from pose_oad.online.measurement import Measurement
+    from pose_oad.online.stopwatch import Stopwatch
     from pose_oad.poses.joint_check import check_joint_sets
     from pose_oad.tracking.schema import build_options
 
@@ -90,12 +94,15 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     teacher = make_teacher(cfg.teacher, source.skeleton, cfg.get("label_cache"), training.labels == "maps")
     student = load_run_student(cfg)
     check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=source.skeleton)
-    evaluation = PrequentialEvaluation(
-        rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor,
-        cfg.metric.people,
-    )  # fmt: skip
     options = stream_options(cfg, source, student, teacher)
-    warn_of_empty_budget(strategy, options.window_frames)
+    trigger = build(cfg.trigger)
+    warn_of_empty_budget(strategy, trigger, options.window_frames)
+    watch = Stopwatch()
+    labels = LabelService(teacher, student.map_size if training.labels == "maps" else None, watch=watch)
+    measurement = Measurement(
+        rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.metric.people,
+        cfg.predictor, labels, watch,
+    )  # fmt: skip
     learner = Learner(
         student,
         training,
@@ -105,21 +112,26 @@ def prepare(cfg: DictConfig) -> OnlineRun:
         build(cfg.average),
         make_augment(training, student.skeleton),
     )
+    loop = Loop(measurement, trigger, strategy, labels, learner, build(cfg.clock), build(cfg.weights), watch)
     return OnlineRun(
-        OnlineDistillation(learner, teacher),
+        OnlineDistillation(loop),
         StreamDataModule(source, replace(options, windows=cfg.trainer.limit_train_batches)),
         strategy,
-        evaluation,
-        Timing(),
+        PrequentialEvaluation(measurement, student.skeleton),
+        Timing(watch),
     )
 
 
-def warn_of_empty_budget(strategy: QueryStrategy, frames: int) -> None:
+def warn_of_empty_budget(strategy: QueryStrategy, trigger: Trigger, frames: int) -> None:
     """Say that no frame will ever be chosen, where a rate is too small for a window of so many frames."""
-    if strategy.budget(frames) == 0 and strategy.budget(sys.maxsize) > 0:
+    from pose_oad.online.triggers import Always
+
+    if not isinstance(trigger, Always):
+        return
+    if strategy.budget(trigger.labels(frames), frames) == 0 and strategy.budget(frames, frames) > 0:
         _LOG.warning(
             "rate=%g: chooses none of a window's %d frames, so that nothing is learnt; expected 1/%d or more, or a "
-            "longer window", strategy.rate, frames, frames,
+            "longer window", trigger.rate, frames, frames,
         )  # fmt: skip
 
 
@@ -194,7 +206,7 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
 
     loader = run.data.loader
     rate = loader.source.clips[0].played_rate(cfg.window.camera_rate)
-    watching: list[Any] = [SelectionDiagnostics(run.evaluation, rate)]
+    watching: list[Any] = [SelectionDiagnostics(rate)]
     twin = cfg.metric.frozen_twin
     check(isinstance(twin, bool), "metric.frozen_twin", twin, "true or false")
     if twin and cfg.predictor == "student":

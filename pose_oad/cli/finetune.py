@@ -14,6 +14,7 @@ import copy
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -43,10 +44,13 @@ if TYPE_CHECKING:
     from callbacks.strategies import QueryStrategy
     from datamodules.stream import WindowLoader
     from datamodules.windowing import ImageSize, StreamOptions
-    from pose_oad.offline.collection import Collector
-    from pose_oad.offline.frame_store import FrameSet, FrameStore
+    from pose_oad.offline.collection import Collector, RecordWindow
+    from pose_oad.offline.frame_store import FrameBatch, FrameSet, FrameStore
+    from pose_oad.offline.journal import SelectionJournal
     from pose_oad.offline.record import FinetuneRecord
     from pose_oad.offline.training import FinetuneModule
+    from pose_oad.online.record import Choice
+    from pose_oad.online.window import FrameWindow
 
 
 _LOG = logging.getLogger(__name__)
@@ -130,7 +134,6 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
     Returns:
         The study's figures by logged name.
     """
-    from callbacks.ledger import row_of
     from pose_oad.offline.frame_store import FrameStore
     from pose_oad.offline.training import EpochLogger, fine_tune
     from pose_oad.online.breakdown import measure
@@ -143,7 +146,7 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
         chosen = study.collector.collect(
             watched(study.train, len(study.train), "selection"),
             FrameStore(memory, record.folder),
-            lambda window, labelled: record.journal.append(row_of(window), window.selected, labelled),
+            _kept_in(record.journal),
             record.journal.kept,
         )
     record.write_selection()
@@ -183,16 +186,23 @@ def run(study: OfflineStudy, record: FinetuneRecord, cfg: DictConfig) -> dict[st
 
 def _validation_frames(study: OfflineStudy, record: FinetuneRecord, store: FrameStore) -> FrameSet:
     """Collect the frames that steer the training, with their true person or the teacher's people."""
-    from callbacks.ledger import row_of
     from pose_oad.offline.collection import collect_measured
 
     windows = watched(study.validation, len(study.validation), "validation")
     if study.validator is None:
         return collect_measured(windows, study.module.student, store)
     journal = record.validation_journal
-    return study.validator.collect(
-        windows, store, lambda window, labelled: journal.append(row_of(window), window.selected, labelled), journal.kept
-    )
+    return study.validator.collect(windows, store, _kept_in(journal), journal.kept)
+
+
+def _kept_in(journal: SelectionJournal) -> RecordWindow:
+    """Return what keeps a window in a journal."""
+    from callbacks.ledger import row_of
+
+    def keep(window: FrameWindow, choice: Choice, labelled: FrameBatch | None, figures: Mapping[str, float]) -> None:
+        journal.append(row_of(window, choice.positions, figures), choice.positions, labelled)
+
+    return keep
 
 
 def prepare(cfg: DictConfig) -> OfflineStudy:
@@ -237,7 +247,8 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     student = load_run_student(cfg)
     check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=sources["train"].skeleton)
     stream = stream_options(cfg, sources["train"], student, teacher)
-    warn_of_empty_budget(strategy, stream.window_frames)
+    trigger = build(cfg.trigger)
+    warn_of_empty_budget(strategy, trigger, stream.window_frames)
     by_teacher = cfg.validation.monitor == "teacher_loss"
     seen = stream.teacher_image_size if by_teacher else None
     loaders = {
@@ -247,7 +258,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     }
     for part, loader in loaders.items():
         check(loader.total_frames > 0, f"{part}.end", cfg[part].end, f"a range of at least one frame from {part}.start")
-    collector = partial(Collector, student=student, teacher=teacher, batch_size=cfg.metric.batch_size)
+    collector = partial(Collector, trigger=trigger, student=student, teacher=teacher)
     return OfflineStudy(
         strategy,
         collector(strategy, augment=make_augment(training, student.skeleton)),

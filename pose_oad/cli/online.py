@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -14,8 +14,7 @@ from pose_oad.tracking.errors import UserError, check
 _LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from lightning import Callback
-
+    from callbacks.recorder import Watcher
     from callbacks.run_record import RunRecord
     from pose_oad.cli.assembly import OnlineRun
 
@@ -51,7 +50,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
 def play(
     cfg: DictConfig,
     tags: Mapping[str, str] | None = None,
-    watchers: Sequence[Callback] = (),
+    watchers: Sequence[Watcher] = (),
     resume: Path | None = None,
 ) -> RunRecord:
     """Run one stream from its configuration.
@@ -59,7 +58,7 @@ def play(
     Args:
         cfg: ``conf/online.yaml`` with overrides
         tags: further tags of the run in the tracking store, as its place in a study
-        watchers: further callbacks, called when a window has been logged
+        watchers: who is shown each window's row when it has been logged; callbacks follow the run as such, too
         resume: folder of the run to go on with; None begins a new one
 
     Returns:
@@ -68,12 +67,13 @@ def play(
     Raises:
         UserError: if the configuration or the data cannot be used; nothing has been recorded then.
     """
-    from lightning import seed_everything
+    from lightning import Callback, seed_everything
 
     from callbacks.checkpoint import WindowCheckpoint, how_to_go_on, read_state
+    from callbacks.ledger import Ledger
+    from callbacks.recorder import Recorder
     from callbacks.run_record import RunRecord
     from callbacks.sampler import FrameSampler
-    from callbacks.window_logger import WindowLogger
     from pose_oad.cli.assembly import make_trainer, observers, prepare, take_threads
     from pose_oad.tracking.run_folder import close_run, open_run
     from pose_oad.tracking.store import log_provenance, quiet_libraries
@@ -92,29 +92,25 @@ def play(
     logger, folder = open_run(cfg, name, _tags(cfg, run) | dict(tags or {}), resume)
     if state is None:
         log_provenance(logger, cfg)
-    sampler = FrameSampler(run.data.loader.source.skeleton, cfg.output.samples)
-    record = RunRecord(cfg, logger, folder, run.evaluation, run.timing, sampler, watching)
-    parts: dict[str, Any] = {
-        "stream": run.data.loader,
-        "evaluation": run.evaluation,
-        "timing": run.timing,
-        "sampler": sampler,
-    }
-    parts |= {type(observer).__name__: observer for observer in watching if hasattr(observer, "load_state_dict")}
-    keeper = [WindowCheckpoint(record.folder, parts, state)] if cfg.output.resumable else []
+    stream, ledger = run.data.loader, Ledger(folder)
     if resume is not None:
-        position = state["parts"]["stream"] if state else {"window": 0, "frame": 0}
-        record.ledger.cut(position["window"], position["frame"])
+        position = state["stream"] if state else {"window": 0, "frame": 0}
+        ledger.cut(position["window"], position["frame"])
     if state is not None:
-        run.data.loader.load_state_dict(state["parts"]["stream"])  # Lightning asks how much is left before it starts
+        stream.load_state_dict(state["stream"])  # Lightning asks how much is left before it starts
+    sampler = FrameSampler(run.module.student.skeleton, stream.source.skeleton, cfg.output.samples)
+    logged = logger.last_step() if resume else -1
+    looking = [run.evaluation, *watching, sampler]
+    run.module.loop.record = Recorder(looking, run.timing, ledger, logger, watchers, logged)
+    record = RunRecord(cfg, logger, folder, run.evaluation, run.timing, sampler, ledger, watching)
     trainer = make_trainer(
         {key: value for key, value in cfg.trainer.items() if key != "limit_train_batches"},
         max_epochs=1,
         logger=logger,
-        # In this order: times around everything, errors before training, selection, what looks at both, records.
+        # The clock stops first; what is kept of the run is written last.
         callbacks=[
-            run.timing, run.evaluation, run.strategy, *watching, sampler, record.ledger,
-            WindowLogger(logger.last_step() if resume else -1), *watchers, *keeper, record,
+            run.timing, run.strategy, *looking, *(watcher for watcher in watchers if isinstance(watcher, Callback)),
+            *([WindowCheckpoint(folder, stream, state)] if cfg.output.resumable else []), record,
         ],
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -124,7 +120,7 @@ def play(
     try:
         trainer.fit(run.module, datamodule=run.data)
     except UserError as error:
-        raise UserError(f"{error}{how_to_go_on(record.folder)}") from error
+        raise UserError(f"{error}{how_to_go_on(folder)}") from error
     if cfg.output.register:
         _register(cfg, run, record)
     close_run(folder)
@@ -139,7 +135,8 @@ def _register(cfg: DictConfig, run: OnlineRun, record: RunRecord) -> None:
     try:
         if connect(cfg.tracking.uri).search_model_versions(f"run_id = '{record.logger.run_id}'"):
             return  # before the run was stopped
-        uri = log_student(run.module.student, str(record.logger.run_id), cfg.tracking.uri, cfg.output.register)
+        student = run.module.loop.weights.newest()
+        uri = log_student(student, str(record.logger.run_id), cfg.tracking.uri, cfg.output.register)
         _LOG.info("registered as %s: %s", cfg.output.register, uri)
     except Exception as error:  # whatever the store raises, the student is in the run's folder
         _LOG.warning(

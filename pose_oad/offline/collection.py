@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,31 +14,16 @@ from pose_oad.online.batch import labelled_batch
 from pose_oad.online.breakdown import true_person
 from pose_oad.online.label_service import LabelService
 from pose_oad.online.learner import Augment
+from pose_oad.online.loop import Strategy
+from pose_oad.online.record import Choice
+from pose_oad.online.triggers import Trigger, WindowStats
+from pose_oad.online.view import Situation
 from pose_oad.online.window import FrameWindow
-from pose_oad.poses.skeleton import joint_map
 from pose_oad.students import PoseStudent
 from pose_oad.teachers.base import Teacher
 
-
-class Chooser(Protocol):
-    """What is asked of a query strategy here; :class:`callbacks.strategies.QueryStrategy` says it in full."""
-
-    needs_predictions: bool
-    reference: bool
-
-    @property
-    def scorer(self) -> str:
-        """Whose predictions are scored."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Name of the strategy in reports."""
-        ...
-
-    def choose(self, window: FrameWindow, student: PoseStudent) -> np.ndarray:
-        """Choose frames of a window."""
-        ...
+#: Is told about a window: which frames were chosen, the frames with their labels (None: none was chosen), its figures.
+RecordWindow = Callable[[FrameWindow, Choice, FrameBatch | None, Mapping[str, float]], None]
 
 
 class Collector:
@@ -47,9 +31,9 @@ class Collector:
 
     Args:
         strategy: which frames are chosen
+        trigger: how many of each window
         student: whose predictions are scored
         teacher: who labels
-        batch_size: frames per forward pass
         augment: shows the chosen frames in other views; None as they are
 
     Attributes:
@@ -62,23 +46,23 @@ class Collector:
 
     def __init__(
         self,
-        strategy: Chooser,
+        strategy: Strategy,
+        trigger: Trigger,
         student: PoseStudent,
         teacher: Teacher,
-        batch_size: int = 64,
         augment: Augment | None = None,
     ) -> None:
-        self.strategy, self.student, self.batch_size = strategy, student, batch_size
+        self.strategy, self.trigger, self.student = strategy, trigger, student
         self.augment = augment
         self.label_service = LabelService(teacher)
         self.frames = 0
-        self._supplied = joint_map(teacher.skeleton, student.skeleton).any(1)
+        self._supplied = self.label_service.supplied(student.skeleton)
 
     def collect(
         self,
         windows: Iterable[FrameWindow],
         store: FrameStore,
-        record: Callable[[FrameWindow, FrameBatch | None], None],
+        record: RecordWindow,
         kept: Mapping[int, KeptWindow] | None = None,
     ) -> FrameSet:
         """Collect the chosen frames of all windows with the teacher's people.
@@ -86,8 +70,7 @@ class Collector:
         Args:
             windows: the videos
             store: where the frames are kept
-            record: is told about every window, and given its chosen frames (None: no frame was chosen), when these
-                have been labelled; not about windows that are kept
+            record: is told about every window when its chosen frames have been labelled; not about those that are kept
             kept: windows that have been chosen from and labelled before, by their number; their calls count
         """
         kept = kept or {}
@@ -95,8 +78,10 @@ class Collector:
             self.frames += len(window)
             before = kept.get(window.index)
             if before is None:
-                labelled = self._choose(window)
-                record(window, labelled)
+                choice = self._choose(window)
+                labelled = self._labelled(window, choice.positions) if len(choice.positions) else None
+                calls = self.label_service.take_counts().get("teacher_calls", 0)
+                record(window, choice, labelled, {"selected": len(choice.positions), "teacher_calls": calls})
             else:
                 labelled = before.batch(window) if len(before.positions) else None
                 self.label_service.calls += before.teacher_calls
@@ -107,23 +92,16 @@ class Collector:
                 store.append(labelled)
         return store.finish(self.student.input_size, len(self.student.skeleton))
 
-    def _choose(self, window: FrameWindow) -> FrameBatch | None:
-        """Choose frames of a window, and have them labelled."""
-        window.label_service = self.label_service
-        if self.strategy.needs_predictions and self.strategy.scorer == "live":
-            # This student does not learn while frames are chosen: as it is now is as it was before.
-            with window.phase("predict"):
-                found = self.student.keypoints(window.frames, batch_size=self.batch_size).single
-                window.predictions = window.to_frame(found)
-        with window.phase("query"):
-            window.selected = self.strategy.choose(window, self.student)
-        labelled = self._labelled(window) if len(window.selected) else None
-        window.metrics |= {"selected": len(window.selected), "teacher_calls": window.counts["teacher_calls"]}
-        return labelled
+    def _choose(self, window: FrameWindow) -> Choice:
+        """Choose frames of a window, with the stages of a stream; this student does not learn meanwhile."""
+        situation = Situation(window, self.student, self.label_service)
+        plan = self.trigger.plan(WindowStats(window.index, len(window), len(window.candidates), window.closed_s))
+        return self.strategy.choose(situation, plan.label_budget)
 
-    def _labelled(self, window: FrameWindow) -> FrameBatch:
-        batch = labelled_batch(window, window.label(window.selected), self.student.skeleton, self._supplied)
-        return FrameBatch(batch.frames, batch.keypoints, batch.known, metric_scale(window, window.selected))
+    def _labelled(self, window: FrameWindow, positions: np.ndarray) -> FrameBatch:
+        labels = self.label_service.label(window, positions)
+        batch = labelled_batch(window, positions, labels, self.student.skeleton, self._supplied)
+        return FrameBatch(batch.frames, batch.keypoints, batch.known, metric_scale(window, positions))
 
 
 def collect_measured(windows: Iterable[FrameWindow], student: PoseStudent, store: FrameStore) -> FrameSet:

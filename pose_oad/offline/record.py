@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pose_oad.offline.collection import Chooser
 from pose_oad.offline.journal import SelectionJournal
+from pose_oad.online.loop import Strategy
 from pose_oad.tracking.delivery import RunLogger
 from pose_oad.tracking.files import replacing
 from pose_oad.tracking.run_folder import UNFINISHED
@@ -46,7 +46,7 @@ class FinetuneRecord:
         seconds: wall-clock time of each phase so far, s
     """
 
-    def __init__(self, cfg: DictConfig, logger: RunLogger, strategy: Chooser, folder: Path) -> None:
+    def __init__(self, cfg: DictConfig, logger: RunLogger, strategy: Strategy, folder: Path) -> None:
         self.logger, self.folder = logger, folder
         self.unfinished = self.folder / UNFINISHED
         self.checkpoint = self.folder / "student.ckpt"

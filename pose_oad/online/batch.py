@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -90,7 +91,9 @@ def join(parts: Sequence[LabelledBatch]) -> LabelledBatch:
     )
 
 
-def labelled_batch(window: FrameWindow, labels: WindowLabels, skeleton: Skeleton, supplied: Tensor) -> LabelledBatch:
+def labelled_batch(
+    window: FrameWindow, positions: np.ndarray, labels: WindowLabels, skeleton: Skeleton, supplied: Tensor
+) -> LabelledBatch:
     """Turn a teacher's labels of a window's chosen frames into what a student is to learn.
 
     A frame without a person is background, where every joint is known to be absent, unless its labels are unusable:
@@ -99,20 +102,21 @@ def labelled_batch(window: FrameWindow, labels: WindowLabels, skeleton: Skeleton
 
     Args:
         window: where the frames are from
-        labels: labels of its chosen frames
+        positions: ascending positions of the chosen frames in it
+        labels: their labels
         skeleton: the student's joint set
         supplied: which of its joints the teacher's joint set has, bool, shape (joints,)
 
     Returns:
         The chosen frames, in order.
     """
-    keypoints = window.to_input(map_keypoints(labels.keypoints, labels.skeleton, skeleton), window.selected)
+    keypoints = window.to_input(map_keypoints(labels.keypoints, labels.skeleton, skeleton), positions)
     limbs, maps = torch.ones(len(skeleton.limbs), dtype=torch.bool), None
     if labels.confidence_maps is not None:
         maps, supplied, limbs = match_maps(labels, skeleton)
     known = supplied.expand(len(keypoints), -1)
     if labels.unusable is not None:
         known = known & ~labels.unusable.unsqueeze(1)
-    chosen = torch.from_numpy(window.selected)
+    chosen = torch.from_numpy(positions)
     ids = torch.from_numpy(window.ids)[chosen]
     return LabelledBatch(window.frames[chosen], keypoints, known, limbs.expand(len(known), -1), ids, maps)

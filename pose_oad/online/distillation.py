@@ -1,117 +1,89 @@
-"""Online distillation: what happens to a student between two windows."""
+"""Online distillation as a Lightning module: one batch is one window."""
 
 from __future__ import annotations
 
 import copy
-import logging
-from typing import cast
+from functools import cached_property
+from typing import Any, cast
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
-from pose_oad.online.batch import LabelledBatch, labelled_batch
-from pose_oad.online.label_service import LabelService
-from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.loop import Loop
 from pose_oad.online.window import FrameWindow
-from pose_oad.poses.skeleton import joint_map
 from pose_oad.students import PoseStudent
-from pose_oad.students.divergence import is_sound
-from pose_oad.teachers.base import Teacher
-
-_LOG = logging.getLogger(__name__)
 
 
 class OnlineDistillation(LightningModule):
-    """Label the chosen frames of each window and train the student on them.
-
-    One batch is one window, to which the data module has given :attr:`label_service`. Callbacks predict it and choose
-    frames before :meth:`training_step` runs; weights carry over to the next window.
+    """Take every window of a stream through the loop; weights carry over to the next one.
 
     Args:
-        learner: trains the student, which is pre-trained
-        teacher: who labels the chosen frames
+        loop: the stages that a window goes through
 
     Attributes:
         student: the network that trains, as it is now
-        label_service: asks the teacher, and counts
-        optimizer_steps: optimiser steps so far
     """
 
-    def __init__(self, learner: Learner, teacher: Teacher) -> None:
+    def __init__(self, loop: Loop) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.learner, self.student = learner, learner.student.train()
-        # Refuses a teacher without a joint in common.
-        self._supplied = joint_map(teacher.skeleton, self.student.skeleton).any(1)
-        self.label_service = LabelService(teacher, self.student.map_size if self.options.labels == "maps" else None)
-        self.optimizer_steps = 0
+        self.loop, self.student = loop, loop.learner.student.train()
         self.save_hyperparameters({"student": self.student.config.to_dict()})
 
-    @classmethod
-    def of(cls, student: PoseStudent, teacher: Teacher, options: TrainingOptions) -> OnlineDistillation:
-        """Distil with the plain stages: no memory, no regulariser, the latest weights predict."""
-        return cls(Learner(student, options), teacher)
-
-    @property
-    def options(self) -> TrainingOptions:
-        """How the student trains on a window."""
-        return self.learner.options
-
-    @property
-    def serving(self) -> PoseStudent:
-        """The network that predicts."""
-        return self.learner.average.serving(self.student)
+    @cached_property
+    def pretrained(self) -> PoseStudent:
+        """The student as it is before the stream, where it is going to run; first read when the run begins."""
+        return copy.deepcopy(self.student).requires_grad_(False).eval()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam over all layers."""
         # Fused: otherwise a step over a handful of frames spends a sixth of its time on updating small tensors.
-        return torch.optim.Adam(self.student.parameters(), lr=self.options.learning_rate, fused=True)
+        return torch.optim.Adam(self.student.parameters(), lr=self.loop.learner.options.learning_rate, fused=True)
+
+    def setup(self, stage: str) -> None:
+        """Refuse a teacher that has no joint in common with the student.
+
+        Raises:
+            UserError: if there is none.
+        """
+        self.loop.labels.supplied(self.student.skeleton)
+
+    def on_fit_start(self) -> None:
+        """Keep the student as it is before the stream."""
+        _ = self.pretrained
+        self.loop.weights.started(self.student)
 
     def training_step(self, batch: FrameWindow, batch_idx: int) -> None:
-        """Label the chosen frames of a window, then train on them."""
-        window = batch
-        if not len(window.selected):
-            return
-        labels = window.label(window.selected)
-        if labels.nobody.all():  # what background alone teaches is that nobody is ever there
-            window.counts["windows_not_trained"] += 1
-            return
-        with window.phase("train"):
-            self._learn(window, labelled_batch(window, labels, self.student.skeleton, self._supplied))
+        """Play a window."""
+        self.loop.play(batch, _LightningSteps(self))
 
-    def _learn(self, window: FrameWindow, batch: LabelledBatch) -> None:
-        """Train on a window; what diverges is undone."""
-        adam = self.optimizers(use_pl_optimizer=False)
-        if isinstance(adam, list):
-            raise TypeError("one optimizer is configured")
-        if self.options.optimizer_state == "fresh":
-            adam.state.clear()
-        before = copy.deepcopy((self.student.state_dict(), adam.state_dict(), self.learner.state_dict()))
-        learnt = self.learner.learn(batch, window.index, self._step)
-        self.optimizer_steps += learnt.steps
-        window.counts["optimizer_steps"] += learnt.steps
-        self.student.eval()
-        with torch.no_grad():
-            maps = self.student(self.student.normalise(batch.frames[:1]))
-        # The wait for the device: once a window, so that its time is training's.
-        if is_sound(self.student, learnt.loss, *maps):
-            return
-        self.student.load_state_dict(before[0])
-        adam.load_state_dict(before[1])
-        self.learner.load_state_dict(before[2])
-        window.counts["windows_rejected"] += 1
-        _LOG.warning(
-            "window %d: training diverged (loss or weights are not finite): the weights before it are kept",
-            window.index,
-        )
 
-    def _step(self, loss: Tensor) -> None:
-        optimizer = cast(LightningOptimizer, self.optimizers(use_pl_optimizer=True))
+class _LightningSteps:
+    """Lightning's way to make a step, which knows device and precision."""
+
+    def __init__(self, module: LightningModule) -> None:
+        self._module = module
+
+    def __call__(self, loss: Tensor) -> None:
+        optimizer = cast(LightningOptimizer, self._module.optimizers(use_pl_optimizer=True))
         optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
+        self._module.manual_backward(loss)
         optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._optimizer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._optimizer.load_state_dict(state)
+
+    def forget(self) -> None:
+        self._optimizer.state.clear()
+
+    @property
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return cast(torch.optim.Optimizer, self._module.optimizers(use_pl_optimizer=False))
 
 
 def as_distillation(module: LightningModule) -> OnlineDistillation:

@@ -135,18 +135,24 @@ class Learner(Stage):
         self.regulariser.started(student)
         self.average.started(student)
 
-    def learn(self, batch: LabelledBatch, window_index: int, optimise: Optimise) -> Learnt:
+    @property
+    def serving(self) -> PoseStudent:
+        """The network whose weights are published."""
+        return self.average.serving(self.student)
+
+    def learn(self, batch: LabelledBatch, window_index: int, optimise: Optimise, steps: int | None = None) -> Learnt:
         """Train on a window's labelled frames, and on what the memory gives back beside them.
 
         Args:
             batch: the new frames, 1 or more
             window_index: number of the window; with the seed it says in which order they come
             optimise: makes a step of a loss
+            steps: how many; None: as the options say
 
         Returns:
             What it came to; the memory has taken the frames in.
         """
-        student, total, steps = self.student, torch.zeros((), device=self.student.scale.device), 0
+        student, total, made = self.student, torch.zeros((), device=self.student.scale.device), 0
         student.trained_with(self.objective.foreground)
         if self.augment is not None:
             frames, keypoints = self.augment(batch.frames, batch.keypoints, window_index)
@@ -157,7 +163,7 @@ class Learner(Stage):
         student.train()
         if self.options.batch_norm == "frozen":
             freeze_batch_norm(student)
-        for part in self._batches(new, window_index):
+        for part in self._batches(new, window_index, steps):
             outputs = MapOutputs(*student(student.normalise(part.frames)))
             loss = self.objective(outputs, self._target(part)).total
             penalty = self.regulariser.penalty(student, part)
@@ -166,11 +172,11 @@ class Learner(Stage):
             self.regulariser.after_step(student)
             self.average.after_step(student)
             total += loss.detach()
-            steps += 1
+            made += 1
         self.regulariser.window_closed(student)
         self.average.window_closed(student)
         self.memory.add(batch)
-        return Learnt(steps, total)
+        return Learnt(made, total)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of its own stages, by name."""
@@ -184,22 +190,23 @@ class Learner(Stage):
     def _stages(self) -> dict[str, Stage]:
         return {"memory": self.memory, "regulariser": self.regulariser, "average": self.average}
 
-    def _batches(self, new: LabelledBatch, window_index: int) -> Iterator[LabelledBatch]:
+    def _batches(self, new: LabelledBatch, window_index: int, steps: int | None) -> Iterator[LabelledBatch]:
         """Yield what each step trains on: new frames, shuffled anew in every epoch, and replayed ones."""
         options = self.options
         size = max(1, round(options.batch_size * options.new_share)) if len(self.memory) else options.batch_size
         replay = np.random.default_rng([order_seed(options.seed, window_index), 1])
-        for rows in self._rows(len(new), size, window_index):
+        for rows in self._rows(len(new), size, window_index, steps):
             part = new.take(rows)
             missing = options.batch_size - size
             yield join([part, self.memory.sample(missing, replay)]) if missing and len(self.memory) else part
 
-    def _rows(self, frames: int, size: int, window_index: int) -> Iterator[Tensor]:
+    def _rows(self, frames: int, size: int, window_index: int, steps: int | None) -> Iterator[Tensor]:
         """Yield rows of the new frames, so many at a time."""
         options = self.options
         generator = torch.Generator().manual_seed(order_seed(options.seed, window_index))
         trained = options.trained(frames)
-        steps = options.steps if options.unit == "steps" else options.epochs * -(-trained // size)
+        if steps is None:
+            steps = options.steps if options.unit == "steps" else options.epochs * -(-trained // size)
         while steps > 0:
             for rows in torch.randperm(frames, generator=generator)[:trained].split(size)[:steps]:
                 steps -= 1

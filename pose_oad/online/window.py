@@ -1,18 +1,12 @@
-"""A window of the stream: the frames that have just arrived, and who may see what of them.
+"""A window of the stream: the frames that have just arrived.
 
-One window is one Lightning batch. Evaluation reads everything; a query strategy gets a :class:`SelectionView` only; the
-ground truth is sealed and opens for :func:`reveal` alone; the teacher is reached through :meth:`FrameWindow.label`,
-which counts, times and caches every call, whoever makes it.
+One window is one Lightning batch. Its ground truth is sealed, and opens for :func:`reveal` alone.
 """
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,11 +15,6 @@ from torch import Tensor
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.origin import Origin
-
-if TYPE_CHECKING:
-    from pose_oad.online.label_service import LabelService
-    from pose_oad.poses.maps import People
-    from pose_oad.teachers.window_labels import WindowLabels
 
 
 class GroundTruthAccessError(RuntimeError):
@@ -60,9 +49,9 @@ class Segment:
     metric_scale: float = 1.0
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class FrameWindow:
-    """The frames of one window with everything that is known about them.
+    """What has arrived: the frames of one window, and what is known about them. Nobody writes to it.
 
     Attributes:
         index: number of the window in the stream, from 0
@@ -71,15 +60,9 @@ class FrameWindow:
         candidates: positions in the window of the frames the teacher has seen, the only ones that may be selected
         segments: the clips the frames come from, in order
         truth_skeleton: joint set of the ground truth; None where there is none
-        selected: positions the query strategy chose, ascending; empty until it has chosen
-        scores: how much the strategy thought each frame worth labelling, shape (frames,), larger is more, of meaning
-            for the candidates only; None where it scored nothing
-        predictions: the student's keypoints before any training on this window, original px, shape
-            (frames, joints, 3); None until predicted
-        seconds: wall-clock time spent on this window by phase, s
-        counts: what happened to this window, in whole numbers (teacher calls, optimiser steps, …)
-        metrics: what is logged for this window, by name
-        label_service: where the window's labels come from; attached by the distillation module
+        rate: frames of the stream per second; frame i exists from i / rate on
+        frames_dropped: frames of a live source that were lost before or between these; None where it is not live
+        decode_s: time that decoding took, s
     """
 
     index: int
@@ -88,15 +71,10 @@ class FrameWindow:
     candidates: np.ndarray
     segments: tuple[Segment, ...]
     truth_skeleton: Skeleton | None = None
-    selected: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    scores: np.ndarray | None = None
-    predictions: Tensor | None = None
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    metrics: dict[str, float] = field(default_factory=dict)
-    label_service: LabelService | None = None
+    rate: float = 1.0
+    frames_dropped: int | None = None
+    decode_s: float = 0.0
     _sealed_truth: Tensor | None = field(default=None, repr=False)
-    _inner_seconds: float = field(default=0.0, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -115,27 +93,15 @@ class FrameWindow:
         """Px of the reported metric per px of each frame's original, shape (frames,)."""
         return torch.cat([torch.full((s.stop - s.start,), s.metric_scale) for s in self.segments])
 
-    def predicted(self) -> Tensor:
-        """Return :attr:`predictions`.
+    @property
+    def arrivals(self) -> np.ndarray:
+        """Time of the stream from which on each frame exists, s, shape (frames,)."""
+        return self.ids / self.rate
 
-        Raises:
-            RuntimeError: if the window has not been predicted yet.
-        """
-        if self.predictions is None:
-            raise RuntimeError(f"window {self.index} has not been predicted")
-        return self.predictions
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Add the time spent inside the block to ``seconds[name]``, less that of phases inside it."""
-        start = time.perf_counter()
-        outer, self._inner_seconds = self._inner_seconds, 0.0
-        try:
-            yield
-        finally:
-            elapsed = time.perf_counter() - start
-            self.seconds[name] += elapsed - self._inner_seconds
-            self._inner_seconds = outer + elapsed
+    @property
+    def closed_s(self) -> float:
+        """Time of the stream at which the window is complete, s: when the frame behind it arrives."""
+        return float((self.ids[-1] + 1) / self.rate)
 
     def to_frame(self, keypoints: Tensor, positions: np.ndarray | None = None) -> Tensor:
         """Convert keypoints from input px to original px.
@@ -164,21 +130,6 @@ class FrameWindow:
         bounds = np.searchsorted(positions, [s.stop for s in self.segments[:-1]])
         return torch.tensor_split(keypoints, bounds.tolist())
 
-    def label(self, positions: np.ndarray) -> WindowLabels:
-        """Ask the teacher about some frames; frames asked before are answered from memory.
-
-        Args:
-            positions: ascending positions in the window
-
-        Raises:
-            RuntimeError: if no teacher has been attached to the window.
-            ValueError: if one of them is no candidate.
-        """
-        if self.label_service is None:
-            raise RuntimeError(f"window {self.index} has no teacher attached")
-        with self.phase("label"):
-            return self.label_service.label(self, positions)
-
 
 def reveal(window: FrameWindow) -> Tensor | None:
     """Open the ground truth of a window. For evaluation and simulated teachers only.
@@ -187,103 +138,3 @@ def reveal(window: FrameWindow) -> Tensor | None:
         Shape (frames, people, joints, 3), original px, in the stream's joint set; None where there is none.
     """
     return window._sealed_truth
-
-
-class SelectionView:
-    """What a query strategy may see of a window: frames, predictions of its scorer, and the teacher.
-
-    Attributes:
-        index: number of the window
-        ids: frame numbers in the stream, shape (frames,)
-        frames: RGB uint8, shape (frames, height, width, 3)
-        candidates: positions that may be chosen, ascending
-        budget: how many must be chosen
-        skeleton: joint set of predictions and labels
-        rng: random numbers of this window, seeded by ``seed.selection`` and the window's number
-        frame_diagonal: length of the original frames' diagonal, px
-        scores: what the strategy's ``score`` returned, shape (frames,); None until then
-
-    Args:
-        window: the window
-        budget: how many must be chosen
-        skeleton: joint set of predictions and labels
-        rng: random numbers of this window
-        predictions: the scorer's keypoints, original px, shape (frames, joints, 3); None for a strategy that reads none
-        truth: the ground truth, likewise; for the oracle alone, None for every strategy that could be used
-        people: finds everybody in some frames with the scorer's network, given their positions, original px; None for
-            a strategy that reads no predictions
-    """
-
-    def __init__(
-        self,
-        window: FrameWindow,
-        budget: int,
-        skeleton: Skeleton,
-        rng: np.random.Generator,
-        predictions: Tensor | None,
-        truth: Tensor | None = None,
-        people: Callable[[np.ndarray], People] | None = None,
-    ) -> None:
-        self.index, self.ids, self.frames, self.candidates = window.index, window.ids, window.frames, window.candidates
-        self.budget, self.skeleton, self.rng = budget, skeleton, rng
-        self._predictions, self._truth, self._people = predictions, truth, people
-        self.scores: np.ndarray | None = None
-        self.frame_diagonal = float(max(np.hypot(*s.fit.frame_size) for s in window.segments))
-        self._label = window.label
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def predictions(self) -> Tensor:
-        """The scorer's keypoints, original px, shape (frames, joints, 3).
-
-        Raises:
-            RuntimeError: if the strategy does not declare ``needs_predictions``.
-        """
-        if self._predictions is None:
-            raise RuntimeError("no predictions: the strategy must set needs_predictions = True")
-        return self._predictions
-
-    def people(self, positions: np.ndarray) -> People:
-        """Find everybody in some frames with the scorer's network, which then looks at them once more.
-
-        Args:
-            positions: ascending positions in the window
-
-        Returns:
-            People of each of these frames, original px.
-
-        Raises:
-            RuntimeError: if the strategy does not declare ``needs_predictions``.
-        """
-        if self._people is None:
-            raise RuntimeError("no predictions: the strategy must set needs_predictions = True")
-        return self._people(positions)
-
-    @property
-    def truth(self) -> Tensor:
-        """The true person of each frame, for the oracle alone: original px, shape (frames, joints, 3).
-
-        Raises:
-            GroundTruthAccessError: for every strategy that does not declare ``sees_truth``.
-        """
-        if self._truth is None:
-            raise GroundTruthAccessError("a query strategy cannot see the ground truth")
-        return self._truth
-
-    def teacher_keypoints(self, positions: np.ndarray) -> Tensor:
-        """Ask the teacher about some frames; every frame asked counts as a teacher call.
-
-        Args:
-            positions: ascending positions in the window
-
-        Returns:
-            The best person of each frame, original px, shape (positions, joints, 3), joint set of :attr:`skeleton`;
-            all zero where the teacher finds nobody.
-        """
-        return self._label(positions).person(self.skeleton)
-
-    def teacher_people(self, positions: np.ndarray) -> Tensor:
-        """As :meth:`teacher_keypoints`, but everybody whom the teacher finds: shape (positions, people, joints, 3)."""
-        return self._label(positions).people(self.skeleton)

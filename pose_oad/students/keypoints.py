@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
@@ -102,7 +103,7 @@ class PoseNetwork:
             self.decode(self.maps(batch), rows, decoding)
             for batch, rows in zip(frames.split(batch_size), chosen, strict=True)
         ]
-        return Poses(torch.cat([part.single for part in parts]), _padded([part.people for part in parts]))
+        return Poses(torch.cat([part.single for part in parts]), join_people([part.people for part in parts]))
 
     def decode(self, maps: tuple[Tensor, Tensor], people: Wanted = "one", decoding: Decoding | None = None) -> Poses:
         """Read people from maps that have been predicted.
@@ -139,8 +140,8 @@ def _mask(people: Wanted, frames: int) -> Tensor:
     return people if isinstance(people, Tensor) else torch.full((frames,), people == "many")
 
 
-def _padded(parts: list[People]) -> People:
-    """Concatenate the people of several batches, padding them to the largest number in a frame."""
+def join_people(parts: Sequence[People]) -> People:
+    """Concatenate the people of several batches (at least one), padding them to the largest number in a frame."""
     most = max(part.scores.shape[1] for part in parts)
     missing = [most - part.scores.shape[1] for part in parts]
     return People(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -90,15 +92,24 @@ class PoseStudent(PoseNetwork, nn.Module):
     @torch.no_grad()  # not inference mode: a teacher's maps become training targets
     def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Predict the maps of some frames, see :meth:`PoseNetwork.maps`; every layer is left in the mode it was in."""
-        training = [layer for layer in self.modules() if layer.training]
-        for layer in training:
-            layer.training = False
-        try:
+        with evaluating(self):
             maps, fields = self(self.normalise(frames))
-        finally:
-            for layer in training:
-                layer.training = True
         return maps.float(), fields.float()
+
+    @torch.no_grad()
+    def features(self, frames: Tensor, batch_size: int = 64) -> Tensor:
+        """Pool the trunk's deepest feature maps, as in use: in evaluation mode.
+
+        Args:
+            frames: RGB uint8, shape (frames, height, width, 3), at the input size
+            batch_size: frames per forward pass
+
+        Returns:
+            shape (frames, channels), float32, on the CPU.
+        """
+        with evaluating(self):
+            parts = [self.backbone(self.normalise(part))[-1].mean((2, 3)) for part in frames.split(batch_size)]
+        return torch.cat(parts).float().cpu()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Predict maps.
@@ -111,6 +122,19 @@ class PoseStudent(PoseNetwork, nn.Module):
             limbs, 2, height / 4, width / 4), x then y component.
         """
         return self.head(self.backbone(images))
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put every layer into evaluation mode inside the block, and back into the mode it was in."""
+    training = [layer for layer in network.modules() if layer.training]
+    for layer in training:
+        layer.training = False
+    try:
+        yield
+    finally:
+        for layer in training:
+            layer.training = True
 
 
 def build_student(config: StudentConfig) -> PoseStudent:

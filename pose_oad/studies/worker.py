@@ -15,11 +15,9 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from optuna.trial import FrozenTrial
 
-from callbacks.window_watcher import WindowWatcher
 from pose_oad.cli.command import compose_config
 from pose_oad.cli.online import play
 from pose_oad.cli.overrides import override
-from pose_oad.online.window import FrameWindow
 from pose_oad.studies import pruning
 from pose_oad.studies.plan import Slot, Study, overrides
 from pose_oad.studies.queue import TrialQueue, as_slot, is_duplicate, requeue, waiting
@@ -138,7 +136,7 @@ def _objective(
         cfg = compose_config("online", [*assignment.settings, *point, override("seed.base", seed)])
         watch = _Watch(assignment, study, trial, slot, point, seed, parent_pid)
         try:
-            record = play(cfg, _tags(assignment, slot, point, trial), [WindowWatcher(watch.look)])
+            record = play(cfg, _tags(assignment, slot, point, trial), [watch.look])
         except optuna.TrialPruned:
             assignment.close(assignment.runs_of(study.trials[trial.number]))
             raise
@@ -179,13 +177,14 @@ class _Watch:
         prunes = assignment.study.prune and slot.role == "strategy" and seed == slot.seeds[0]
         self._reference = pruning.never_adapted(study, slot.seeds, point) if prunes else None
 
-    def look(self, window: FrameWindow) -> None:
+    def look(self, row: Mapping[str, Any]) -> None:
         if self._parent_pid and os.getppid() != self._parent_pid:
             raise KeyboardInterrupt
-        error = window.metrics.get("mpjpe_px", window.metrics.get("teacher_distance_px", float("nan")))
-        self.curve.add(len(window), error)
+        error = row.get("mpjpe_px", row.get("teacher_distance_px"))
+        frames = row["last_frame"] - row["first_frame"] + 1
+        self.curve.add(frames, float("nan") if error is None else error)
         if self._reports:
-            self._trial.report(self.curve.errors[-1], step=int(window.ids[-1]))
+            self._trial.report(self.curve.errors[-1], step=row["last_frame"])
         if self._reference is not None and pruning.is_hopeless(self.curve, self._reference):
             raise optuna.TrialPruned(f"after {self.curve.frames[-1]} frames no better than a student that never learns")
 

@@ -18,11 +18,10 @@ from datamodules.coco.augmentation import AugmentationConfig
 from pose_oad.offline.map_regression import PretrainModule
 from pose_oad.offline.source_domain import evaluate_on_source
 from pose_oad.online.distillation import OnlineDistillation
-from pose_oad.online.learner import TrainingOptions, freeze_batch_norm
+from pose_oad.online.learner import freeze_batch_norm
 from pose_oad.poses.skeleton import get_skeleton
-from pose_oad.teachers.truth import TruthTeacher
 from pose_oad.tracking.errors import UserError
-from tests.windows import make_window
+from tests.windows import make_loop, make_window, record_of
 
 BODY, COCO17 = get_skeleton("body-12"), get_skeleton("coco-17")
 STUDENT = {"name": "tiny", "backbone": "mobilenetv4_conv_small_050", "head_channels": 16, "input_size": [64, 64]}
@@ -60,24 +59,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> CocoDataModule:
 @pytest.fixture
 def module() -> OnlineDistillation:
     torch.manual_seed(0)
-    return OnlineDistillation.of(PretrainModule(STUDENT).student, TruthTeacher(BODY), TrainingOptions())
+    return OnlineDistillation(make_loop(PretrainModule(STUDENT).student))
 
 
 def measured_after(retention: Retention, module: OnlineDistillation, windows: int) -> list[int]:
     """Play windows, disturbing the student in each, and return the numbers of those that carry a measurement."""
-    retention.on_train_start(None, module)  # type: ignore[arg-type]
+    trainer = SimpleNamespace(is_last_batch=False)
+    retention.on_train_start(trainer, module)  # type: ignore[arg-type]
     carrying = []
     for index in range(windows):
         with torch.no_grad():
             for weight in module.student.head.parameters():
                 weight.add_(0.2 * torch.randn_like(weight))
-        window, trainer = make_window(3, index=index), SimpleNamespace(is_last_batch=index == windows - 1)
-        retention.on_train_batch_end(trainer, module, None, window, index)  # type: ignore[arg-type]
-        if window.metrics:
-            assert set(window.metrics) == {"retention/AP", "retention/AP50", "retention/mpjpe_px"}
-            assert set(window.seconds) == {"retention"}
+        trainer.is_last_batch = index == windows - 1
+        figures = retention.window_closed(record_of(make_window(3, index=index)))
+        if figures:
+            assert set(figures) == {"retention/AP", "retention/AP50", "retention/mpjpe_px"}
+            assert set(module.loop.watch.take()) == {"retention"}
             carrying.append(index)
-    retention.on_train_end(None, module)  # type: ignore[arg-type]
+    retention.on_train_end(trainer, module)  # type: ignore[arg-type]
     return carrying
 
 
@@ -128,12 +128,12 @@ def test_a_stream_shorter_than_announced_is_measured_at_its_end(
     data: CocoDataModule, module: OnlineDistillation
 ) -> None:
     retention = Retention(data)
-    retention.on_train_start(None, module)  # type: ignore[arg-type]
     trainer = SimpleNamespace(is_last_batch=False)
-    retention.on_train_batch_end(trainer, module, None, make_window(3), 0)  # type: ignore[arg-type]
+    retention.on_train_start(trainer, module)  # type: ignore[arg-type]
+    assert retention.window_closed(record_of(make_window(3))) == {}
     with torch.no_grad():
         module.student.head.out.weight.normal_()
-    retention.on_train_end(None, module)  # type: ignore[arg-type]
+    retention.on_train_end(trainer, module)  # type: ignore[arg-type]
     summary = retention.summary()
     assert summary["retention_mpjpe_px_after"] != summary["retention_mpjpe_px_before"]
 

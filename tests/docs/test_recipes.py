@@ -17,12 +17,15 @@ from omegaconf import OmegaConf
 
 import callbacks.strategies
 import pose_oad.teachers
+from callbacks.strategies.sampling import Uniform
 from pose_oad.cli.command import CONF, build, compose_config
 from pose_oad.online.batch import LabelledBatch
 from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.loop import Loop
 from pose_oad.students import StudentConfig, build_student
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.tracking.errors import UserError
+from tests.windows import make_loop, make_window, play
 
 DOCS = CONF.parent / "docs"
 
@@ -48,10 +51,37 @@ def test_add_a_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
     scope: dict = {}
     exec(compile(test, "test_motion", "exec"), scope)
     scope["test_the_frame_that_differs_is_chosen"]()
-    cfg = OmegaConf.merge({"rate": 0.05, "seed": {"selection": 7}}, {"strategy": OmegaConf.create(config)})
+    cfg = OmegaConf.merge({"seed": {"selection": 7}}, {"strategy": OmegaConf.create(config)})
     strategy = build(cfg.strategy)
     assert isinstance(strategy, module.Motion)
-    assert (strategy.rate, strategy.seed, strategy.name) == (0.05, 7, "motion")
+    assert (strategy.seed, strategy.name) == (7, "motion")
+
+
+def test_add_a_trigger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream of windows of ten frames, one a second: the third gets all labels, which serve 3.1 s after its end."""
+    homes = {"triggers": "every", "clocks": "steady", "weights": "near"}
+    for (package, name), code in zip(homes.items(), blocks("add-a-trigger.md", "python"), strict=True):
+        full = f"pose_oad.online.{package}"
+        make_module(f"{full}.{name}", code, importlib.import_module(full), monkeypatch)
+    texts = dict(zip(homes, blocks("add-a-trigger.md", "yaml"), strict=True))
+    nodes = OmegaConf.create({"rate": 0.1, **{kind: OmegaConf.create(text) for kind, text in texts.items()}})
+
+    def loop() -> Loop:
+        made = make_loop(strategy=Uniform(), unit="steps", steps=50)
+        made.trigger, made.clock, made.weights = (build(nodes[kind]) for kind in homes)
+        made.weights.started(made.learner.student)
+        return made
+
+    played = loop()
+    records = play(played, *(make_window(10, index=index) for index in range(4)))
+    assert [len(record.choice.positions) for record in records] == [0, 0, 3, 0]
+    assert records[2].ready_s == pytest.approx(30 + 3 * 0.2 + 50 * 0.05)
+    again = loop()
+    again.trigger.load_state_dict(played.trigger.state_dict())
+    assert again.trigger.state_dict() == {"saved": pytest.approx(1.0)}
+    played.weights.distance = 0.0
+    [refused] = play(played, make_window(10, index=5))
+    assert (refused.training.made, refused.ready_s) == (True, None)
 
 
 def test_add_a_learning_stage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import copy
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from callbacks.checkpoint import STATE_FILE, read_state
 from callbacks.ledger import Ledger, read_ledger
-from callbacks.window_watcher import WindowWatcher
 from pose_oad.cli.assembly import observers, prepare
 from pose_oad.cli.command import compose_config
 from pose_oad.cli.online import play
@@ -39,14 +38,14 @@ def stopped(human36m_tree: Path, student_checkpoint: Path, tmp_path_factory: pyt
         "metric.teacher_every=null", "threads=1",
     ]  # fmt: skip
 
-    def stop(window: Any) -> None:
-        if window.index == 3:
+    def stop(row: Mapping[str, Any]) -> None:
+        if row["window"] == 3:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
-            play(compose_config("online", overrides), watchers=[WindowWatcher(stop)])
+            play(compose_config("online", overrides), watchers=[stop])
         [run] = (folder / "online").iterdir()
         yield run
 
@@ -145,7 +144,7 @@ def test_a_run_goes_on_from_a_whole_state_only(stopped: Path, tmp_path: Path, mo
     for damaged in torn(content, 30, seed=4):
         (run / STATE_FILE).write_bytes(damaged)
         assert refused(lambda: read_state(run)) or damaged == content, len(damaged)  # zeros where they were
-    parts = [{**whole, "parts": part} for part in mutants(whole["parts"], 12, seed=5)]
+    parts = [{**whole, kind: part} for kind in ("stages", "callbacks") for part in mutants(whole[kind], 12, seed=5)]
     for number, damaged in enumerate((*mutants({**whole, "student": dict(whole["student"])}, 12, seed=6), *parts)):
         run = copied(str(number))
         torch.save(damaged, run / STATE_FILE)
@@ -190,6 +189,6 @@ def test_a_ledger_that_does_not_fit_the_state_is_refused(stopped: Path) -> None:
     try:
         ledger.write_bytes(content[: content.index(b"\n") + 1])
         with pytest.raises(UserError, match="holds 1 windows with 25 frames; expected the 3 with 75"):
-            Ledger(stopped).cut(state["parts"]["stream"]["window"], state["parts"]["stream"]["frame"])
+            Ledger(stopped).cut(state["stream"]["window"], state["stream"]["frame"])
     finally:
         ledger.write_bytes(content)

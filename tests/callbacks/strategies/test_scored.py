@@ -6,6 +6,8 @@ Frame 2: nothing is found. Frame 3: every joint fits, confidence .3 to .9.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,17 +16,18 @@ from callbacks.strategies.base import QueryStrategy
 from callbacks.strategies.confidence import Confidence
 from callbacks.strategies.error import Error
 from pose_oad.online.label_service import LabelService
-from pose_oad.online.window import FrameWindow, SelectionView
+from pose_oad.online.view import SelectionView, Situation
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.truth import TruthTeacher
 from pose_oad.tracking.errors import UserError
+from tests import windows
 from tests.windows import make_window
 
 BODY = get_skeleton("body-12")
 
 
 @pytest.fixture
-def window() -> FrameWindow:
+def situation() -> Situation:
     truth = torch.zeros(4, 1, 12, 3)
     truth[..., 0], truth[..., 1], truth[..., 2] = 30.0, 40.0, 1.0
     predictions = truth[:, 0].clone()
@@ -33,46 +36,44 @@ def window() -> FrameWindow:
     predictions[1, 5] = torch.tensor([130.0, 40.0, 0.05])
     predictions[2, :, 2] = 0.02
     predictions[3, :, 2] = torch.linspace(0.3, 0.9, 12)
-    window = make_window(4, truth=truth, predictions=predictions)
-    window.label_service = LabelService(TruthTeacher(BODY))
-    return window
+    labels = LabelService(TruthTeacher(BODY))
+    return Situation(make_window(4, truth=truth), windows.small_student(), labels, predictions)
 
 
-def score(strategy: QueryStrategy, window: FrameWindow) -> list[float]:
-    view = SelectionView(window, 1, BODY, np.random.default_rng(0), window.predictions)
-    return strategy.score(view).tolist()
+def score(strategy: QueryStrategy, situation: Situation) -> list[float]:
+    return strategy.score(SelectionView(situation, 1, np.random.default_rng(0))).tolist()
 
 
-def test_error_with_the_papers_rule_looks_away_from_the_worst_frames(window: FrameWindow) -> None:
-    assert score(Error(undetected_joints="zero"), window) == pytest.approx([10, 0, -np.inf, 0])
+def test_error_with_the_papers_rule_looks_away_from_the_worst_frames(situation: Situation) -> None:
+    assert score(Error(undetected_joints="zero"), situation) == pytest.approx([10, 0, -np.inf, 0])
 
 
-def test_error_with_the_worst_rule_looks_at_them(window: FrameWindow) -> None:
+def test_error_with_the_worst_rule_looks_at_them(situation: Situation) -> None:
     diagonal = np.hypot(64, 64)
-    assert score(Error(undetected_joints="worst"), window) == pytest.approx([10, diagonal / 12, diagonal, 0])
+    assert score(Error(undetected_joints="worst"), situation) == pytest.approx([10, diagonal / 12, diagonal, 0])
 
 
-def test_error_asks_the_teacher_about_every_candidate(window: FrameWindow) -> None:
-    score(Error(), window)
-    assert window.counts["teacher_calls"] == 4
+def test_error_asks_the_teacher_about_every_candidate(situation: Situation) -> None:
+    score(Error(), situation)
+    assert situation.labels.take_counts() == {"teacher_calls": 4}
 
 
-def test_error_of_a_frame_without_a_person_is_nothing(window: FrameWindow) -> None:
-    window.label_service = LabelService(TruthTeacher(BODY, misses=1.0))
-    assert score(Error(undetected_joints="worst"), window) == [0, 0, 0, 0]
+def test_error_of_a_frame_without_a_person_is_nothing(situation: Situation) -> None:
+    blind = replace(situation, labels=LabelService(TruthTeacher(BODY, misses=1.0)))
+    assert score(Error(undetected_joints="worst"), blind) == [0, 0, 0, 0]
 
 
-def test_confidence_with_the_papers_rule_ranks_undetected_frames_last(window: FrameWindow) -> None:
-    assert score(Confidence(undetected_joints="zero"), window) == pytest.approx([0.05, 0.05, -np.inf, 0.7])
+def test_confidence_with_the_papers_rule_ranks_undetected_frames_last(situation: Situation) -> None:
+    assert score(Confidence(undetected_joints="zero"), situation) == pytest.approx([0.05, 0.05, -np.inf, 0.7])
 
 
-def test_confidence_with_the_worst_rule_ranks_them_first(window: FrameWindow) -> None:
-    assert score(Confidence(undetected_joints="worst"), window) == pytest.approx([0.05, 1, 1, 0.7])
+def test_confidence_with_the_worst_rule_ranks_them_first(situation: Situation) -> None:
+    assert score(Confidence(undetected_joints="worst"), situation) == pytest.approx([0.05, 1, 1, 0.7])
 
 
 @pytest.mark.parametrize(("reduce", "expected"), [("min", 0.7), ("mean", 0.4), ("max", 0.1)])
-def test_confidence_reduces_over_joints(window: FrameWindow, reduce: str, expected: float) -> None:
-    assert score(Confidence(reduce=reduce), window)[3] == pytest.approx(expected)  # type: ignore[arg-type]
+def test_confidence_reduces_over_joints(situation: Situation, reduce: str, expected: float) -> None:
+    assert score(Confidence(reduce=reduce), situation)[3] == pytest.approx(expected)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("strategy", [Error, Confidence])

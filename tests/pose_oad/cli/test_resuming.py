@@ -29,7 +29,7 @@ KILLS = {
             return step(self, batch, batch_idx)
         OnlineDistillation.training_step = training_step
     """,
-    "before the state": "watchers = [WindowWatcher(lambda window: window.index == 1 and kill())]",
+    "before the state": "watchers = [lambda row: row['window'] == 1 and kill()]",
     "between": """
         keep = WindowCheckpoint.on_train_batch_end
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
@@ -41,7 +41,6 @@ KILLS = {
 SCRIPT = """
 import os, signal, sys
 from callbacks.checkpoint import WindowCheckpoint
-from callbacks.window_watcher import WindowWatcher
 from pose_oad.cli.command import compose_config
 from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.cli.online import play

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from callbacks.strategies import QueryStrategy
 from pose_oad.offline.collection import Collector, collect_measured, metric_scale
 from pose_oad.offline.frame_store import FrameStore
+from pose_oad.online.triggers import Always
+from pose_oad.online.view import SelectionView
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.maps import known_cells
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
@@ -19,18 +22,19 @@ from tests.windows import make_window
 BODY = get_skeleton("body-12")
 
 
-class Listed:
+class Listed(QueryStrategy):
     """Chooses given positions of each window."""
 
-    needs_predictions, scorer, name, reference = False, "frozen", "listed", False
-
     def __init__(self, positions: list[list[int]]) -> None:
+        super().__init__()
         self.positions = positions
-        self.predicted: list[torch.Tensor | None] = []
 
-    def choose(self, window: FrameWindow, student: PoseStudent) -> np.ndarray:
-        self.predicted.append(window.predictions)
-        return np.array(self.positions[window.index], dtype=np.int64)
+    def select(self, view: SelectionView) -> np.ndarray:
+        return np.array(self.positions[view.index], dtype=np.int64)
+
+
+def collector_of(positions: list[list[int]], student: PoseStudent, teacher: TruthTeacher | None = None) -> Collector:
+    return Collector(Listed(positions), Always(1.0), student, teacher or TruthTeacher(BODY))
 
 
 @pytest.fixture(scope="module")
@@ -41,21 +45,18 @@ def student() -> PoseStudent:
 
 
 def windows(count: int = 2) -> list[FrameWindow]:
-    made = [make_window(6, index=index, sizes=((64, 64), (128, 64))) for index in range(count)]
-    for window in made:
-        window.truth_skeleton = BODY
-    return made
+    return [make_window(6, index=index, sizes=((64, 64), (128, 64))) for index in range(count)]
 
 
 def test_chosen_frames_are_kept_with_their_labels(student: PoseStudent, tmp_path: Path) -> None:
     made, seen = windows(3), []
-    collector = Collector(Listed([[1, 4], [], [0]]), student, TruthTeacher(BODY))
-    content = collector.collect(made, FrameStore(1, tmp_path), lambda window, _: seen.append(window)).content
+    collector = collector_of([[1, 4], [], [0]], student)
+    content = collector.collect(made, FrameStore(1, tmp_path), lambda *told: seen.append(told)).content
     assert torch.equal(content.frames, torch.cat([made[0].frames[[1, 4]], made[2].frames[[0]]]))
     assert collector.frames == 18
     assert collector.label_service.calls == 3
-    assert [window.metrics["selected"] for window in seen] == [2, 0, 1]
-    assert [window.metrics["teacher_calls"] for window in seen] == [2, 0, 1]
+    assert [choice.positions.tolist() for _, choice, _, _ in seen] == [[1, 4], [], [0]]
+    assert [figures for *_, figures in seen] == [{"selected": n, "teacher_calls": n} for n in (2, 0, 1)]
     # position 4 is in the segment of 128x64 frames: a quarter of their px, below a bar of 8 px
     truth = made[0]._sealed_truth[4, 0]
     assert torch.allclose(content.keypoints[1, 0, :, :2], truth[:, :2] / 4 + torch.tensor([0.0, 8.0]), atol=1e-5)
@@ -66,7 +67,7 @@ def test_a_joint_the_teacher_misses_is_unknown_about_that_person(student: PoseSt
     [window] = windows(1)
     window._sealed_truth[1, 0, 3] = 0.0
     window._sealed_truth[2] = 0.0
-    collector = Collector(Listed([[0, 1, 2]]), student, TruthTeacher(BODY))
+    collector = collector_of([[0, 1, 2]], student)
     content = collector.collect([window], FrameStore(1, tmp_path), lambda *_: None).content
     assert content.known.all()
     target = student.targets(content.keypoints)
@@ -76,19 +77,8 @@ def test_a_joint_the_teacher_misses_is_unknown_about_that_person(student: PoseSt
     assert cells.joints.flatten(2).all(2).tolist() == [whole, [joint != 3 for joint in range(12)], whole]
 
 
-@pytest.mark.parametrize(("scorer", "needed"), [("live", True), ("frozen", True), ("live", False)])
-def test_only_a_live_scorer_that_needs_predictions_gets_them(
-    student: PoseStudent, tmp_path: Path, scorer: str, needed: bool
-) -> None:
-    strategy = Listed([[]])
-    strategy.scorer, strategy.needs_predictions = scorer, needed
-    Collector(strategy, student, TruthTeacher(BODY)).collect(windows(1), FrameStore(1, tmp_path), lambda *_: None)
-    assert (strategy.predicted[0] is not None) == (scorer == "live" and needed)
-
-
 def test_measured_frames_are_the_candidates_with_their_truth(student: PoseStudent, tmp_path: Path) -> None:
     window = make_window(6, sizes=((64, 64), (128, 64)), every=3, metric_scale=5.0)
-    window.truth_skeleton = BODY
     content = collect_measured([window], student, FrameStore(1, tmp_path)).content
     assert torch.equal(content.frames, window.frames[[0, 3]])
     # in px of the metric, the distance of two joints is that in the frame times the metric's scale
@@ -107,4 +97,4 @@ def test_the_metric_scale_follows_the_segment() -> None:
 def test_a_teacher_without_a_common_joint_is_refused(student: PoseStudent) -> None:
     hand = Skeleton("hand-1", ("thumb",))
     with pytest.raises(UserError, match="hand-1 and body-12 have no joint in common"):
-        Collector(Listed([]), student, TruthTeacher(hand))
+        collector_of([], student, TruthTeacher(hand))

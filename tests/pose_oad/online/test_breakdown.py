@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,7 @@ import torch
 from callbacks.prequential import PrequentialEvaluation
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.online.breakdown import Breakdown, Locator, measure, measure_located, true_person
-from pose_oad.online.distillation import OnlineDistillation
-from pose_oad.online.learner import TrainingOptions
+from pose_oad.online.measurement import Measurement
 from pose_oad.poses.maps import People, encode
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig, build_student
@@ -18,7 +18,7 @@ from pose_oad.students.keypoints import Poses
 from pose_oad.teachers.truth import TruthTeacher
 from pose_oad.tracking.errors import UserError
 from tests.networks import MapNetwork
-from tests.windows import make_window
+from tests.windows import make_window, record_of
 
 BODY = get_skeleton("body-12")
 PAIR = Skeleton("pair", ("left_shoulder", "right_hip"))
@@ -76,7 +76,6 @@ def test_students_are_measured_on_the_candidates_of_every_segment() -> None:
         for name in ("a", "b")
     }
     window = make_window(8, sizes=((64, 64), (96, 48)), every=3, metric_scale=2.0)  # candidates 0, 3 and 6
-    window.truth_skeleton = BODY
     window.segments[0].labels.update({"subject": "S9"})
     window.segments[1].labels.update({"subject": "S11"})
     errors = measure([window], students, MissingRule(), batch_size=2)
@@ -136,8 +135,7 @@ def test_networks_are_measured_on_the_same_frames_in_original_px() -> None:
 
 
 def test_a_window_without_truth_is_refused() -> None:
-    window = make_window(2)
-    window.truth_skeleton = None
+    window = replace(make_window(2), truth_skeleton=None)
     with pytest.raises(UserError, match="clip 0 has no ground truth"):
         true_person(window, BODY)
 
@@ -149,11 +147,9 @@ def test_online_and_offline_errors_are_the_same_mean() -> None:
     window = make_window(4, truth=truth)
     torch.manual_seed(0)
     student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
-    module = OnlineDistillation.of(student, TruthTeacher(BODY), TrainingOptions())
-    online = PrequentialEvaluation(MissingRule(), BODY, TruthTeacher(BODY), teacher_every=None)
-    online.on_fit_start(None, module)  # type: ignore[arg-type]
-    online.on_train_batch_start(None, module, window, 0)  # type: ignore[arg-type]
+    online = PrequentialEvaluation(Measurement(MissingRule(), BODY, TruthTeacher(BODY), teacher_every=None), BODY)
+    figures = online.window_closed(record_of(window, online.measurement.measure_like(window, student)))
     offline = measure([window], {"student": student}, MissingRule())["student"].values()["mpjpe_px"]
-    assert window.metrics["mpjpe_px"] == pytest.approx(offline, rel=1e-5)
+    assert figures["mpjpe_px"] == pytest.approx(offline, rel=1e-5)
     assert online.summary()["mpjpe_px"] == pytest.approx(offline, rel=1e-5)
     assert abs(offline - np.concatenate(online.frame_errors).mean()) > 0.1

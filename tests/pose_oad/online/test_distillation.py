@@ -1,26 +1,34 @@
 from __future__ import annotations
 
-from typing import Any
+import io
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from callbacks.strategies import QueryStrategy
+from callbacks.strategies.sampling import Random
+from callbacks.timing import Timing
 from pose_oad.online import learner
 from pose_oad.online.batch import labelled_batch
+from pose_oad.online.clocks import Clock, Work
 from pose_oad.online.distillation import OnlineDistillation
-from pose_oad.online.label_service import LabelService
-from pose_oad.online.learner import TrainingOptions, freeze_batch_norm
+from pose_oad.online.learner import Learner, TrainingOptions, freeze_batch_norm
+from pose_oad.online.triggers import Plan, Trigger, WindowStats
+from pose_oad.online.view import SelectionView
+from pose_oad.online.weights import Weights
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.maps.resample import resample_to_input
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
-from pose_oad.students import StudentConfig, build_student
+from pose_oad.students import PoseStudent
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.truth import TruthTeacher
 from pose_oad.teachers.window_labels import WindowLabels, match_maps
 from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.schema import build_options
-from tests.windows import make_window
+from tests.windows import Steps, make_loop, make_window, play, small_student
 
 BODY = get_skeleton("body-12")
 
@@ -52,11 +60,9 @@ def test_weights_are_the_same_whether_targets_are_rendered_at_once_or_batch_by_b
     ends = []
     for kept in (learner._KEPT_BYTES, 0):
         monkeypatch.setattr(learner, "_KEPT_BYTES", kept)
-        module = trained_by_hand(TruthTeacher(BODY), batch_norm="frozen", batch_size=2)
-        window = make_window(5)
-        window.label_service, window.selected = module.label_service, np.arange(5)
-        module.training_step(window, 0)
-        ends.append(module.student.state_dict())
+        loop = make_loop(epochs=2, batch_norm="frozen", batch_size=2)
+        play(loop, make_window(5))
+        ends.append(loop.learner.student.state_dict())
     assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
 
 
@@ -87,10 +93,8 @@ def test_resampling_onto_the_same_grid_changes_nothing() -> None:
     assert torch.allclose(out, maps, atol=1e-5)
 
 
-def module_of(**options) -> OnlineDistillation:
-    torch.manual_seed(0)
-    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
-    return OnlineDistillation.of(student, TruthTeacher(BODY), TrainingOptions(**options))
+def learner_of(**options) -> Learner:
+    return Learner(small_student(), TrainingOptions(**options))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def module_of(**options) -> OnlineDistillation:
     ],
 )
 def test_batches_cover_every_chosen_frame_in_every_epoch(options: dict, steps: int) -> None:
-    batches = list(module_of(**options).learner._rows(10, options["batch_size"], 0))
+    batches = list(learner_of(**options)._rows(10, options["batch_size"], 0, None))
     assert len(batches) == steps
     per_epoch = -(-10 // options["batch_size"])
     for epoch in range(steps // per_epoch):
@@ -115,7 +119,7 @@ def test_batches_cover_every_chosen_frame_in_every_epoch(options: dict, steps: i
     [(15, 10), (31, 10), (32, 10), (33, 10), (75, 20), (150, 40), (300, 90), (600, 180), (1500, 460)],
 )
 def test_a_last_batch_is_dropped_where_there_is_a_full_one(chosen: int, steps: int) -> None:
-    batches = list(module_of(epochs=10, batch_size=32, last_batch="drop").learner._rows(chosen, 32, 0))
+    batches = list(learner_of(epochs=10, batch_size=32, last_batch="drop")._rows(chosen, 32, 0, None))
     assert [len(rows) for rows in batches] == [min(chosen, 32)] * steps
     if chosen % 32:  # another remainder in every epoch
         assert len(torch.cat(batches).unique()) == chosen
@@ -139,31 +143,30 @@ def test_unknown_choices_are_refused(options: dict, message: str) -> None:
 
 
 def test_a_joint_the_teacher_misses_is_masked_or_background() -> None:
-    window = make_window(2)
-    window.selected = np.arange(2)
+    window, positions = make_window(2), np.arange(2)
     keypoints = torch.rand(2, 1, len(BODY), 3) * 60 + 1
     keypoints[0, 0, 2] = 0.0
     supplied = torch.arange(len(BODY)) != 5
-    batch = labelled_batch(window, WindowLabels(BODY, keypoints), BODY, supplied)
+    batch = labelled_batch(window, positions, WindowLabels(BODY, keypoints), BODY, supplied)
     assert batch.known.tolist() == [supplied.tolist()] * 2
-    cells = {rule: module_of(undetected_joints=rule).learner._target(batch).cells for rule in ("mask", "background")}
+    cells = {rule: learner_of(undetected_joints=rule)._target(batch).cells for rule in ("mask", "background")}
     assert cells["background"] is None
     assert cells["mask"] is not None
     missed = (~cells["mask"].joints).flatten(2).any(2)
     assert missed.tolist() == [[joint == 2 for joint in range(12)], [False] * 12]
     unusable = WindowLabels(BODY, keypoints, unusable=torch.tensor([True, False]))
-    assert not labelled_batch(window, unusable, BODY, supplied).known[0].any()
+    assert not labelled_batch(window, positions, unusable, BODY, supplied).known[0].any()
 
 
 def test_the_order_of_frames_is_seeded_and_differs_between_windows() -> None:
     first, again, other = (
-        [rows.tolist() for rows in module_of(epochs=1).learner._rows(32, 32, index)] for index in (0, 0, 1)
+        [rows.tolist() for rows in learner_of(epochs=1)._rows(32, 32, index, None)] for index in (0, 0, 1)
     )
     assert first == again != other
 
 
 def test_frozen_batch_norm_stays_in_evaluation_mode() -> None:
-    student = module_of().student.train()
+    student = small_student().train()
     freeze_batch_norm(student)
     layers = [m for m in student.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert layers
@@ -171,44 +174,131 @@ def test_frozen_batch_norm_stays_in_evaluation_mode() -> None:
     assert student.training
 
 
+class Listed(QueryStrategy):
+    """Choose given positions of each window."""
+
+    def __init__(self, *positions: list[int]) -> None:
+        super().__init__()
+        self.positions = positions
+
+    def select(self, view: SelectionView) -> np.ndarray:
+        return np.array(self.positions[view.index], dtype=np.int64)
+
+
 def test_the_students_description_follows_what_it_was_trained_with() -> None:
-    module = module_of(epochs=1, foreground=5.0)
-    module.student.trained_with(10.0)
-    optimizer = module.configure_optimizers()
-    module.optimizers = lambda use_pl_optimizer=True: optimizer  # type: ignore[assignment, misc]
-    module.manual_backward = lambda loss: loss.backward()  # type: ignore[assignment, method-assign]
-    for chosen, foreground in ((np.empty(0, dtype=np.int64), 10.0), (np.array([1, 3]), 5.0)):
-        window = make_window(5)
-        window.label_service, window.selected = module.label_service, chosen
-        module.training_step(window, 0)
-        assert module.student.config.foreground == foreground
+    loop = make_loop(strategy=Listed([], [1, 3]), epochs=1, foreground=5.0)
+    loop.learner.student.trained_with(10.0)
+    for index, foreground in enumerate((10.0, 5.0)):
+        play(loop, make_window(5, index=index))
+        assert loop.learner.student.foreground == foreground
+    assert loop.weights.newest().foreground == 5.0
 
 
 def test_a_window_without_a_choice_trains_nothing() -> None:
-    module = module_of()
-    before = {key: value.clone() for key, value in module.student.state_dict().items()}
-    window = make_window(5)
-    window.label_service = module.label_service
-    window.selected = np.empty(0, dtype=np.int64)
-    module.training_step(window, 0)
-    assert all(torch.equal(before[key], value) for key, value in module.student.state_dict().items())
-    assert module.optimizer_steps == module.label_service.calls == 0
+    loop = make_loop(strategy=Listed([]))
+    before = {key: value.clone() for key, value in loop.learner.student.state_dict().items()}
+    [record] = play(loop, make_window(5))
+    assert all(torch.equal(before[key], value) for key, value in loop.learner.student.state_dict().items())
+    assert loop.steps == loop.labels.calls == 0
+    assert (record.labels, record.ready_s) == (None, None)
 
 
 def test_a_window_in_which_nobody_was_found_trains_nothing() -> None:
-    module = module_of()
-    window = make_window(5, truth=torch.zeros(5, 1, 12, 3))
-    window.label_service, window.selected = module.label_service, np.array([1, 3])
-    module.training_step(window, 0)  # it has no optimiser, which a training would miss
-    assert module.optimizer_steps == 0
-    assert window.counts == {"teacher_calls": 2, "frames_without_person": 2, "windows_not_trained": 1}
+    loop = make_loop(strategy=Listed([1, 3]))
+    [record] = play(loop, make_window(5, truth=torch.zeros(5, 1, 12, 3)))
+    assert record.training.steps == 0
+    assert record.counts == {"teacher_calls": 2, "frames_without_person": 2}
+    record = replace(record, measured=SimpleNamespace(counts={}))  # type: ignore[arg-type]
+    assert Timing(loop.watch).window_closed(record)["windows_not_trained"] == 1
 
 
 def test_a_teacher_without_a_common_joint_is_refused() -> None:
-    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
-    hand = Skeleton("hand-1", ("thumb",))
-    with pytest.raises(UserError, match="hand-1 and body-12 have no joint in common"):
-        OnlineDistillation.of(student, TruthTeacher(hand), TrainingOptions())
+    loop = make_loop(teacher=TruthTeacher(Skeleton("hand-1", ("thumb",))))
+    with pytest.raises(UserError, match="hand-1 and body-12"):
+        OnlineDistillation(loop).setup("fit")
+
+
+def test_new_weights_serve_from_the_next_window_on_and_training_does_not_touch_them() -> None:
+    loop = make_loop(epochs=1)
+    first, second = make_window(5), make_window(5, index=1)
+    before = loop.weights.student.keypoints(first.frames).single
+    records = play(loop, first, second)
+    assert torch.equal(records[0].measured.predictions, first.to_frame(before))
+    assert records[0].ready_s == first.closed_s == second.arrivals[0]
+    assert [record.steps_before for record in records] == [0, records[0].training.steps]
+    served, trained = loop.weights.student.state_dict(), loop.learner.student.state_dict()
+    assert not all(torch.equal(value, trained[key]) for key, value in served.items())
+    newest = loop.weights.newest().state_dict()
+    assert all(torch.equal(value, trained[key]) for key, value in newest.items())
+
+
+class Late(Clock):
+    """Ready so long after the window's end."""
+
+    def __init__(self, delay_s: float) -> None:
+        self.delay_s = delay_s
+
+    def charge(self, work: Work) -> float:
+        return work.closed_s + self.delay_s
+
+
+def test_weights_that_are_late_serve_from_the_frame_on_that_arrives_then() -> None:
+    """Five frames a window, one a second; the first window's weights are ready 2.5 s after its end: at frame 8."""
+    instant, late, never = (make_loop(epochs=2) for _ in range(3))
+    late.clock, never.clock = Late(2.5), Late(1e9)
+    stream = [make_window(5), make_window(5, index=1)]
+    predictions = [play(loop, *stream)[1].measured.predictions for loop in (instant, late, never)]
+    assert torch.allclose(predictions[1][:3], predictions[2][:3], atol=1e-3)
+    assert torch.allclose(predictions[1][3:], predictions[0][3:], atol=1e-3)
+    assert not torch.allclose(predictions[0][:3], predictions[2][:3], atol=1e-3)
+
+
+class Refusing(Weights):
+    """Refuses every version."""
+
+    def accepts(self, candidate: PoseStudent) -> bool:
+        return False
+
+
+def test_a_refused_version_never_serves() -> None:
+    loop = make_loop(epochs=1)
+    loop.weights = Refusing()
+    loop.weights.started(loop.learner.student)
+    before = {key: value.clone() for key, value in loop.weights.student.state_dict().items()}
+    [record] = play(loop, make_window(5))
+    assert record.training.made
+    assert record.ready_s is None
+    assert all(torch.equal(before[key], value) for key, value in loop.weights.newest().state_dict().items())
+
+
+def test_versions_that_wait_are_part_of_the_state() -> None:
+    student, weights, again = small_student(), Weights(), Weights()
+    weights.started(student)
+    again.started(student)
+    with torch.no_grad():
+        student.head.out.bias.fill_(3.0)
+    weights.publish(student, ready_s=5.0)
+    file = io.BytesIO()
+    torch.save(weights.state_dict(), file)
+    file.seek(0)
+    again.load_state_dict(torch.load(file, weights_only=True))
+    spans = [(span.start, span.stop, float(span.student.head.out.bias[0])) for span in again.at(np.arange(3.0, 8.0))]
+    assert [(start, stop) for start, stop, _ in spans] == [(0, 2), (2, 5)]
+    assert spans[0][2] != spans[1][2] == 3.0
+
+
+class Skip(Trigger):
+    """Labels every window, trains on every other one only, for three steps."""
+
+    def plan(self, stats: WindowStats) -> Plan:
+        return Plan(2, 3 * (stats.index % 2))
+
+
+def test_a_trigger_sets_labels_and_steps() -> None:
+    loop = make_loop(strategy=Random(), epochs=7)
+    loop.trigger = Skip()
+    records = play(loop, make_window(5), make_window(5, index=1))
+    assert [(len(record.choice.positions), record.training.steps) for record in records] == [(2, 0), (2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -249,38 +339,26 @@ class Faulty(TruthTeacher):
 
 @pytest.mark.parametrize("maps", [False, True])
 def test_labels_that_are_not_finite_teach_nothing(maps: bool, caplog: pytest.LogCaptureFixture) -> None:
-    module = trained_by_hand(Faulty(maps), labels="maps" if maps else "keypoints", batch_norm="frozen")
-    weights = {key: value.clone() for key, value in module.student.state_dict().items()}
-    window = make_window(5)
-    window.label_service, window.selected = module.label_service, np.arange(5)
-    module.training_step(window, 0)
-    assert window.counts["labels_not_finite"] == 5
-    assert window.counts["windows_rejected"] == 0
-    assert all(torch.equal(weights[key], value) for key, value in module.student.state_dict().items())
+    loop = make_loop(teacher=Faulty(maps), labels="maps" if maps else "keypoints", batch_norm="frozen", epochs=2)
+    weights = {key: value.clone() for key, value in loop.learner.student.state_dict().items()}
+    [record] = play(loop, make_window(5))
+    assert record.counts["labels_not_finite"] == 5
+    assert not record.training.rejected
+    assert all(torch.equal(weights[key], value) for key, value in loop.learner.student.state_dict().items())
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-
-
-def trained_by_hand(teacher: TruthTeacher, **options: Any) -> OnlineDistillation:
-    """A module without a trainer."""
-    module: Any = module_of(epochs=2, **options)
-    optimizer = module.configure_optimizers()
-    module.optimizers = lambda use_pl_optimizer: optimizer
-    module.manual_backward = lambda loss: loss.backward()
-    module.label_service = LabelService(teacher, (8, 8))
-    return module
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_norm": "frozen", "unit": "steps", "steps": 1}])
 @pytest.mark.parametrize("state", ["fresh", "kept"])
 def test_what_diverges_is_undone(options: dict, state: str, caplog: pytest.LogCaptureFixture) -> None:
-    module = trained_by_hand(TruthTeacher(BODY), optimizer_state=state, learning_rate=1e10, **options)
-    weights = {key: value.clone() for key, value in module.student.state_dict().items()}
+    loop = make_loop(optimizer_state=state, learning_rate=1e10, **{"epochs": 2, **options})
+    weights = {key: value.clone() for key, value in loop.learner.student.state_dict().items()}
+    steps = Steps(loop)
     for index in range(2):
-        window = make_window(5, index=index)
-        window.label_service, window.selected = module.label_service, np.arange(5)
-        module.training_step(window, index)
-        assert window.counts["windows_rejected"] == 1
-    assert all(torch.equal(weights[key], value) for key, value in module.student.state_dict().items())
-    assert not module.optimizers(use_pl_optimizer=False).state  # type: ignore[union-attr]
+        record = loop.play(make_window(5, index=index), steps)
+        assert record.training.rejected
+        assert record.ready_s is None
+    assert all(torch.equal(weights[key], value) for key, value in loop.learner.student.state_dict().items())
+    assert not steps.optimizer.state
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
     assert "window 1: training diverged" in caplog.text

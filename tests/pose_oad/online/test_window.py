@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, replace
+
 import numpy as np
 import pytest
 import torch
 
 from pose_oad.online.label_service import LabelService
-from pose_oad.online.window import FrameWindow, GroundTruthAccessError, SelectionView, reveal
+from pose_oad.online.stopwatch import Stopwatch
+from pose_oad.online.view import SelectionView, Situation
+from pose_oad.online.window import FrameWindow, GroundTruthAccessError, reveal
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
-from tests.windows import make_window
+from tests.windows import make_window, small_student
 
 
 class CountingTeacher:
@@ -33,12 +37,6 @@ class CountingTeacher:
         return Labels(keypoints)
 
 
-def with_teacher(window: FrameWindow) -> CountingTeacher:
-    teacher = CountingTeacher()
-    window.label_service = LabelService(teacher)
-    return teacher
-
-
 def test_the_truth_is_sealed_and_opens_for_evaluation() -> None:
     window = make_window(4)
     with pytest.raises(GroundTruthAccessError):
@@ -48,7 +46,8 @@ def test_the_truth_is_sealed_and_opens_for_evaluation() -> None:
 
 def test_a_strategys_view_has_no_way_to_the_truth() -> None:
     window = make_window(4)
-    view = SelectionView(window, 2, get_skeleton("body-12"), np.random.default_rng(0), None)
+    situation = Situation(window, small_student(), LabelService(CountingTeacher()))
+    view = SelectionView(situation, 2, np.random.default_rng(0))
     with pytest.raises(GroundTruthAccessError):
         _ = view.truth
     truth = reveal(window)
@@ -59,46 +58,60 @@ def test_a_strategys_view_has_no_way_to_the_truth() -> None:
 
 def test_a_frame_that_the_teacher_has_not_seen_has_no_label() -> None:
     window = make_window(10, every=3)
-    teacher = with_teacher(window)
+    service = LabelService(teacher := CountingTeacher())
     with pytest.raises(ValueError, match=r"\[4, 5\]"):
-        window.label(np.array([3, 4, 5]))
+        service.label(window, np.array([3, 4, 5]))
     assert teacher.asked == []
 
 
 def test_every_frame_is_labelled_once_and_counted() -> None:
     window = make_window(10)
-    teacher = with_teacher(window)
-    window.label(np.array([1, 4]))
-    labels = window.label(np.array([1, 2, 4, 7]))
+    service = LabelService(teacher := CountingTeacher())
+    service.label(window, np.array([1, 4]))
+    labels = service.label(window, np.array([1, 2, 4, 7]))
     assert teacher.asked == [[1, 4], [2, 7]]
     assert labels.keypoints[:, 0, 0, 0].tolist() == [1, 2, 4, 7]
-    assert window.label_service is not None
-    assert window.label_service.calls == window.counts["teacher_calls"] == 4
+    assert service.calls == 4
+    assert service.take_counts() == {"teacher_calls": 4}
+    assert service.take_counts() == {}
 
 
 def test_labels_with_more_and_fewer_people_are_padded() -> None:
     window = make_window(10)
-    with_teacher(window)
-    window.label(np.array([1]))
-    labels = window.label(np.array([1, 3]))
+    service = LabelService(CountingTeacher())
+    service.label(window, np.array([1]))
+    labels = service.label(window, np.array([1, 3]))
     assert labels.keypoints.shape == (2, 2, 12, 3)
     assert not labels.keypoints[0, 1].any()
 
 
 def test_an_empty_request_is_legal() -> None:
     window = make_window(10)
-    teacher = with_teacher(window)
-    assert len(window.label(np.empty(0, dtype=np.int64)).keypoints) == 0
+    service = LabelService(teacher := CountingTeacher())
+    assert len(service.label(window, np.empty(0, dtype=np.int64)).keypoints) == 0
     assert teacher.asked == []
 
 
-def test_asking_is_timed_as_label_not_as_query(monkeypatch: pytest.MonkeyPatch) -> None:
-    window = make_window(4)
-    clock = iter([0.0, 2.0, 7.0, 10.0])  # query begins, label begins, label ends, query ends
-    monkeypatch.setattr("pose_oad.online.window.time.perf_counter", lambda: next(clock))
-    with window.phase("query"), window.phase("label"):
-        pass
-    assert dict(window.seconds) == {"label": 5.0, "query": 5.0}
+def test_asking_is_timed_as_label_not_as_query() -> None:
+    watch = Stopwatch()
+    service = LabelService(CountingTeacher(), watch=watch)
+    with watch("query"):
+        service.label(make_window(4), np.array([1]))
+    assert watch.take().keys() == {"query", "label"}
+
+
+def test_calls_to_measure_are_counted_apart() -> None:
+    service = LabelService(CountingTeacher(), measuring=True)
+    service.label(make_window(4), np.array([1, 2]))
+    assert service.take_counts() == {"evaluation_teacher_calls": 2}
+
+
+def test_a_window_cannot_be_written_to_and_knows_its_time() -> None:
+    window = replace(make_window(4, index=2), rate=2.0)
+    assert window.arrivals.tolist() == [4.0, 4.5, 5.0, 5.5]
+    assert window.closed_s == 6.0
+    with pytest.raises(FrozenInstanceError):
+        window.index = 3  # type: ignore[misc]
 
 
 def test_keypoints_go_to_the_input_and_back_across_segments() -> None:

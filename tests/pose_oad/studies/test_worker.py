@@ -18,7 +18,6 @@ from pose_oad.studies.plan import Reference, Study, slots
 from pose_oad.studies.queue import TrialQueue, fill
 from pose_oad.studies.worker import Assignment, work
 from pose_oad.tracking.errors import UserError
-from tests.windows import make_window
 
 Played = list[tuple[str, float, int, dict[str, str]]]
 
@@ -33,10 +32,8 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Played:
         runs.append((name, cfg.rate, cfg.seed.base, dict(tags)))
         error = {"nothing": 20.0, "random": 100 * cfg.rate, "uniform": 5.0}[name] + cfg.seed.base
         for index in range(3):
-            window = make_window(10, index=index)
-            window.metrics["mpjpe_px"] = error
             for watcher in watchers:
-                watcher.on_train_batch_end(None, None, None, window, index)
+                watcher({"first_frame": 10 * index, "last_frame": 10 * index + 9, "mpjpe_px": error})
         return SimpleNamespace(summary={"mpjpe_px": error, "teacher_calls": 7, "wall_clock_s": 1.5})
 
     monkeypatch.setattr(worker, "play", play)

@@ -121,11 +121,10 @@ def test_windows_count_what_is_rejected_and_learn_nothing_from_such_frames() -> 
     people = torch.stack([standing(confidence=0.9), standing(confidence=0.2), torch.zeros(12, 3)]).unsqueeze(1)
     service = LabelService(GatedTeacher(FixedTeacher(Labels(people)), min_confidence=0.5))
     window = make_window(3, sizes=((100, 100),))
-    window.label_service, window.selected = service, np.arange(3)
-    labels = window.label(window.selected)
-    assert window.counts["labels_rejected/low_confidence"] == 12
-    assert window.counts["labels_rejected/few_joints"] == 1
-    known = labelled_batch(window, labels, BODY, torch.ones(12, dtype=torch.bool)).known
+    labels, counts = service.label(window, np.arange(3)), service.take_counts()
+    assert counts["labels_rejected/low_confidence"] == 12
+    assert counts["labels_rejected/few_joints"] == 1
+    known = labelled_batch(window, np.arange(3), labels, BODY, torch.ones(12, dtype=torch.bool)).known
     assert known.all(1).tolist() == [True, False, True]
     assert not known[1].any()
     assert service.label(window, np.array([1])).unusable.tolist() == [True]  # type: ignore[union-attr]

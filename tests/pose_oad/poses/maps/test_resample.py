@@ -61,7 +61,7 @@ class MapTeacher:
 def test_a_teachers_fields_point_along_the_limbs_of_the_students_picture(fit: str) -> None:
     window = make_window(1)
     placed = FrameFit.of(FRAME, INPUT, fit)  # type: ignore[arg-type]
-    window.segments = (replace(window.segments[0], fit=placed),)
+    window = replace(window, segments=(replace(window.segments[0], fit=placed),))
     labels = LabelService(MapTeacher(), (32, 32)).label(window, np.array([0]))
     wanted = directions(drawn(placed.to_input(PERSON), INPUT, (32, 32)).part_affinity_fields)[0]
     assert labels.part_affinity_fields is not None
