@@ -19,7 +19,7 @@ from pose_oad.online.loop import Loop
 from pose_oad.online.measurement import Measurement
 from pose_oad.online.record import Choice, WindowRecord
 from pose_oad.online.triggers import Always, Plan
-from pose_oad.online.view import Situation
+from pose_oad.online.view import SelectionView, Situation
 from pose_oad.online.window import FrameWindow, Segment
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.skeleton import get_skeleton
@@ -72,6 +72,17 @@ def small_student(size: int = 32) -> PoseStudent:
     """Return a small network of known weights."""
     torch.manual_seed(0)
     return build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(size, size)))
+
+
+class Listed(QueryStrategy):
+    """Choose given positions of each window."""
+
+    def __init__(self, *positions: list[int]) -> None:
+        super().__init__()
+        self.positions = positions
+
+    def select(self, view: SelectionView) -> np.ndarray:
+        return np.array(self.positions[view.index], dtype=np.int64)
 
 
 def make_loop(

@@ -148,6 +148,7 @@ def load_run_student(cfg: DictConfig) -> PoseStudent:
     from pose_oad.poses.geometry import FITS
     from pose_oad.students import StudentConfig, load_student
 
+    check(isinstance(cfg.checkpoint, str) and cfg.checkpoint, "checkpoint", cfg.checkpoint, "a student's checkpoint")
     fit = cfg.window.fit
     check(fit in FITS, "window.fit", fit, "letterbox or squash")
     decoding, missing = cfg.metric.decoding, cfg.metric.undetected_joints

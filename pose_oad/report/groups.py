@@ -13,7 +13,7 @@ from pose_oad.report.store import RunData
 # What differs from run to run without being what a study is about.
 _BOOKKEEPING = ("seed.", "output.", "tracking.", "trainer.accelerator")
 _BOOKKEEPING_KEYS = (
-    "rate", "checkpoint", "strategy._target_", "strategy.rate", "experiment", "study", "folder", "logger", "resume",
+    "rate", "checkpoint", "strategy._target_", "trigger.rate", "experiment", "study", "folder", "logger", "resume",
     "threads", "label_cache", "window.cache", "window.decoder_threads", "metric.batch_size",
 )  # fmt: skip
 

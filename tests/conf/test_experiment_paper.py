@@ -19,11 +19,13 @@ from pose_oad.cli.assembly import OnlineRun, make_teacher, prepare
 from pose_oad.cli.command import build, compose_config, plain
 from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.objectives import map_loss, map_regression
+from pose_oad.online.triggers import Always
 from pose_oad.poses.maps import MapTargets
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig
 from pose_oad.tracking.errors import UserError
 from tests.media import write_sequence
+from tests.windows import Listed, play
 
 STRATEGIES = {"uniform": Uniform, "random": Random, "error": Error, "confidence": Confidence}
 
@@ -48,7 +50,7 @@ PROTOCOL = {
     "window.camera_rate": 50,
     "window.fit": "squash",
     "rate": 0.01,
-    "strategy.rate": 0.01,
+    "trigger.rate": 0.01,
     "training.unit": "epochs",
     "training.epochs": 10,
     "training.batch_size": 32,
@@ -86,7 +88,8 @@ def test_every_strategy_has_the_papers_budgets(name: str, rate: float, budget: i
     cfg = compose_paper(f"strategy={name}", f"rate={rate}")
     strategy: QueryStrategy = build(cfg.strategy)
     assert type(strategy) is STRATEGIES[name]
-    assert strategy.budget(window_length(cfg.window.seconds, cfg.window.frames, cfg.window.camera_rate)) == budget
+    frames = window_length(cfg.window.seconds, cfg.window.frames, cfg.window.camera_rate)
+    assert strategy.budget(build(cfg.trigger).labels(frames), frames) == budget
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +104,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, student_checkpoint: Path) -> O
 
 @pytest.mark.parametrize(("rate", "steps"), [(0.01, 10), (0.05, 20), (0.10, 40), (0.20, 90), (0.40, 180), (1.0, 460)])
 def test_a_window_trains_as_many_steps_as_in_the_paper(run: OnlineRun, rate: float, steps: int) -> None:
-    chosen = Random(rate).budget(1500)
-    assert [len(rows) for rows in run.module.learner._rows(chosen, 32, 0)] == [min(chosen, 32)] * steps
+    chosen = Always(rate).labels(1500)
+    assert [len(rows) for rows in run.module.loop.learner._rows(chosen, 32, 0, None)] == [min(chosen, 32)] * steps
 
 
 def test_sequences_play_in_the_order_of_the_data_set(run: OnlineRun) -> None:
@@ -114,8 +117,9 @@ def test_sequences_play_in_the_order_of_the_data_set(run: OnlineRun) -> None:
 
 
 def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, batches, views = run.module, [], []
-    assert module.learner.augment is not None
+    loop, batches, views = run.module.loop, [], []
+    student = loop.learner.student
+    assert loop.learner.augment is not None
 
     def loss(maps: torch.Tensor, fields: torch.Tensor, target: MapTargets, skeleton: Skeleton, joints: torch.Tensor,
              **more: object) -> torch.Tensor:  # fmt: skip
@@ -123,17 +127,16 @@ def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monk
         return map_loss(maps, fields, target, skeleton, joints, **more)  # type: ignore[arg-type]
 
     def augment(frames: torch.Tensor, people: torch.Tensor, window: int) -> tuple[torch.Tensor, torch.Tensor]:
-        views.append(FrameAugmentation(module.student.skeleton, 0)(frames, people, window))
+        views.append(FrameAugmentation(student.skeleton, 0)(frames, people, window))
         return views[-1]
 
     monkeypatch.setattr(map_regression, "map_loss", loss)
-    monkeypatch.setattr(module.learner, "augment", augment)
-    optimizer = module.configure_optimizers()
-    monkeypatch.setattr(module, "optimizers", lambda use_pl_optimizer: optimizer)
-    monkeypatch.setattr(module, "manual_backward", lambda loss: loss.backward())
+    monkeypatch.setattr(loop.learner, "augment", augment)
+    monkeypatch.setattr(loop, "strategy", Listed([1, 5, 9]))
+    monkeypatch.setattr(loop, "trigger", Always(1.0))
+    loop.weights.started(student)
     window = next(iter(run.data.loader))
-    window.label_service, window.selected = module.label_service, np.array([1, 5, 9])
-    module.training_step(window, 0)
+    play(loop, window)
     assert len(batches) == 10
     [(frames, people)] = views  # one view a frame, whatever the epochs
     assert not torch.equal(frames, window.frames[[1, 5, 9]])
@@ -142,10 +145,10 @@ def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monk
     for _, target, joints in batches:
         assert joints.all()  # what the teacher missed is background
         assert int((target.confidence_maps.amax((2, 3)) == 0).sum()) == int(missed.sum())
-    assert module.student.decoding == "grouped"
-    found = module.student.keypoints(torch.zeros(1, 64, 64, 3, dtype=torch.uint8)).single
+    assert student.decoding == "grouped"
+    found = student.keypoints(torch.zeros(1, 64, 64, 3, dtype=torch.uint8)).single
     assert (found[..., 2] == 0).any()  # an arg-max always finds something
-    assert run.evaluation.rule.policy == "zero"
+    assert run.evaluation.measurement.rule.policy == "zero"
 
 
 @pytest.mark.parametrize(("command", "experiment"), [("online", "paper"), ("finetune", "paper_offline")])
@@ -175,7 +178,7 @@ def test_the_values_resolve_to_the_papers_student_and_training() -> None:
 
 def test_a_value_on_the_command_line_goes_before_the_experiments() -> None:
     cfg = compose_paper("metric.undetected_joints=argmax", "student=resnet18", "rate=0.4")
-    assert (cfg.metric.undetected_joints, cfg.student.backbone, cfg.strategy.rate) == ("argmax", "resnet18", 0.4)
+    assert (cfg.metric.undetected_joints, cfg.student.backbone, cfg.trigger.rate) == ("argmax", "resnet18", 0.4)
 
 
 def test_the_demo_is_the_configuration_as_it_stands() -> None:

@@ -88,7 +88,7 @@ def test_help_lists_choices_and_commented_keys(capsys: pytest.CaptureFixture[str
 def test_cfg_prints_what_would_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["--cfg", "rate=0.25", "seed.base=3"]) == 0
     shown = OmegaConf.create(capsys.readouterr().out)
-    assert (shown.rate, shown.strategy.rate, shown.seed.selection, shown.teacher.seed) == (0.25, 0.25, 3, 3)
+    assert (shown.rate, shown.trigger.rate, shown.seed.selection, shown.teacher.seed) == (0.25, 0.25, 3, 3)
 
 
 @pytest.mark.parametrize("path", sorted(cli.CONF.glob("*.yaml")), ids=lambda path: path.stem)
@@ -103,12 +103,12 @@ def test_every_choice_composes(group: str) -> None:
 
 
 def test_build_passes_values_and_names_what_a_class_does_not_take() -> None:
-    node = OmegaConf.create({"_target_": "callbacks.strategies.sampling.Random", "rate": 0.1})
-    assert build(node).rate == 0.1
+    node = OmegaConf.create({"_target_": "callbacks.strategies.sampling.Random", "min_gap": 3})
+    assert build(node).min_gap == 3
     node.size = 3
     with pytest.raises(UserError, match=r"size=3: unknown key"):
         build(node)
-    assert build(node, without=["size"]).rate == 0.1
+    assert build(node, without=["size"]).min_gap == 3
 
 
 @pytest.mark.parametrize(

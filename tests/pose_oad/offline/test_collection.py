@@ -6,35 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks.strategies import QueryStrategy
 from pose_oad.offline.collection import Collector, collect_measured, metric_scale
 from pose_oad.offline.frame_store import FrameStore
 from pose_oad.online.triggers import Always
-from pose_oad.online.view import SelectionView
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.maps import known_cells
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students import PoseStudent, StudentConfig, build_student
 from pose_oad.teachers.truth import TruthTeacher
 from pose_oad.tracking.errors import UserError
-from tests.windows import make_window
+from tests.windows import Listed, make_window
 
 BODY = get_skeleton("body-12")
 
 
-class Listed(QueryStrategy):
-    """Chooses given positions of each window."""
-
-    def __init__(self, positions: list[list[int]]) -> None:
-        super().__init__()
-        self.positions = positions
-
-    def select(self, view: SelectionView) -> np.ndarray:
-        return np.array(self.positions[view.index], dtype=np.int64)
-
-
 def collector_of(positions: list[list[int]], student: PoseStudent, teacher: TruthTeacher | None = None) -> Collector:
-    return Collector(Listed(positions), Always(1.0), student, teacher or TruthTeacher(BODY))
+    return Collector(Listed(*positions), Always(1.0), student, teacher or TruthTeacher(BODY))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks.strategies import QueryStrategy
 from callbacks.strategies.sampling import Random
 from callbacks.timing import Timing
 from pose_oad.online import learner
@@ -17,7 +16,6 @@ from pose_oad.online.clocks import Clock, Work
 from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.learner import Learner, TrainingOptions, freeze_batch_norm
 from pose_oad.online.triggers import Plan, Trigger, WindowStats
-from pose_oad.online.view import SelectionView
 from pose_oad.online.weights import Weights
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.maps.resample import resample_to_input
@@ -28,7 +26,7 @@ from pose_oad.teachers.truth import TruthTeacher
 from pose_oad.teachers.window_labels import WindowLabels, match_maps
 from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.schema import build_options
-from tests.windows import Steps, make_loop, make_window, play, small_student
+from tests.windows import Listed, Steps, make_loop, make_window, play, small_student
 
 BODY = get_skeleton("body-12")
 
@@ -172,17 +170,6 @@ def test_frozen_batch_norm_stays_in_evaluation_mode() -> None:
     assert layers
     assert not any(layer.training for layer in layers)
     assert student.training
-
-
-class Listed(QueryStrategy):
-    """Choose given positions of each window."""
-
-    def __init__(self, *positions: list[int]) -> None:
-        super().__init__()
-        self.positions = positions
-
-    def select(self, view: SelectionView) -> np.ndarray:
-        return np.array(self.positions[view.index], dtype=np.int64)
 
 
 def test_the_students_description_follows_what_it_was_trained_with() -> None:

@@ -33,7 +33,7 @@ def tags(label: str, kind: str = "online", study: str | None = "strategies", ref
 def params(label: str, rate: str, seed: int, **more: str) -> dict[str, str]:
     found = {"rate": rate, "seed.base": str(seed), "seed.stream": str(seed), "strategy._target_": f"strategies.{label}"}
     found |= {
-        "strategy.rate": rate,
+        "trigger.rate": rate,
         "strategy.seed": str(seed),
         "student.name": "small",
         "metric.undetected_joints": "argmax",
