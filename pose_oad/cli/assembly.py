@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from datamodules.windowing import StreamOptions
     from pose_oad.online.distillation import OnlineDistillation
     from pose_oad.online.learner import Augment, TrainingOptions
-    from pose_oad.online.objectives import Objective
     from pose_oad.poses.skeleton import Skeleton
     from pose_oad.students import PoseStudent
     from pose_oad.teachers.base import Teacher
@@ -99,9 +98,9 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     learner = Learner(
         student,
         training,
-        make_objective(cfg.objective),
+        make_stage(cfg.objective),
         build(cfg.memory),
-        build(cfg.regulariser),
+        make_stage(cfg.regulariser),
         build(cfg.average),
         make_augment(training, student.skeleton),
     )
@@ -147,8 +146,8 @@ def load_run_student(cfg: DictConfig) -> PoseStudent:
     return student
 
 
-def make_objective(node: DictConfig) -> Objective:
-    """Build the objective of a config node, with those that it adds up.
+def make_stage(node: DictConfig) -> Any:
+    """Build the objective or the regulariser of a config node, with those that it adds up.
 
     Args:
         node: the config node
@@ -156,12 +155,10 @@ def make_objective(node: DictConfig) -> Objective:
     Raises:
         UserError: if a value is refused.
     """
-    if "objectives" not in node:
-        objective: Objective = build(node)
-        return objective
-    parts = {str(name): make_objective(part) for name, part in node.objectives.items()}
-    added: Objective = build(node, without=["objectives"], objectives=parts)
-    return added
+    for several in {"objectives", "regularisers"} & node.keys():
+        parts = {str(name): make_stage(part) for name, part in (node[several] or {}).items()}
+        return build(node, without=[several], **{several: parts})
+    return build(node)
 
 
 def make_augment(options: TrainingOptions, skeleton: Skeleton) -> Augment | None:

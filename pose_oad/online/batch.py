@@ -27,6 +27,7 @@ class LabelledBatch:
         frame_ids: numbers of the frames in the stream, int64, shape (frames,)
         maps: maps to train towards; None renders the people
         weight: how much each frame counts, shape (frames,); None counts them alike
+        origin: 0 of this window, 1 replayed, 2 of the source domain, int8, shape (frames,); None: all of this window
     """
 
     frames: Tensor
@@ -36,6 +37,7 @@ class LabelledBatch:
     frame_ids: Tensor
     maps: MapTargets | None = None
     weight: Tensor | None = None
+    origin: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -54,6 +56,7 @@ class LabelledBatch:
             self.frame_ids[rows],
             None if self.maps is None else MapTargets(*(part[rows] for part in self.maps)),
             None if self.weight is None else self.weight[rows],
+            None if self.origin is None else self.origin[rows],
         )
 
     def with_maps(self, maps: MapTargets) -> LabelledBatch:
@@ -79,6 +82,7 @@ def join(parts: Sequence[LabelledBatch]) -> LabelledBatch:
         raise ValueError("some of the batches have maps, and some have none")
     weighed = any(part.weight is not None for part in parts)
     weights = [torch.ones(len(part)) if part.weight is None else part.weight for part in parts]
+    origins = [torch.zeros(len(part), dtype=torch.int8) if part.origin is None else part.origin for part in parts]
     return LabelledBatch(
         torch.cat([part.frames for part in parts]),
         torch.cat(keypoints),
@@ -87,6 +91,7 @@ def join(parts: Sequence[LabelledBatch]) -> LabelledBatch:
         torch.cat([part.frame_ids for part in parts]),
         MapTargets(*(torch.cat(part) for part in zip(*maps, strict=True))) if maps else None,
         torch.cat(weights) if weighed else None,
+        torch.cat(origins) if any(part.origin is not None for part in parts) else None,
     )
 
 

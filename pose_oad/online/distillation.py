@@ -89,8 +89,10 @@ class OnlineDistillation(LightningModule):
         if self.options.optimizer_state == "fresh":
             adam.state.clear()
         before = copy.deepcopy((self.student.state_dict(), adam.state_dict(), self.learner.state_dict()))
-        learnt = self.learner.learn(batch, window.index, self._step)
+        learnt = self.learner.learn(batch, window.index, self._step, window.frames)
         self.optimizer_steps += learnt.steps
+        for name, count in learnt.counts.items():
+            window.counts[name] += count
         window.counts["optimizer_steps"] += learnt.steps
         self.student.eval()
         with torch.no_grad():

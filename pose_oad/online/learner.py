@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
@@ -99,10 +99,12 @@ class Learnt:
     Attributes:
         steps: optimiser steps
         loss: sum of their losses, a scalar on the student's device
+        counts: what else happened, in whole numbers, by name
     """
 
     steps: int
     loss: Tensor
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Learner(Stage):
@@ -132,16 +134,19 @@ class Learner(Stage):
         self.objective = MapRegression(options.foreground) if objective is None else objective
         self.memory = NoMemory() if memory is None else memory  # an empty one is false
         self.regulariser, self.average = regulariser or NoRegulariser(), average or LatestWeights()
-        self.regulariser.started(student)
-        self.average.started(student)
+        for stage in self._stages().values():
+            stage.started(student)
 
-    def learn(self, batch: LabelledBatch, window_index: int, optimise: Optimise) -> Learnt:
+    def learn(
+        self, batch: LabelledBatch, window_index: int, optimise: Optimise, stream: Tensor | None = None
+    ) -> Learnt:
         """Train on a window's labelled frames, and on what the memory gives back beside them.
 
         Args:
             batch: the new frames, 1 or more
             window_index: number of the window; with the seed it says in which order they come
             optimise: makes a step of a loss
+            stream: all frames of the window, of which stages that learn without labels see some; None: they see none
 
         Returns:
             What it came to; the memory has taken the frames in.
@@ -157,20 +162,24 @@ class Learner(Stage):
         student.train()
         if self.options.batch_norm == "frozen":
             freeze_batch_norm(student)
+        stages = self._stages().values()
+        for stage in reversed(stages):  # the average may change the weights from which the window begins
+            stage.window_started(student)
+        unlabelled = self._unlabelled(stream, window_index)
         for part in self._batches(new, window_index):
-            outputs = MapOutputs(*student(student.normalise(part.frames)))
-            loss = self.objective(outputs, self._target(part)).total
-            penalty = self.regulariser.penalty(student, part)
+            others = next(unlabelled)
+            loss = self.objective(self._outputs(part.frames), self._target(part, others)).total
+            penalty = self.regulariser.penalty(student, part, others)
             loss = loss if penalty is None else loss + penalty
             optimise(loss)
-            self.regulariser.after_step(student)
-            self.average.after_step(student)
+            for stage in stages:
+                stage.after_step(student)
             total += loss.detach()
             steps += 1
-        self.regulariser.window_closed(student)
-        self.average.window_closed(student)
+        for stage in stages:
+            stage.window_closed(student)
         self.memory.add(batch)
-        return Learnt(steps, total)
+        return Learnt(steps, total, {name: count for stage in stages for name, count in stage.counts().items()})
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of its own stages, by name."""
@@ -182,7 +191,28 @@ class Learner(Stage):
             stage.load_state_dict(state[name])
 
     def _stages(self) -> dict[str, Stage]:
-        return {"memory": self.memory, "regulariser": self.regulariser, "average": self.average}
+        """Return the stages in the order in which they look at a step: the average last, when weights are final."""
+        stages = {"memory": self.memory, "regulariser": self.regulariser, "objective": self.objective}
+        return stages | {"average": self.average}
+
+    def _outputs(self, frames: Tensor) -> MapOutputs:
+        student = self.student
+        images = student.normalise(frames)
+        if not self.objective.reads_features:
+            return MapOutputs(*student(images))
+        features = tuple(student.backbone(images))
+        maps, fields = student.head(features)
+        return MapOutputs(maps, fields, features)
+
+    def _unlabelled(self, stream: Tensor | None, window_index: int) -> Iterator[Tensor | None]:
+        """Yield frames that are seen without their labels, so many as the stages want."""
+        wanted = max(stage.unlabelled_frames for stage in self._stages().values())
+        rng = np.random.default_rng([order_seed(self.options.seed, window_index), 2])
+        while True:
+            frames = None
+            if stream is not None and wanted:
+                frames = stream[torch.from_numpy(rng.permutation(len(stream))[:wanted])]
+            yield frames
 
     def _batches(self, new: LabelledBatch, window_index: int) -> Iterator[LabelledBatch]:
         """Yield what each step trains on: new frames, shuffled anew in every epoch, and replayed ones."""
@@ -192,7 +222,11 @@ class Learner(Stage):
         for rows in self._rows(len(new), size, window_index):
             part = new.take(rows)
             missing = options.batch_size - size
-            yield join([part, self.memory.sample(missing, replay)]) if missing and len(self.memory) else part
+            if missing and len(self.memory):
+                old = self.memory.sample(missing, replay)
+                origin = torch.ones(len(old), dtype=torch.int8) if old.origin is None else old.origin
+                part = join([part, replace(old, origin=origin)])
+            yield part
 
     def _rows(self, frames: int, size: int, window_index: int) -> Iterator[Tensor]:
         """Yield rows of the new frames, so many at a time."""
@@ -205,7 +239,7 @@ class Learner(Stage):
                 steps -= 1
                 yield rows
 
-    def _target(self, batch: LabelledBatch) -> TrainingTarget:
+    def _target(self, batch: LabelledBatch, unlabelled: Tensor | None = None) -> TrainingTarget:
         """Return what a batch's maps are drawn towards, on the student's device."""
         student, own_maps = self.student, self.options.labels == "maps"
         device = student.scale.device
@@ -216,7 +250,10 @@ class Learner(Stage):
         cells = known_cells(keypoints, maps, student.skeleton, student.input_size) if masked else None
         limbs = batch.known_limbs.to(device)
         weight = None if weight is None else weight.to(device)
-        return TrainingTarget(maps, student.skeleton, batch.known.to(device), limbs, cells, weight)
+        known = batch.known.to(device)
+        return TrainingTarget(
+            maps, student.skeleton, known, limbs, cells, weight, batch.frames, batch.origin, unlabelled
+        )
 
 
 def _map_bytes(student: PoseStudent) -> int:

@@ -56,7 +56,7 @@ def test_add_a_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_add_a_learning_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each stage is built from its file, and a student learns with all of them; a resumed one ends with its weights."""
-    homes = {"memory": "newest", "regularisers": "l2_sp", "averaging": "ema", "objectives": "joints_only"}
+    homes = {"memory": "newest", "regularisers": "bounded", "averaging": "window_mean", "objectives": "joints_only"}
     codes = blocks("add-a-learning-stage.md", "python")
     for (package, name), code in zip(homes.items(), codes, strict=True):
         full = f"pose_oad.online.{package}"

@@ -11,7 +11,7 @@ from pose_oad.online.averaging import WeightAverage
 from pose_oad.online.batch import LabelledBatch, join
 from pose_oad.online.learner import Learner, TrainingOptions
 from pose_oad.online.memory import Memory, NoMemory
-from pose_oad.online.objectives import Loss, MapOutputs, MapRegression, TrainingTarget, WeightedSum
+from pose_oad.online.objectives import Loss, MapOutputs, MapRegression, Objective, TrainingTarget, WeightedSum
 from pose_oad.online.regularisers import Regulariser
 from pose_oad.poses.maps import MapTargets
 from pose_oad.poses.skeleton import get_skeleton
@@ -55,7 +55,7 @@ class Noting(Regulariser):
         self.seen: list[list[int]] = []
         self.steps = self.windows = 0
 
-    def penalty(self, student: PoseStudent, batch: LabelledBatch) -> Tensor:
+    def penalty(self, student: PoseStudent, batch: LabelledBatch, unlabelled: Tensor | None = None) -> Tensor:
         self.seen.append(batch.frame_ids.tolist())
         return next(student.parameters()).sum() * 0 + 100
 
@@ -159,7 +159,7 @@ def test_frames_count_by_their_weight() -> None:
 
 
 def test_a_sum_of_objectives_is_an_objective() -> None:
-    class Half:
+    class Half(Objective):
         foreground = 0.0
 
         def __call__(self, outputs: MapOutputs, target: TrainingTarget) -> Loss:
