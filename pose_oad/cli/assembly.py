@@ -86,8 +86,8 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     source = build(cfg.stream)
     if strategy.sees_truth and source.skeleton is None:
         raise UserError(f"strategy={strategy.name}: this stream has no ground truth; choose a strategy without it")
-    teacher = make_teacher(cfg.teacher, source.skeleton, cfg.get("label_cache"), training.labels == "maps")
     student = load_run_student(cfg)
+    teacher = make_teacher(cfg.teacher, source.skeleton, cfg.get("label_cache"), training.labels == "maps", student)
     check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=source.skeleton)
     evaluation = PrequentialEvaluation(
         rule, source.skeleton, teacher, cfg.metric.teacher_every, cfg.metric.batch_size, cfg.predictor,
@@ -266,7 +266,11 @@ def plays_once(stream: DictConfig) -> bool:
 
 
 def make_teacher(
-    node: DictConfig, truth_skeleton: Any, label_cache: str | None = None, keep_maps: bool = False
+    node: DictConfig,
+    truth_skeleton: Any,
+    label_cache: str | None = None,
+    keep_maps: bool = False,
+    student: PoseStudent | None = None,
 ) -> Teacher:
     """Build the teacher of a config node and its parts; a simulated one is told the true joint set.
 
@@ -277,6 +281,7 @@ def make_teacher(
             reads no pixels is not worth it, and is asked. Of an ensemble each member's are kept; what a gate makes of
             labels is not: another gate needs no new ones
         keep_maps: whether its maps are wanted, and kept, too
+        student: the student of the run, which may teach itself
 
     Raises:
         UserError: if it refuses a value, or needs a ground truth that the stream has not.
@@ -288,16 +293,21 @@ def make_teacher(
         behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != "gate"])
         behind._set_parent(node._get_parent())  # so that what it refuses is named by its whole key
         behind._set_key(node._key())
-        return build(node.gate, teacher=make_teacher(behind, truth_skeleton, label_cache, keep_maps))
+        return build(node.gate, teacher=make_teacher(behind, truth_skeleton, label_cache, keep_maps, student))
     if "members" in node:
         several = node.members is None or isinstance(node.members, DictConfig)
         check(several, "teacher.members", node.members, "teachers by name, as +teacher@teacher.members.first=onnx")
         members = {
-            str(name): _make_part(f"members.{name}", member, truth_skeleton, label_cache, keep_maps)
+            str(name): _make_part(f"members.{name}", member, truth_skeleton, label_cache, keep_maps, student)
             for name, member in (node.members or {}).items()
         }
         return build(node, without=["every", "members"], members=members)
-    factory, parts = factory_of(node), {}
+    if "of" in node:
+        inner = _make_part("of", node.of, truth_skeleton, label_cache, keep_maps, student)
+        return build(node, without=["every", "of"], teacher=inner)
+    factory, parts = factory_of(node), dict[str, Any]()
+    if getattr(factory, "takes_student", False):
+        parts["student"] = student
     if getattr(factory, "uses_truth", False):
         parts["skeleton"] = truth_skeleton
     if getattr(factory, "takes_detector", False) and node.get("detector") is not None:
@@ -305,7 +315,7 @@ def make_teacher(
     teacher: Teacher = build(node, without=["every", *parts], **parts)
     named = label_cache is None or (isinstance(label_cache, str) and bool(label_cache))
     check(named, "label_cache", label_cache, "a folder, or null")
-    if label_cache is None or teacher.image_size(_ANY_SIZE) is None:
+    if label_cache is None or teacher.image_size(_ANY_SIZE) is None or not getattr(factory, "repeats_itself", True):
         return teacher
     return CachedTeacher(teacher, Path(label_cache), settings_key(plain(node)), keep_maps)
 

@@ -88,7 +88,7 @@ class LastLayers(Regulariser):
         layers: what their names begin with, as ``head`` or ``backbone.blocks.3``
     """
 
-    def __init__(self, layers: list[str]) -> None:
+    def __init__(self, layers: Annotated[list[str], Field(min_length=1)]) -> None:
         self.layers = layers
 
     def started(self, student: PoseStudent) -> None:
