@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from datamodules.video.clips import FrameSource
     from datamodules.windowing import StreamOptions
     from pose_oad.online.distillation import OnlineDistillation
-    from pose_oad.online.learner import Augment, TrainingOptions
     from pose_oad.online.objectives import Objective
-    from pose_oad.poses.skeleton import Skeleton
     from pose_oad.students import PoseStudent
     from pose_oad.teachers.base import Teacher
 
@@ -103,8 +101,12 @@ def prepare(cfg: DictConfig) -> OnlineRun:
         build(cfg.memory),
         build(cfg.regulariser),
         build(cfg.average),
-        make_augment(training, student.skeleton),
+        build(cfg.augmentation, skeleton=student.skeleton),
+        build(cfg.optimizer),
+        build(cfg.source, student=student) if training.source_share else None,
     )
+    halved = cfg.trainer.precision == "16-mixed"  # gradients are scaled then, and unscaled inside the step
+    check(not halved or cfg.optimizer.clip is None, "optimizer.clip", cfg.optimizer.clip, "null with 16-mixed")
     return OnlineRun(
         OnlineDistillation(learner, teacher),
         StreamDataModule(source, replace(options, windows=cfg.trainer.limit_train_batches)),
@@ -162,18 +164,6 @@ def make_objective(node: DictConfig) -> Objective:
     parts = {str(name): make_objective(part) for name, part in node.objectives.items()}
     added: Objective = build(node, without=["objectives"], objectives=parts)
     return added
-
-
-def make_augment(options: TrainingOptions, skeleton: Skeleton) -> Augment | None:
-    """Return what shows chosen frames in other views; None where they are shown as they are.
-
-    Args:
-        options: how the student trains
-        skeleton: joint set of the people
-    """
-    from datamodules.coco.augmentation import FrameAugmentation
-
-    return FrameAugmentation(skeleton, options.seed) if options.augmentation == "light" else None
 
 
 def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
