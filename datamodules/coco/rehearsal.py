@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from datamodules.coco.index import CocoIndex
+from datamodules.coco.index import CocoImage, CocoIndex
 from datamodules.coco.tree import CocoTree
 from datamodules.coco.views import ValidationPoses
 from pose_oad.online.batch import SOURCE, LabelledBatch, join
@@ -57,9 +57,15 @@ class SourceFrames:
             category=category,
             skip_missing=missing_images == "skip",
         )
-        self._student, self._images, self._seed = student, images, seed
-        shows = any(len(image.keypoints) for image in self._index.images)
-        check(shows, "source.split", split, "images with a labelled person")
+        self._student = student
+        self._wanted: list[CocoImage] = []
+        for row in np.random.default_rng(seed).permutation(len(self._index.images)):
+            image = self._index.images[row]
+            if len(image.keypoints) and self._index.ignored(image) is None:
+                self._wanted.append(image)
+            if len(self._wanted) == images:
+                break
+        check(len(self._wanted) > 0, "source.split", split, "images in which everybody is labelled")
 
     def sample(self, n: int, rng: np.random.Generator) -> LabelledBatch:
         """Draw images, each as likely as any other."""
@@ -68,15 +74,9 @@ class SourceFrames:
 
     @cached_property
     def _frames(self) -> LabelledBatch:
-        student, wanted = self._student, []
-        for row in np.random.default_rng(self._seed).permutation(len(self._index.images)):
-            image = self._index.images[row]
-            if len(image.keypoints) and self._index.ignored(image) is None:
-                wanted.append(image)
-            if len(wanted) == self._images:
-                break
+        student = self._student
         views = ValidationPoses(self._index, student.input_size, student.map_size, student.config.fit)
-        views.images = wanted
+        views.images = self._wanted
         limbs = torch.ones(1, len(student.skeleton.limbs), dtype=torch.bool)
         return join([
             LabelledBatch(
