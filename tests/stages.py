@@ -31,7 +31,7 @@ def labelled(frames: int, origin: list[int] | None = None, seed: int = 0) -> Lab
     keypoints[..., 2] = 1
     known, limbs = torch.ones(frames, 12, dtype=torch.bool), torch.ones(frames, len(BODY.limbs), dtype=torch.bool)
     pictures = torch.randint(255, (frames, 32, 32, 3), dtype=torch.uint8, generator=rng)
-    origins = None if origin is None else torch.tensor(origin, dtype=torch.int8)
+    origins = torch.tensor(origin or [], dtype=torch.int8)
     return LabelledBatch(pictures, keypoints, known, limbs, torch.arange(frames), origin=origins)
 
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from datamodules.video.clips import FrameSource
     from datamodules.windowing import StreamOptions
     from pose_oad.online.distillation import OnlineDistillation
-    from pose_oad.online.learner import Augment, TrainingOptions
-    from pose_oad.poses.skeleton import Skeleton
     from pose_oad.students import PoseStudent
     from pose_oad.teachers.base import Teacher
 
@@ -102,8 +100,12 @@ def prepare(cfg: DictConfig) -> OnlineRun:
         build(cfg.memory),
         make_stage(cfg.regulariser),
         build(cfg.average),
-        make_augment(training, student.skeleton),
+        build(cfg.augmentation, skeleton=student.skeleton),
+        build(cfg.optimizer),
+        build(cfg.source, student=student) if training.source_share else None,
     )
+    halved = cfg.trainer.precision == "16-mixed"  # gradients are scaled then, and unscaled inside the step
+    check(not halved or cfg.optimizer.clip is None, "optimizer.clip", cfg.optimizer.clip, "null with 16-mixed")
     return OnlineRun(
         OnlineDistillation(learner, teacher),
         StreamDataModule(source, replace(options, windows=cfg.trainer.limit_train_batches)),
@@ -159,18 +161,6 @@ def make_stage(node: DictConfig) -> Any:
         parts = {str(name): make_stage(part) for name, part in (node[several] or {}).items()}
         return build(node, without=[several], **{several: parts})
     return build(node)
-
-
-def make_augment(options: TrainingOptions, skeleton: Skeleton) -> Augment | None:
-    """Return what shows chosen frames in other views; None where they are shown as they are.
-
-    Args:
-        options: how the student trains
-        skeleton: joint set of the people
-    """
-    from datamodules.coco.augmentation import FrameAugmentation
-
-    return FrameAugmentation(skeleton, options.seed) if options.augmentation == "light" else None
 
 
 def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:

@@ -14,11 +14,13 @@ from pose_oad.offline.journal import KeptWindow
 from pose_oad.online.batch import labelled_batch
 from pose_oad.online.breakdown import true_person
 from pose_oad.online.label_service import LabelService
-from pose_oad.online.learner import Augment
 from pose_oad.online.window import FrameWindow
 from pose_oad.poses.skeleton import joint_map
 from pose_oad.students import PoseStudent
 from pose_oad.teachers.base import Teacher
+
+#: Shows the frames of a window, by its number, in other views: frames, people, known joints.
+Views = Callable[[int, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 class Chooser(Protocol):
@@ -50,7 +52,7 @@ class Collector:
         student: whose predictions are scored
         teacher: who labels
         batch_size: frames per forward pass
-        augment: shows the chosen frames in other views; None as they are
+        views: shows the chosen frames of a window, of a number, in other views; None as they are
 
     Attributes:
         label_service: asks the teacher, and counts
@@ -66,10 +68,10 @@ class Collector:
         student: PoseStudent,
         teacher: Teacher,
         batch_size: int = 64,
-        augment: Augment | None = None,
+        views: Views | None = None,
     ) -> None:
         self.strategy, self.student, self.batch_size = strategy, student, batch_size
-        self.augment = augment
+        self.views = views
         self.label_service = LabelService(teacher)
         self.frames = 0
         self._supplied = joint_map(teacher.skeleton, student.skeleton).any(1)
@@ -101,9 +103,9 @@ class Collector:
                 labelled = before.batch(window) if len(before.positions) else None
                 self.label_service.calls += before.teacher_calls
             if labelled is not None:
-                if self.augment is not None:  # after the journal: the videos give the pictures again, and so the views
-                    frames, people = self.augment(labelled.frames, labelled.keypoints, window.index)
-                    labelled = labelled._replace(frames=frames, keypoints=people)
+                if self.views is not None:  # after the journal: the videos give the pictures again, and so the views
+                    frames, people, known = self.views(window.index, *labelled[:3])
+                    labelled = labelled._replace(frames=frames, keypoints=people, known=known)
                 store.append(labelled)
         return store.finish(self.student.input_size, len(self.student.skeleton))
 

@@ -65,9 +65,8 @@ class OnlineDistillation(LightningModule):
         return self.learner.average.serving(self.student)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam over all layers."""
-        # Fused: otherwise a step over a handful of frames spends a sixth of its time on updating small tensors.
-        return torch.optim.Adam(self.student.parameters(), lr=self.options.learning_rate, fused=True)
+        """Return the optimiser of all layers."""
+        return self.learner.optimization.build(self.student.parameters())
 
     def training_step(self, batch: FrameWindow, batch_idx: int) -> None:
         """Label the chosen frames of a window, then train on them."""
@@ -77,6 +76,7 @@ class OnlineDistillation(LightningModule):
         labels = window.label(window.selected)
         if labels.nobody.all():  # what background alone teaches is that nobody is ever there
             window.counts["windows_not_trained"] += 1
+            self.learner.keep(labelled_batch(window, labels, self.student.skeleton, self._supplied))
             return
         with window.phase("train"):
             self._learn(window, labelled_batch(window, labels, self.student.skeleton, self._supplied))
@@ -88,21 +88,24 @@ class OnlineDistillation(LightningModule):
             raise TypeError("one optimizer is configured")
         if self.options.optimizer_state == "fresh":
             adam.state.clear()
-        before = copy.deepcopy((self.student.state_dict(), adam.state_dict(), self.learner.state_dict()))
+        before = copy.deepcopy((self.student.state_dict(), adam.state_dict(), self.learner.before_window()))
         learnt = self.learner.learn(batch, window.index, self._step, window.frames)
         self.optimizer_steps += learnt.steps
         for name, count in learnt.counts.items():
             window.counts[name] += count
         window.counts["optimizer_steps"] += learnt.steps
+        if learnt.undone:
+            window.counts["steps_undone"] += learnt.undone
         self.student.eval()
         with torch.no_grad():
             maps = self.student(self.student.normalise(batch.frames[:1]))
         # The wait for the device: once a window, so that its time is training's.
         if is_sound(self.student, learnt.loss, *maps):
+            self.learner.keep(batch)
             return
         self.student.load_state_dict(before[0])
         adam.load_state_dict(before[1])
-        self.learner.load_state_dict(before[2])
+        self.learner.undo(before[2])
         window.counts["windows_rejected"] += 1
         _LOG.warning(
             "window %d: training diverged (loss or weights are not finite): the weights before it are kept",
@@ -113,6 +116,7 @@ class OnlineDistillation(LightningModule):
         optimizer = cast(LightningOptimizer, self.optimizers(use_pl_optimizer=True))
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
+        self.learner.optimization.before_step(optimizer.param_groups)
         optimizer.step()
 
 

@@ -13,10 +13,11 @@ from callbacks.strategies import QueryStrategy
 from callbacks.strategies.confidence import Confidence
 from callbacks.strategies.error import Error
 from callbacks.strategies.sampling import Random, Uniform
-from datamodules.coco.augmentation import Augmentation, AugmentationConfig, FrameAugmentation
+from datamodules.coco.augmentation import Augmentation, AugmentationConfig
 from datamodules.windowing import window_length
 from pose_oad.cli.assembly import OnlineRun, make_teacher, prepare
 from pose_oad.cli.command import build, compose_config, plain
+from pose_oad.online.batch import LabelledBatch
 from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.objectives import map_loss, map_regression
 from pose_oad.poses.maps import MapTargets
@@ -59,7 +60,12 @@ PROTOCOL = {
     "training.foreground": 0.0,
     "training.labels": "keypoints",
     "training.undetected_joints": "background",
-    "training.augmentation": "light",
+    "training.people_share": 0.0,
+    "memory._target_": "pose_oad.online.memory.NoMemory",
+    "augmentation.views": "window",
+    "optimizer.name": "adam",
+    "optimizer.schedule": "constant",
+    "optimizer.clip": None,
     "metric.decoding": "grouped",
     "metric.undetected_joints": "zero",
 }
@@ -115,19 +121,22 @@ def test_sequences_play_in_the_order_of_the_data_set(run: OnlineRun) -> None:
 
 def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monkeypatch: pytest.MonkeyPatch) -> None:
     module, batches, views = run.module, [], []
-    assert module.learner.augment is not None
 
     def loss(maps: torch.Tensor, fields: torch.Tensor, target: MapTargets, skeleton: Skeleton, joints: torch.Tensor,
              **more: object) -> torch.Tensor:  # fmt: skip
         batches.append((maps, target, joints))
         return map_loss(maps, fields, target, skeleton, joints, **more)  # type: ignore[arg-type]
 
-    def augment(frames: torch.Tensor, people: torch.Tensor, window: int) -> tuple[torch.Tensor, torch.Tensor]:
-        views.append(FrameAugmentation(module.student.skeleton, 0)(frames, people, window))
-        return views[-1]
+    class Noting:
+        views = module.learner.augment.views
 
+        def __call__(self, batch: LabelledBatch, generator: torch.Generator) -> LabelledBatch:
+            views.append(shown(batch, generator))
+            return views[-1]
+
+    shown = module.learner.augment
     monkeypatch.setattr(map_regression, "map_loss", loss)
-    monkeypatch.setattr(module.learner, "augment", augment)
+    monkeypatch.setattr(module.learner, "augment", Noting())
     optimizer = module.configure_optimizers()
     monkeypatch.setattr(module, "optimizers", lambda use_pl_optimizer: optimizer)
     monkeypatch.setattr(module, "manual_backward", lambda loss: loss.backward())
@@ -135,7 +144,8 @@ def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monk
     window.label_service, window.selected = module.label_service, np.array([1, 5, 9])
     module.training_step(window, 0)
     assert len(batches) == 10
-    [(frames, people)] = views  # one view a frame, whatever the epochs
+    [view] = views  # one view a frame, whatever the epochs
+    frames, people = view.frames, view.keypoints
     assert not torch.equal(frames, window.frames[[1, 5, 9]])
     missed = people[:, 0, :, 2] == 0
     assert missed.any()
@@ -192,7 +202,7 @@ def test_the_offline_study_is_the_papers() -> None:
         "training.foreground": 0.0, "metric.undetected_joints": "zero", "metric.decoding": "grouped",
         "teacher._target_": "pose_oad.teachers.openpose.teacher.OpenPoseTeacher", "stream.order": "file",
         "validation.monitor": "teacher_loss", "training.plateau.patience": 3, "training.last_batch": "drop",
-        "training.undetected_joints": "background", "training.augmentation": "light", "window.fit": "squash",
+        "training.undetected_joints": "background", "augmentation.views": "window", "window.fit": "squash",
     }  # fmt: skip
     resolved = {key: OmegaConf.select(cfg, key) for key in expected}
     assert {key: list(v) if OmegaConf.is_list(v) else v for key, v in resolved.items()} == expected

@@ -88,7 +88,9 @@ def test_add_a_learning_stage(monkeypatch: pytest.MonkeyPatch) -> None:
             torch.ones(3, len(at.student.skeleton.limbs), dtype=torch.bool),
         )
         frames = torch.randint(255, (3, 32, 32, 3), dtype=torch.uint8)
-        at.learn(LabelledBatch(frames, keypoints, known, limbs, torch.arange(3)), window, optimise)
+        batch = LabelledBatch(frames, keypoints, known, limbs, torch.arange(3))
+        at.learn(batch, window, optimise)
+        at.keep(batch)
 
     whole, again = learner(), learner()
     learn(whole, 0)

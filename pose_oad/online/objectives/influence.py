@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from pose_oad.online.batch import REPLAYED, SOURCE
 from pose_oad.online.objectives.base import Loss, MapOutputs, Objective, TrainingTarget
 from pose_oad.online.objectives.map_regression import MapRegression
 from pose_oad.poses.maps import KnownCells, MapTargets
@@ -33,7 +34,7 @@ class InfluenceWeights(Objective):
         foreground: NotNegative = 0.0,
     ) -> None:
         self.sharpness, self.foreground = sharpness, foreground
-        self._from = 1 if trusted == "replayed" else 2
+        self._from = REPLAYED if trusted == "replayed" else SOURCE
         self._regression = MapRegression(foreground)
         self._last: list[nn.Parameter] = []
 

@@ -8,12 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pose_oad.online.batch import LabelledBatch
+from pose_oad.online.batch import NEW, LabelledBatch
 from pose_oad.online.stage import Several, Stage
 from pose_oad.students import PoseStudent
 
-#: Frames that a regulariser looks at: those labelled in this window, those replayed, all of a batch, or others of the
-#: window, whose labels nobody asked for.
+#: Frames that a regulariser looks at: those labelled in this window, those replayed or rehearsed, all of a batch, or
+#: others of the window, whose labels nobody asked for.
 AppliesTo = Literal["new", "replayed", "labelled", "unlabelled"]
 
 
@@ -72,6 +72,5 @@ def frames_of(applies_to: AppliesTo, batch: LabelledBatch, unlabelled: Tensor | 
         return batch.frames
     if applies_to == "unlabelled":
         return unlabelled
-    origin = torch.zeros(len(batch)) if batch.origin is None else batch.origin
-    frames = batch.frames[(origin == 0) == (applies_to == "new")]
+    frames = batch.frames[(batch.origin == NEW) == (applies_to == "new")]
     return frames if len(frames) else None

@@ -126,11 +126,6 @@ def test_a_last_batch_is_dropped_where_there_is_a_full_one(chosen: int, steps: i
     [
         ({"last_batch": "pad"}, "training.last_batch=pad: expected keep or drop"),
         ({"undetected_joints": "zero"}, "training.undetected_joints=zero: expected mask or background"),
-        ({"augmentation": "strong"}, "training.augmentation=strong: expected none or light"),
-        (
-            {"augmentation": "light", "labels": "maps"},
-            "training.augmentation=light: expected none with training.labels",
-        ),
     ],
 )
 def test_unknown_choices_are_refused(options: dict, message: str) -> None:

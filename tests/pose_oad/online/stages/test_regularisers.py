@@ -52,7 +52,7 @@ class OneWeight(nn.Module):
 def numbers(values: list[int], origin: list[int] | None = None) -> LabelledBatch:
     frames = torch.tensor(values, dtype=torch.uint8).view(-1, 1)
     nothing = torch.zeros(len(values), 0)
-    origins = None if origin is None else torch.tensor(origin, dtype=torch.int8)
+    origins = torch.tensor(origin or [], dtype=torch.int8)
     return LabelledBatch(frames, nothing, nothing, nothing, nothing, origin=origins)
 
 
