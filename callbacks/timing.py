@@ -90,7 +90,7 @@ class Timing(Observer):
         self.selected += len(record.choice.positions)
         self.steps += training.steps
         self.training_events += training.steps > 0
-        counts = Counter({**record.counts, **record.measured.counts})
+        counts = Counter({**record.counts, **record.measured.counts, **training.counts})
         calls, _ = counts.pop("teacher_calls", 0), counts.pop("evaluation_teacher_calls", 0)
         self.teacher_calls += calls
         counts["windows_rejected"] += training.rejected

@@ -15,9 +15,7 @@ from typing import Annotated, Any, Literal
 import albumentations as A
 import cv2
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import check
@@ -155,34 +153,6 @@ class Augmentation:
         return picture, unlabel_outside(moved, (picture.shape[1], picture.shape[0])), view.get("mask")
 
 
-class FrameAugmentation:
-    """Show frames that are to be trained on in one light random view each.
-
-    A view is a function of the seed, the window's number and the frame's place among the chosen ones.
-
-    Args:
-        skeleton: joint set of the people
-        seed: seed of the random choices
-    """
-
-    def __init__(self, skeleton: Skeleton, seed: int) -> None:
-        self.skeleton, self.seed = skeleton, seed
-
-    def __call__(self, frames: Tensor, people: Tensor, window: int) -> tuple[Tensor, Tensor]:
-        """Return the views of the chosen frames of a window, and their people.
-
-        Args:
-            frames: RGB uint8, shape (frames, height, width, 3)
-            people: input px, shape (frames, people, joints, 3)
-            window: the window's number
-        """
-        seed = int(np.random.SeedSequence((self.seed, window)).generate_state(1)[0])
-        view = Augmentation(_LIGHT, self.skeleton, (frames.shape[2], frames.shape[1]), seed)
-        views = [view(frame.numpy(), persons.numpy())[:2] for frame, persons in zip(frames, people, strict=True)]
-        pictures, moved = (torch.from_numpy(np.stack(part)) for part in zip(*views, strict=True))
-        return pictures, moved
-
-
 def mirrored(
     image: np.ndarray, keypoints: np.ndarray, ignored: np.ndarray | None, skeleton: Skeleton
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -235,6 +205,3 @@ def _strong() -> list[A.BasicTransform | A.BaseCompose]:
 
 
 _COLOURS = {"none": list, "light": _light, "strong": _strong}
-
-# Of a frame that is trained on in one view only: the paper gives no ranges.
-_LIGHT = AugmentationConfig(rotation=0.1, scale=(0.9, 1.1), shift=0.05, flip=0.0, colour="light")

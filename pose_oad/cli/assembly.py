@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from datamodules.video.clips import FrameSource
     from datamodules.windowing import StreamOptions
     from pose_oad.online.distillation import OnlineDistillation
-    from pose_oad.online.learner import Augment, TrainingOptions
-    from pose_oad.online.objectives import Objective
     from pose_oad.online.triggers import Trigger
-    from pose_oad.poses.skeleton import Skeleton
     from pose_oad.students import PoseStudent
     from pose_oad.teachers.base import Teacher
 
@@ -91,8 +88,8 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     source = build(cfg.stream)
     if strategy.sees_truth and source.skeleton is None:
         raise UserError(f"strategy={strategy.name}: this stream has no ground truth; choose a strategy without it")
-    teacher = make_teacher(cfg.teacher, source.skeleton, cfg.get("label_cache"), training.labels == "maps")
     student = load_run_student(cfg)
+    teacher = make_teacher(cfg.teacher, source.skeleton, cfg.get("label_cache"), training.labels == "maps", student)
     check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=source.skeleton)
     options = stream_options(cfg, source, student, teacher)
     trigger = build(cfg.trigger)
@@ -106,12 +103,16 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     learner = Learner(
         student,
         training,
-        make_objective(cfg.objective),
+        make_stage(cfg.objective),
         build(cfg.memory),
-        build(cfg.regulariser),
+        make_stage(cfg.regulariser),
         build(cfg.average),
-        make_augment(training, student.skeleton),
+        build(cfg.augmentation, skeleton=student.skeleton),
+        build(cfg.optimizer),
+        build(cfg.source, student=student) if training.source_share else None,
     )
+    halved = cfg.trainer.precision == "16-mixed"  # gradients are scaled then, and unscaled inside the step
+    check(not halved or cfg.optimizer.clip is None, "optimizer.clip", cfg.optimizer.clip, "null with 16-mixed")
     loop = Loop(measurement, trigger, strategy, labels, learner, build(cfg.clock), build(cfg.weights), watch)
     return OnlineRun(
         OnlineDistillation(loop),
@@ -148,7 +149,9 @@ def load_run_student(cfg: DictConfig) -> PoseStudent:
     from pose_oad.poses.geometry import FITS
     from pose_oad.students import StudentConfig, load_student
 
-    check(isinstance(cfg.checkpoint, str) and cfg.checkpoint, "checkpoint", cfg.checkpoint, "a student's checkpoint")
+    check(
+        isinstance(cfg.checkpoint, str) and bool(cfg.checkpoint), "checkpoint", cfg.checkpoint, "a student's checkpoint"
+    )
     fit = cfg.window.fit
     check(fit in FITS, "window.fit", fit, "letterbox or squash")
     decoding, missing = cfg.metric.decoding, cfg.metric.undetected_joints
@@ -160,8 +163,8 @@ def load_run_student(cfg: DictConfig) -> PoseStudent:
     return student
 
 
-def make_objective(node: DictConfig) -> Objective:
-    """Build the objective of a config node, with those that it adds up.
+def make_stage(node: DictConfig) -> Any:
+    """Build the objective or the regulariser of a config node, with those that it adds up.
 
     Args:
         node: the config node
@@ -169,24 +172,10 @@ def make_objective(node: DictConfig) -> Objective:
     Raises:
         UserError: if a value is refused.
     """
-    if "objectives" not in node:
-        objective: Objective = build(node)
-        return objective
-    parts = {str(name): make_objective(part) for name, part in node.objectives.items()}
-    added: Objective = build(node, without=["objectives"], objectives=parts)
-    return added
-
-
-def make_augment(options: TrainingOptions, skeleton: Skeleton) -> Augment | None:
-    """Return what shows chosen frames in other views; None where they are shown as they are.
-
-    Args:
-        options: how the student trains
-        skeleton: joint set of the people
-    """
-    from datamodules.coco.augmentation import FrameAugmentation
-
-    return FrameAugmentation(skeleton, options.seed) if options.augmentation == "light" else None
+    for several in {"objectives", "regularisers"} & node.keys():
+        parts = {str(name): make_stage(part) for name, part in (node[several] or {}).items()}
+        return build(node, without=[several], **{several: parts})
+    return build(node)
 
 
 def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
@@ -282,7 +271,11 @@ def plays_once(stream: DictConfig) -> bool:
 
 
 def make_teacher(
-    node: DictConfig, truth_skeleton: Any, label_cache: str | None = None, keep_maps: bool = False
+    node: DictConfig,
+    truth_skeleton: Any,
+    label_cache: str | None = None,
+    keep_maps: bool = False,
+    student: PoseStudent | None = None,
 ) -> Teacher:
     """Build the teacher of a config node and its parts; a simulated one is told the true joint set.
 
@@ -293,6 +286,7 @@ def make_teacher(
             reads no pixels is not worth it, and is asked. Of an ensemble each member's are kept; what a gate makes of
             labels is not: another gate needs no new ones
         keep_maps: whether its maps are wanted, and kept, too
+        student: the student of the run, which may teach itself
 
     Raises:
         UserError: if it refuses a value, or needs a ground truth that the stream has not.
@@ -304,16 +298,21 @@ def make_teacher(
         behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != "gate"])
         behind._set_parent(node._get_parent())  # so that what it refuses is named by its whole key
         behind._set_key(node._key())
-        return build(node.gate, teacher=make_teacher(behind, truth_skeleton, label_cache, keep_maps))
+        return build(node.gate, teacher=make_teacher(behind, truth_skeleton, label_cache, keep_maps, student))
     if "members" in node:
         several = node.members is None or isinstance(node.members, DictConfig)
         check(several, "teacher.members", node.members, "teachers by name, as +teacher@teacher.members.first=onnx")
         members = {
-            str(name): _make_part(f"members.{name}", member, truth_skeleton, label_cache, keep_maps)
+            str(name): _make_part(f"members.{name}", member, truth_skeleton, label_cache, keep_maps, student)
             for name, member in (node.members or {}).items()
         }
         return build(node, without=["every", "members"], members=members)
-    factory, parts = factory_of(node), {}
+    if "of" in node:
+        inner = _make_part("of", node.of, truth_skeleton, label_cache, keep_maps, student)
+        return build(node, without=["every", "of"], teacher=inner)
+    factory, parts = factory_of(node), dict[str, Any]()
+    if getattr(factory, "takes_student", False):
+        parts["student"] = student
     if getattr(factory, "uses_truth", False):
         parts["skeleton"] = truth_skeleton
     if getattr(factory, "takes_detector", False) and node.get("detector") is not None:
@@ -321,7 +320,7 @@ def make_teacher(
     teacher: Teacher = build(node, without=["every", *parts], **parts)
     named = label_cache is None or (isinstance(label_cache, str) and bool(label_cache))
     check(named, "label_cache", label_cache, "a folder, or null")
-    if label_cache is None or teacher.image_size(_ANY_SIZE) is None:
+    if label_cache is None or teacher.image_size(_ANY_SIZE) is None or not getattr(factory, "repeats_itself", True):
         return teacher
     return CachedTeacher(teacher, Path(label_cache), settings_key(plain(node)), keep_maps)
 

@@ -24,7 +24,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli.assembly import (
     load_run_student,
-    make_augment,
     make_teacher,
     make_trainer,
     stream_options,
@@ -221,6 +220,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     from pose_oad.offline.collection import Collector
     from pose_oad.offline.frame_store import check_memory
     from pose_oad.offline.training import TEACHER_LOSS, VALIDATION_ERROR, FinetuneModule, Plateau
+    from pose_oad.online.augmentation import window_views
     from pose_oad.online.learner import TrainingOptions
     from pose_oad.poses.joint_check import check_joint_sets
     from pose_oad.tracking.schema import build_options
@@ -249,6 +249,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     stream = stream_options(cfg, sources["train"], student, teacher)
     trigger = build(cfg.trigger)
     warn_of_empty_budget(strategy, trigger, stream.window_frames)
+    augmentation = build(cfg.augmentation, skeleton=student.skeleton)
     by_teacher = cfg.validation.monitor == "teacher_loss"
     seen = stream.teacher_image_size if by_teacher else None
     loaders = {
@@ -261,7 +262,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     collector = partial(Collector, trigger=trigger, student=student, teacher=teacher)
     return OfflineStudy(
         strategy,
-        collector(strategy, augment=make_augment(training, student.skeleton)),
+        collector(strategy, views=partial(window_views, augmentation, training.seed)),
         collector(Everything()) if by_teacher else None,
         FinetuneModule(student, training, Plateau(**plateau), rule, TEACHER_LOSS if by_teacher else VALIDATION_ERROR),
         trainer,

@@ -13,7 +13,6 @@ from pose_oad.offline.journal import KeptWindow
 from pose_oad.online.batch import labelled_batch
 from pose_oad.online.breakdown import true_person
 from pose_oad.online.label_service import LabelService
-from pose_oad.online.learner import Augment
 from pose_oad.online.loop import Strategy
 from pose_oad.online.record import Choice
 from pose_oad.online.triggers import Trigger, WindowStats
@@ -25,6 +24,9 @@ from pose_oad.teachers.base import Teacher
 #: Is told about a window: which frames were chosen, the frames with their labels (None: none was chosen), its figures.
 RecordWindow = Callable[[FrameWindow, Choice, FrameBatch | None, Mapping[str, float]], None]
 
+#: Shows the frames of a window, by its number, in other views: frames, people, known joints.
+Views = Callable[[int, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
 
 class Collector:
     """Choose frames of every window with a student that never changes, and have the teacher label them.
@@ -34,7 +36,7 @@ class Collector:
         trigger: how many of each window
         student: whose predictions are scored
         teacher: who labels
-        augment: shows the chosen frames in other views; None as they are
+        views: shows the chosen frames of a window, of a number, in other views; None as they are
 
     Attributes:
         label_service: asks the teacher, and counts
@@ -50,10 +52,10 @@ class Collector:
         trigger: Trigger,
         student: PoseStudent,
         teacher: Teacher,
-        augment: Augment | None = None,
+        views: Views | None = None,
     ) -> None:
         self.strategy, self.trigger, self.student = strategy, trigger, student
-        self.augment = augment
+        self.views = views
         self.label_service = LabelService(teacher)
         self.frames = 0
         self._supplied = self.label_service.supplied(student.skeleton)
@@ -86,9 +88,9 @@ class Collector:
                 labelled = before.batch(window) if len(before.positions) else None
                 self.label_service.calls += before.teacher_calls
             if labelled is not None:
-                if self.augment is not None:  # after the journal: the videos give the pictures again, and so the views
-                    frames, people = self.augment(labelled.frames, labelled.keypoints, window.index)
-                    labelled = labelled._replace(frames=frames, keypoints=people)
+                if self.views is not None:  # after the journal: the videos give the pictures again, and so the views
+                    frames, people, known = self.views(window.index, *labelled[:3])
+                    labelled = labelled._replace(frames=frames, keypoints=people, known=known)
                 store.append(labelled)
         return store.finish(self.student.input_size, len(self.student.skeleton))
 

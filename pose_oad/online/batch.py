@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from pose_oad.online.window import FrameWindow
 from pose_oad.poses.maps import MapTargets
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.teachers.window_labels import WindowLabels, match_maps
+
+#: Where a frame of a batch comes from: the present window, the memory, the annotated source set.
+NEW, REPLAYED, SOURCE = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class LabelledBatch:
         frame_ids: numbers of the frames in the stream, int64, shape (frames,)
         maps: maps to train towards; None renders the people
         weight: how much each frame counts, shape (frames,); None counts them alike
+        origin: where each frame comes from, :data:`NEW`, :data:`REPLAYED` or :data:`SOURCE`, int8, shape (frames,); all
+            are new where nothing is said
     """
 
     frames: Tensor
@@ -37,29 +43,62 @@ class LabelledBatch:
     frame_ids: Tensor
     maps: MapTargets | None = None
     weight: Tensor | None = None
+    origin: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int8))
+
+    def __post_init__(self) -> None:
+        """Mark frames as new."""
+        if len(self.origin) != len(self.frames):
+            object.__setattr__(self, "origin", torch.full((len(self.frames),), NEW, dtype=torch.int8))
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def empty(self) -> Tensor:
+        """Frames without a person, bool, shape (frames,)."""
+        return ~(self.keypoints[..., 2] > 0).flatten(1).any(1)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all tensors."""
+        return sum(part.nbytes for value in vars(self).values() for part in _parts(value))
 
     def take(self, rows: Tensor) -> LabelledBatch:
         """Return some of the frames.
 
         Args:
-            rows: their places, int64, shape (frames,)
+            rows: their places, int64, or a mask, bool, shape (frames,)
         """
-        return LabelledBatch(
-            self.frames[rows],
-            self.keypoints[rows],
-            self.known[rows],
-            self.known_limbs[rows],
-            self.frame_ids[rows],
-            None if self.maps is None else MapTargets(*(part[rows] for part in self.maps)),
-            None if self.weight is None else self.weight[rows],
-        )
+        taken: dict[str, Any] = {
+            name: value[rows] if isinstance(value, Tensor) else value and MapTargets(*(part[rows] for part in value))
+            for name, value in vars(self).items()
+        }
+        return LabelledBatch(**taken)
+
+    def from_origin(self, origin: int) -> LabelledBatch:
+        """Return the same frames, said to come from somewhere."""
+        return replace(self, origin=torch.full_like(self.origin, origin))
 
     def with_maps(self, maps: MapTargets) -> LabelledBatch:
         """Return the same frames with maps to train towards."""
         return replace(self, maps=maps)
+
+    def to(self, device: torch.device) -> LabelledBatch:
+        """Return the frames and their people on a device."""
+        return replace(self, frames=self.frames.to(device), keypoints=self.keypoints.to(device))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything in tensors and lists of them."""
+        return {name: value if isinstance(value, Tensor) else value and [*value] for name, value in vars(self).items()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> LabelledBatch:
+        """Return the batch of :meth:`state_dict`."""
+        return cls(**state | {"maps": state["maps"] and MapTargets(*state["maps"])})
+
+
+def _parts(value: Tensor | MapTargets | None) -> Sequence[Tensor]:
+    return () if value is None else (value,) if isinstance(value, Tensor) else value
 
 
 def join(parts: Sequence[LabelledBatch]) -> LabelledBatch:
@@ -88,6 +127,7 @@ def join(parts: Sequence[LabelledBatch]) -> LabelledBatch:
         torch.cat([part.frame_ids for part in parts]),
         MapTargets(*(torch.cat(part) for part in zip(*maps, strict=True))) if maps else None,
         torch.cat(weights) if weighed else None,
+        torch.cat([part.origin for part in parts]),
     )
 
 

@@ -12,6 +12,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from pose_oad.online.loop import Loop
+from pose_oad.online.optimizer import Optimization
 from pose_oad.online.window import FrameWindow
 from pose_oad.students import PoseStudent
 
@@ -38,9 +39,8 @@ class OnlineDistillation(LightningModule):
         return copy.deepcopy(self.student).requires_grad_(False).eval()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam over all layers."""
-        # Fused: otherwise a step over a handful of frames spends a sixth of its time on updating small tensors.
-        return torch.optim.Adam(self.student.parameters(), lr=self.loop.learner.options.learning_rate, fused=True)
+        """Return the optimiser of all layers."""
+        return self.loop.learner.optimization.build(self.student.parameters())
 
     def setup(self, stage: str) -> None:
         """Refuse a teacher that has no joint in common with the student.
@@ -57,19 +57,20 @@ class OnlineDistillation(LightningModule):
 
     def training_step(self, batch: FrameWindow, batch_idx: int) -> None:
         """Play a window."""
-        self.loop.play(batch, _LightningSteps(self))
+        self.loop.play(batch, _LightningSteps(self, self.loop.learner.optimization))
 
 
 class _LightningSteps:
     """Lightning's way to make a step, which knows device and precision."""
 
-    def __init__(self, module: LightningModule) -> None:
-        self._module = module
+    def __init__(self, module: LightningModule, optimization: Optimization) -> None:
+        self._module, self._optimization = module, optimization
 
     def __call__(self, loss: Tensor) -> None:
         optimizer = cast(LightningOptimizer, self._module.optimizers(use_pl_optimizer=True))
         optimizer.zero_grad(set_to_none=True)
         self._module.manual_backward(loss)
+        self._optimization.before_step(optimizer.param_groups)
         optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:

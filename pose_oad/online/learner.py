@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
@@ -12,19 +13,20 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pose_oad.offline.shuffling import order_seed
+from pose_oad.online.augmentation import Augmentation, NoAugmentation, views_generator
 from pose_oad.online.averaging import LatestWeights, WeightAverage
 from pose_oad.online.batch import LabelledBatch, join
-from pose_oad.online.memory import Memory, NoMemory
+from pose_oad.online.evidence import HeldOut, Watch
+from pose_oad.online.memory import Memory, NoMemory, ReplayContext
+from pose_oad.online.modes import evaluating
 from pose_oad.online.objectives import MapOutputs, MapRegression, Objective, TrainingTarget
+from pose_oad.online.optimizer import Optimization
 from pose_oad.online.regularisers import NoRegulariser, Regulariser
 from pose_oad.online.stage import Stage
 from pose_oad.poses.maps import MapTargets, known_cells
 from pose_oad.students import PoseStudent
 from pose_oad.tracking.errors import check
-from pose_oad.tracking.schema import Count, NotNegative, Positive
-
-#: Shows chosen frames and their people (input px) in a random view each; the number is the window's.
-Augment = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+from pose_oad.tracking.schema import Count, NotNegative, Positive, Share
 
 # Largest size of rendered maps that are kept while a window is trained on.
 _KEPT_BYTES = 2**28
@@ -40,25 +42,35 @@ class TrainingOptions:
         epochs: passes over the chosen frames, under ``unit=epochs``
         steps: optimiser steps per window, under ``unit=steps``
         batch_size: frames per optimiser step
-        new_share: share of each batch that is new, in (0, 1]; the memory, as far as it holds anything, fills the rest
+        source_share: share of each batch that comes from the annotated source set, in [0, 1)
+        new_share: share of the others that is new, in (0, 1]; the memory, as far as it holds anything, fills the rest
+        people_share: least share of a batch that shows somebody, as far as any new frame does, in [0, 1]; new frames
+            with people come again in the place of empty ones
+        hold_out: share of the labels that is held back to judge by, in [0, 0.5]; 0 trains on all, for all steps
+        check_every: steps between two looks at the labels held back
+        patience: looks without a smaller loss after which training stops and goes back to the best weights
         last_batch: what becomes of an epoch's last batch where it is not full: ``keep`` it, or ``drop`` it where there
             is a full one (the paper's)
-        learning_rate: Adam's
+        learning_rate: the optimiser's
         optimizer_state: ``fresh`` in every window (the paper's) or ``kept``
         batch_norm: ``train`` uses and updates batch statistics (the paper's), ``frozen`` keeps the stored ones
         foreground: additional weight of map cells where something is (see :func:`map_loss`); 0 is the paper's
         labels: ``keypoints`` renders the teacher's people to maps, ``maps`` uses the teacher's own maps
         undetected_joints: a joint that the teacher misses in a person is left out of the loss (``mask``), or taught to
             be nowhere (``background``, the paper's)
-        augmentation: ``none``, or ``light``: one random view of each chosen frame, the same in every epoch
-        seed: ``seed.model``, order of the frames
+        seed: ``seed.model``, order of the frames and their views
     """
 
     unit: Literal["epochs", "steps"] = "epochs"
     epochs: Count = 10
     steps: Count = 10
     batch_size: Count = 32
+    source_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     new_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    people_share: Share = 0.0
+    hold_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    check_every: Count = 5
+    patience: Count = 3
     last_batch: Literal["keep", "drop"] = "keep"
     learning_rate: Positive = 1e-3
     optimizer_state: Literal["fresh", "kept"] = "fresh"
@@ -66,22 +78,16 @@ class TrainingOptions:
     foreground: NotNegative = 0.0
     labels: Literal["keypoints", "maps"] = "keypoints"
     undetected_joints: Literal["mask", "background"] = "mask"
-    augmentation: Literal["none", "light"] = "none"
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse combinations.
-
-        Raises:
-            UserError: naming the config key.
-        """
-        moved = self.augmentation != "none" and self.labels == "maps"
-        check(not moved, "training.augmentation", self.augmentation, "none with training.labels=maps")
 
     def trained(self, frames: int) -> int:
         """Return how many of some frames an epoch trains on."""
         full = frames - frames % self.batch_size
         return full if full and self.last_batch == "drop" else frames
+
+    def planned(self, frames: int, size: int) -> int:
+        """Return how many steps a window has of which some frames are new, so many of them in a batch."""
+        return self.steps if self.unit == "steps" else self.epochs * -(-self.trained(frames) // size)
 
 
 class Optimise(Protocol):
@@ -92,6 +98,19 @@ class Optimise(Protocol):
         ...
 
 
+class SourceFrames(Protocol):
+    """The annotated source set, of which some is rehearsed."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> LabelledBatch:
+        """Draw frames; their origin says so.
+
+        Args:
+            n: how many, 1 or more
+            rng: random numbers of this window
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Learnt:
     """What training on a window came to.
@@ -99,10 +118,14 @@ class Learnt:
     Attributes:
         steps: optimiser steps
         loss: sum of their losses, a scalar on the student's device
+        undone: how many of the steps were gone back on, since labels held back were not learnt by them
+        counts: what else happened, in whole numbers, by name
     """
 
     steps: int
     loss: Tensor
+    undone: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Learner(Stage):
@@ -115,7 +138,12 @@ class Learner(Stage):
         memory: what is replayed; None keeps nothing
         regulariser: what holds the student back; None nothing
         average: which weights predict; None the latest
-        augment: shows new frames in other views; None as they are
+        augment: shows frames in other views; None as they are
+        optimization: makes steps of gradients; None Adam, as the options say
+        source: what is rehearsed beside the stream; None nothing
+
+    Raises:
+        UserError: if the parts do not go together.
     """
 
     def __init__(
@@ -126,57 +154,91 @@ class Learner(Stage):
         memory: Memory | None = None,
         regulariser: Regulariser | None = None,
         average: WeightAverage | None = None,
-        augment: Augment | None = None,
+        augment: Augmentation | None = None,
+        optimization: Optimization | None = None,
+        source: SourceFrames | None = None,
     ) -> None:
-        self.student, self.options, self.augment = student, options, augment
+        self.student, self.options, self.source = student, options, source
+        self.augment = NoAugmentation() if augment is None else augment
         self.objective = MapRegression(options.foreground) if objective is None else objective
         self.memory = NoMemory() if memory is None else memory  # an empty one is false
         self.regulariser, self.average = regulariser or NoRegulariser(), average or LatestWeights()
-        self.regulariser.started(student)
-        self.average.started(student)
+        self.optimization = optimization or Optimization(learning_rate=options.learning_rate)
+        self.held_out = HeldOut(options.hold_out)
+        maps = options.labels == "maps"
+        check(not maps or self.augment.views == "none", "augmentation", "", "none with training.labels=maps")
+        check(not maps or not options.source_share, "training.source_share", options.source_share, "0 with labels=maps")
+        for stage in self._stages().values():
+            stage.started(student)
 
     @property
     def serving(self) -> PoseStudent:
         """The network whose weights are published."""
         return self.average.serving(self.student)
 
-    def learn(self, batch: LabelledBatch, window_index: int, optimise: Optimise, steps: int | None = None) -> Learnt:
+    def learn(
+        self,
+        batch: LabelledBatch,
+        window_index: int,
+        optimise: Optimise,
+        stream: Tensor | None = None,
+        steps: int | None = None,
+    ) -> Learnt:
         """Train on a window's labelled frames, and on what the memory gives back beside them.
 
         Args:
             batch: the new frames, 1 or more
             window_index: number of the window; with the seed it says in which order they come
             optimise: makes a step of a loss
-            steps: how many; None: as the options say
+            stream: all frames of the window, of which stages that learn without labels see some; None: they see none
+            steps: how many are made; None: as the options say
 
         Returns:
-            What it came to; the memory has taken the frames in.
+            What it came to; :meth:`keep` takes the frames in, where that was sound.
         """
         student, total, made = self.student, torch.zeros((), device=self.student.scale.device), 0
         student.trained_with(self.objective.foreground)
-        if self.augment is not None:
-            frames, keypoints = self.augment(batch.frames, batch.keypoints, window_index)
-            batch = replace(batch, frames=frames, keypoints=keypoints)
-        new = batch
-        if batch.maps is None and len(batch) * _map_bytes(student) <= _KEPT_BYTES and not len(self.memory):
-            new = batch.with_maps(student.targets(batch.keypoints.to(student.scale.device)))
+        new, held = self.held_out.split(batch)
+        views = views_generator(self.options.seed, window_index)
+        if self.augment.views == "window":
+            new = self.augment(new, views)
+        self.memory.opened(self._context(new))
+        alone = not len(self.memory) and not self._rehearsed and self.augment.views != "step"
+        if new.maps is None and alone and len(new) * _map_bytes(student) <= _KEPT_BYTES:
+            new = new.with_maps(student.targets(new.keypoints.to(student.scale.device)))
         student.train()
         if self.options.batch_norm == "frozen":
             freeze_batch_norm(student)
+        stages = self._trained().values()
+        for stage in reversed(stages):  # the average may change the weights from which the window begins
+            stage.window_started(student)
+        watch, unlabelled = self._watch(held), self._unlabelled(stream, window_index)
         for part in self._batches(new, window_index, steps):
-            outputs = MapOutputs(*student(student.normalise(part.frames)))
-            loss = self.objective(outputs, self._target(part)).total
-            penalty = self.regulariser.penalty(student, part)
+            if self.augment.views == "step":
+                part = self.augment(part.to(student.scale.device), views)
+            others = next(unlabelled)
+            outputs, target = self._outputs(part.frames), self._target(part)
+            loss = self.objective(outputs, target._replace(unlabelled=others)).total
+            penalty = self.regulariser.penalty(student, part, others)
             loss = loss if penalty is None else loss + penalty
             optimise(loss)
-            self.regulariser.after_step(student)
-            self.average.after_step(student)
+            for stage in stages:
+                stage.after_step(student)
+            if self.memory.needs_losses:
+                self.memory.stepped(part.frame_ids, self._each(outputs, target).cpu())
             total += loss.detach()
             made += 1
-        self.regulariser.window_closed(student)
-        self.average.window_closed(student)
-        self.memory.add(batch)
-        return Learnt(made, total)
+            if watch is not None and watch.enough(made):
+                break
+        undone = 0 if watch is None else watch.go_back(made)
+        for stage in stages:
+            stage.window_closed(student)
+        counts = {name: count for stage in stages for name, count in stage.counts().items()}
+        return Learnt(made, total, undone, counts)
+
+    def keep(self, batch: LabelledBatch) -> None:
+        """Take the labelled frames of a window in whose training was sound, or on which none was worth it."""
+        self.memory.add(self.held_out.keep(batch))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of its own stages, by name."""
@@ -187,30 +249,138 @@ class Learner(Stage):
         for name, stage in self._stages().items():
             stage.load_state_dict(state[name])
 
+    def before_window(self) -> dict[str, Any]:
+        """Return a copy of what :meth:`learn` changes beside the student, for :meth:`undo`; nothing large is in it."""
+        return {name: copy.deepcopy(stage.state_dict()) for name, stage in self._trained().items()}
+
+    def undo(self, before: dict[str, Any]) -> None:
+        """Go back to what :meth:`before_window` returned."""
+        for name, stage in self._trained().items():
+            stage.load_state_dict(before[name])
+
+    def _trained(self) -> dict[str, Stage]:
+        """Return what looks at every step, in this order: the average last, when weights are final."""
+        return {"regulariser": self.regulariser, "objective": self.objective, "average": self.average}
+
     def _stages(self) -> dict[str, Stage]:
-        return {"memory": self.memory, "regulariser": self.regulariser, "average": self.average}
+        return {"memory": self.memory, "held_out": self.held_out, **self._trained()}
+
+    @property
+    def _rehearsed(self) -> int:
+        """Frames of the source set in each batch."""
+        share = self.options.source_share if self.source is not None else 0.0
+        return min(round(self.options.batch_size * share), self.options.batch_size - 1)
 
     def _batches(self, new: LabelledBatch, window_index: int, steps: int | None) -> Iterator[LabelledBatch]:
-        """Yield what each step trains on: new frames, shuffled anew in every epoch, and replayed ones."""
-        options = self.options
-        size = max(1, round(options.batch_size * options.new_share)) if len(self.memory) else options.batch_size
-        replay = np.random.default_rng([order_seed(options.seed, window_index), 1])
-        for rows in self._rows(len(new), size, window_index, steps):
-            part = new.take(rows)
-            missing = options.batch_size - size
-            yield join([part, self.memory.sample(missing, replay)]) if missing and len(self.memory) else part
+        """Yield what each step trains on: new frames, shuffled anew in every epoch, and beside them others."""
+        options, rehearsed = self.options, self._rehearsed
+        room = options.batch_size - rehearsed
+        size = max(1, round(room * options.new_share)) if len(self.memory) else room
+        rng = np.random.default_rng([order_seed(options.seed, window_index), 1])
+        mixed = size < options.batch_size or self.augment.views == "step"
+        planned = options.planned(len(new), size) if steps is None else steps
+        self.optimization.opened(planned)
+        full = mixed and (options.unit == "steps" or steps is not None)
+        for rows in self._rows(len(new), size, window_index, planned, full):
+            parts = [new.take(rows)]
+            if room > size:
+                parts.append(self.memory.sample(room - size, rng, self._context(parts[0])))
+            if self.source is not None and rehearsed:
+                parts.append(self.source.sample(rehearsed, rng))
+            yield self._with_people(join(parts), new, rng)
 
-    def _rows(self, frames: int, size: int, window_index: int, steps: int | None) -> Iterator[Tensor]:
-        """Yield rows of the new frames, so many at a time."""
-        options = self.options
-        generator = torch.Generator().manual_seed(order_seed(options.seed, window_index))
-        trained = options.trained(frames)
-        if steps is None:
-            steps = options.steps if options.unit == "steps" else options.epochs * -(-trained // size)
+    def _rows(self, frames: int, size: int, window_index: int, steps: int, full: bool = False) -> Iterator[Tensor]:
+        """Yield rows of the new frames, so many at a time.
+
+        Args:
+            frames: how many there are
+            size: how many make a batch
+            window_index: number of the window
+            steps: how many batches
+            full: whether every batch is: beside other frames new ones keep their share, in other views they may come
+                twice
+        """
+        generator = torch.Generator().manual_seed(order_seed(self.options.seed, window_index))
+        trained = self.options.trained(frames)
+        if full:
+            epochs = -(-steps * size // frames)
+            order = torch.cat([torch.randperm(frames, generator=generator) for _ in range(epochs)])
+            yield from order[: steps * size].split(size)
+            return
         while steps > 0:
             for rows in torch.randperm(frames, generator=generator)[:trained].split(size)[:steps]:
                 steps -= 1
                 yield rows
+
+    def _with_people(self, part: LabelledBatch, new: LabelledBatch, rng: np.random.Generator) -> LabelledBatch:
+        """Put new frames that show somebody in the place of empty ones beyond what a batch may have."""
+        allowed = int(len(part) * (1 - self.options.people_share))
+        surplus, people = part.empty.nonzero()[allowed:, 0], (~new.empty).nonzero()[:, 0]
+        if not len(surplus) or not len(people):
+            return part
+        left = torch.ones(len(part), dtype=torch.bool)
+        left[surplus] = False
+        drawn = new.take(people[torch.from_numpy(rng.integers(len(people), size=len(surplus)))])
+        return join([part.take(left), drawn])
+
+    def _watch(self, held: LabelledBatch | None) -> Watch | None:
+        """Return what judges a window's training by the labels held back, if there are any."""
+        parts = [part for part in (self.held_out.earlier.kept, held) if part is not None]
+        if not self.options.hold_out or not parts:
+            return None
+        judged = join(parts)
+        return Watch(
+            lambda: float(self._losses(judged, self.average.serving(self.student)).mean()),
+            [self.student, self.average],
+            self.options.check_every,
+            self.options.patience,
+        )
+
+    def _context(self, new: LabelledBatch) -> ReplayContext:
+        rate = self.optimization.learning_rate
+        return ReplayContext(new, self.student, self._loss, self._losses, rate)
+
+    def _loss(self, batch: LabelledBatch) -> Tensor:
+        """Return the loss of a batch, batch statistics frozen."""
+        with evaluating(self.student):
+            return self.objective(self._outputs(batch.frames), self._target(batch)).total
+
+    @torch.no_grad()
+    def _losses(self, batch: LabelledBatch, network: PoseStudent | None = None) -> Tensor:
+        """Return the loss of each frame, batch statistics frozen; of another network than the student where given."""
+        network = self.student if network is None else network
+        found = []
+        with evaluating(network):
+            for rows in torch.arange(len(batch)).split(32):
+                part = batch.take(rows)
+                found.append(self._each(self._outputs(part.frames, network), self._target(part)))
+        return torch.cat(found)
+
+    @torch.no_grad()
+    def _each(self, outputs: MapOutputs, target: TrainingTarget) -> Tensor:
+        """Return the loss of each frame of a batch, shape (frames,)."""
+        alone = ((_one(outputs, at), _one(target, at)) for at in range(len(outputs[0])))
+        return torch.stack([self.objective(*pair).total for pair in alone])
+
+    def _outputs(self, frames: Tensor, network: PoseStudent | None = None) -> MapOutputs:
+        """Return what the student, or another network of its kind, predicts, with what the objective reads."""
+        network = self.student if network is None else network
+        images = network.normalise(frames)
+        if not self.objective.reads_features:
+            return MapOutputs(*network(images))
+        features = tuple(network.backbone(images))
+        maps, fields = network.head(features)
+        return MapOutputs(maps, fields, features)
+
+    def _unlabelled(self, stream: Tensor | None, window_index: int) -> Iterator[Tensor | None]:
+        """Yield frames that are seen without their labels in each step, so many as the stages want."""
+        wanted = max(stage.unlabelled_frames for stage in self._trained().values())
+        rng = np.random.default_rng([order_seed(self.options.seed, window_index), 2])
+        while True:
+            drawn = None
+            if stream is not None and wanted:
+                drawn = stream[torch.from_numpy(rng.permutation(len(stream))[:wanted])]
+            yield drawn
 
     def _target(self, batch: LabelledBatch) -> TrainingTarget:
         """Return what a batch's maps are drawn towards, on the student's device."""
@@ -223,7 +393,18 @@ class Learner(Stage):
         cells = known_cells(keypoints, maps, student.skeleton, student.input_size) if masked else None
         limbs = batch.known_limbs.to(device)
         weight = None if weight is None else weight.to(device)
-        return TrainingTarget(maps, student.skeleton, batch.known.to(device), limbs, cells, weight)
+        known = batch.known.to(device)
+        return TrainingTarget(maps, student.skeleton, known, limbs, cells, weight, batch.frames, batch.origin)
+
+
+def _one(value: Any, at: int) -> Any:
+    """Return one frame of a batch's tensors, however they are put together."""
+    if isinstance(value, Tensor):
+        return value[at : at + 1]
+    if isinstance(value, tuple):
+        parts = (_one(part, at) for part in value)
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return value
 
 
 def _map_bytes(student: PoseStudent) -> int:

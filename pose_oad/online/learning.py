@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from pose_oad.online.batch import LabelledBatch
-from pose_oad.online.learner import Learner, Learnt
+from pose_oad.online.learner import Learner
 from pose_oad.students.divergence import is_sound
 
 _LOG = logging.getLogger(__name__)
@@ -45,11 +46,13 @@ class Training:
         steps: optimiser steps that were made
         loss: mean loss of the steps; NaN without any
         rejected: whether it diverged, so that the weights before it are kept
+        counts: what else happened, in whole numbers by name
     """
 
     steps: int = 0
     loss: float = float("nan")
     rejected: bool = False
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def made(self) -> bool:
@@ -58,33 +61,43 @@ class Training:
 
 
 def train(
-    learner: Learner, batch: LabelledBatch, window_index: int, optimise: Optimiser, steps: int | None = None
+    learner: Learner,
+    batch: LabelledBatch,
+    window_index: int,
+    optimise: Optimiser,
+    stream: Tensor | None = None,
+    steps: int | None = None,
 ) -> Training:
-    """Train on a window's labelled frames; what diverges is undone.
+    """Train on a window's labelled frames, and keep them; what diverges is undone and forgotten.
 
     Args:
         learner: the stage that learns
         batch: the new frames, 1 or more
         window_index: number of the window
         optimise: makes a step of a loss
+        stream: all frames of the window, for stages that learn without labels; None: they see none
         steps: how many are made; None: as the learner's options say
     """
     if learner.options.optimizer_state == "fresh":
         optimise.forget()
     student = learner.student
-    before = copy.deepcopy((student.state_dict(), optimise.state_dict(), learner.state_dict()))
-    learnt: Learnt = learner.learn(batch, window_index, optimise, steps)
+    before = copy.deepcopy((student.state_dict(), optimise.state_dict()))
+    stages = learner.before_window()
+    learnt = learner.learn(batch, window_index, optimise, stream, steps)
     student.eval()
     with torch.no_grad():
         maps = student(student.normalise(batch.frames[:1]))
     # The wait for the device: once a window, so that its time is training's.
     sound = is_sound(student, learnt.loss, *maps)
-    if not sound:
+    if sound:
+        learner.keep(batch)
+    else:
         student.load_state_dict(before[0])
         optimise.load_state_dict(before[1])
-        learner.load_state_dict(before[2])
+        learner.undo(stages)
         _LOG.warning(
             "window %d: training diverged (loss or weights are not finite): the weights before it are kept",
             window_index,
         )
-    return Training(learnt.steps, float(learnt.loss) / max(1, learnt.steps), rejected=not sound)
+    counts = dict(learnt.counts) | ({"steps_undone": learnt.undone} if learnt.undone else {})
+    return Training(learnt.steps, float(learnt.loss) / max(1, learnt.steps), not sound, counts)

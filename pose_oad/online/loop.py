@@ -92,10 +92,13 @@ class Loop:
         if len(choice.positions):
             labels = self.labels.label(window, choice.positions)
         # Remember and learn; what background alone would teach is that nobody is ever there.
-        if labels is not None and plan.steps != 0 and not labels.nobody.all():
-            with self.watch("train"):
+        with self.watch("train"):
+            if labels is not None:
                 batch = labelled_batch(window, choice.positions, labels, skeleton, self.labels.supplied(skeleton))
-                training = train(self.learner, batch, window.index, optimise, plan.steps)
+                if plan.steps == 0 or labels.nobody.all():
+                    self.learner.keep(batch)
+                else:
+                    training = train(self.learner, batch, window.index, optimise, window.frames, plan.steps)
         # Publish: the weights serve when the clock says that they are ready, unless a gate refuses them.
         counts, before = self.labels.take_counts(), self.steps
         asked = counts.get("teacher_calls", 0)
@@ -106,7 +109,7 @@ class Loop:
         if labels is not None:
             person, rows = labels.person(skeleton), torch.from_numpy(choice.positions)
             self.history.add(window.ids[choice.positions], person)
-            self.trigger.window_closed(Outcome(asked, person, predicted[rows], training.steps, training.loss))
+            self.trigger.observe(Outcome(asked, person, predicted[rows], training.steps, training.loss))
         ready_s = ready if accepted else None
         record = WindowRecord(window, measured, plan, choice, labels, training, ready_s, before, counts)
         self.record(record)

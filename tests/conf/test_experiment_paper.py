@@ -13,10 +13,11 @@ from callbacks.strategies import QueryStrategy
 from callbacks.strategies.confidence import Confidence
 from callbacks.strategies.error import Error
 from callbacks.strategies.sampling import Random, Uniform
-from datamodules.coco.augmentation import Augmentation, AugmentationConfig, FrameAugmentation
+from datamodules.coco.augmentation import Augmentation, AugmentationConfig
 from datamodules.windowing import window_length
 from pose_oad.cli.assembly import OnlineRun, make_teacher, prepare
 from pose_oad.cli.command import build, compose_config, plain
+from pose_oad.online.batch import LabelledBatch
 from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.objectives import map_loss, map_regression
 from pose_oad.online.triggers import Always
@@ -61,7 +62,12 @@ PROTOCOL = {
     "training.foreground": 0.0,
     "training.labels": "keypoints",
     "training.undetected_joints": "background",
-    "training.augmentation": "light",
+    "training.people_share": 0.0,
+    "memory._target_": "pose_oad.online.memory.NoMemory",
+    "augmentation.views": "window",
+    "optimizer.name": "adam",
+    "optimizer.schedule": "constant",
+    "optimizer.clip": None,
     "metric.decoding": "grouped",
     "metric.undetected_joints": "zero",
 }
@@ -104,8 +110,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, student_checkpoint: Path) -> O
 
 @pytest.mark.parametrize(("rate", "steps"), [(0.01, 10), (0.05, 20), (0.10, 40), (0.20, 90), (0.40, 180), (1.0, 460)])
 def test_a_window_trains_as_many_steps_as_in_the_paper(run: OnlineRun, rate: float, steps: int) -> None:
-    chosen = Always(rate).labels(1500)
-    assert [len(rows) for rows in run.module.loop.learner._rows(chosen, 32, 0, None)] == [min(chosen, 32)] * steps
+    chosen, learner = Always(rate).labels(1500), run.module.loop.learner
+    planned = learner.options.planned(chosen, 32)
+    assert [len(rows) for rows in learner._rows(chosen, 32, 0, planned)] == [min(chosen, 32)] * steps
 
 
 def test_sequences_play_in_the_order_of_the_data_set(run: OnlineRun) -> None:
@@ -119,26 +126,30 @@ def test_sequences_play_in_the_order_of_the_data_set(run: OnlineRun) -> None:
 def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monkeypatch: pytest.MonkeyPatch) -> None:
     loop, batches, views = run.module.loop, [], []
     student = loop.learner.student
-    assert loop.learner.augment is not None
 
     def loss(maps: torch.Tensor, fields: torch.Tensor, target: MapTargets, skeleton: Skeleton, joints: torch.Tensor,
              **more: object) -> torch.Tensor:  # fmt: skip
         batches.append((maps, target, joints))
         return map_loss(maps, fields, target, skeleton, joints, **more)  # type: ignore[arg-type]
 
-    def augment(frames: torch.Tensor, people: torch.Tensor, window: int) -> tuple[torch.Tensor, torch.Tensor]:
-        views.append(FrameAugmentation(student.skeleton, 0)(frames, people, window))
-        return views[-1]
+    class Noting:
+        views = loop.learner.augment.views
 
+        def __call__(self, batch: LabelledBatch, generator: torch.Generator) -> LabelledBatch:
+            views.append(shown(batch, generator))
+            return views[-1]
+
+    shown = loop.learner.augment
     monkeypatch.setattr(map_regression, "map_loss", loss)
-    monkeypatch.setattr(loop.learner, "augment", augment)
+    monkeypatch.setattr(loop.learner, "augment", Noting())
     monkeypatch.setattr(loop, "strategy", Listed([1, 5, 9]))
     monkeypatch.setattr(loop, "trigger", Always(1.0))
     loop.weights.started(student)
     window = next(iter(run.data.loader))
     play(loop, window)
     assert len(batches) == 10
-    [(frames, people)] = views  # one view a frame, whatever the epochs
+    [view] = views  # one view a frame, whatever the epochs
+    frames, people = view.frames, view.keypoints
     assert not torch.equal(frames, window.frames[[1, 5, 9]])
     missed = people[:, 0, :, 2] == 0
     assert missed.any()
@@ -195,7 +206,7 @@ def test_the_offline_study_is_the_papers() -> None:
         "training.foreground": 0.0, "metric.undetected_joints": "zero", "metric.decoding": "grouped",
         "teacher._target_": "pose_oad.teachers.openpose.teacher.OpenPoseTeacher", "stream.order": "file",
         "validation.monitor": "teacher_loss", "training.plateau.patience": 3, "training.last_batch": "drop",
-        "training.undetected_joints": "background", "training.augmentation": "light", "window.fit": "squash",
+        "training.undetected_joints": "background", "augmentation.views": "window", "window.fit": "squash",
     }  # fmt: skip
     resolved = {key: OmegaConf.select(cfg, key) for key in expected}
     assert {key: list(v) if OmegaConf.is_list(v) else v for key, v in resolved.items()} == expected

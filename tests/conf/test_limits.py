@@ -15,6 +15,9 @@ from datamodules.human36m import Human36mSource
 from datamodules.synthetic.generate import World
 from datamodules.video import LiveSource, VideoFileSource
 from pose_oad.cli.command import CONF, compose_config, factory_of, plain
+from pose_oad.online.averaging import Ema, SoftReset
+from pose_oad.online.objectives import Consistency, InfluenceWeights, RegionWeights, SelfDistillation, SpatialKl
+from pose_oad.online.regularisers import CoordinateDescent, Ewc, L2Sp, LastLayers, Mas
 from pose_oad.students import StudentConfig
 from pose_oad.teachers.coco_results import CocoResultsTeacher
 from pose_oad.teachers.described import DescribedTeacher
@@ -24,6 +27,8 @@ from pose_oad.teachers.label_filter import GatedTeacher
 from pose_oad.teachers.onnx import OnnxTeacher
 from pose_oad.teachers.openpose.teacher import OpenPoseTeacher
 from pose_oad.teachers.openpose_json import OpenPoseJsonTeacher
+from pose_oad.teachers.self_training import SelfTeacher
+from pose_oad.teachers.smoothed import SmoothedTeacher
 from pose_oad.teachers.student import CheckpointTeacher
 from pose_oad.teachers.truth import TruthTeacher
 from pose_oad.teachers.vitpose import VitPoseTeacher
@@ -116,6 +121,25 @@ REFUSED = [
     (World, {"val_images": 1.5}, "a whole number"),
     (World, {"frame_size": 255}, "a multiple of 2"),
     (World, {"stream_sequences": 31}, "at most 30"),
+    (Ema, {"momentum": 1}, "at least 0, below 1"),
+    (Ema, {"start": "source"}, "previous or pretrained"),
+    (SoftReset, {"share": 2}, "at most 1"),
+    (L2Sp, {"strength": -1}, "at least 0"),
+    (Ewc, {"applies_to": "old"}, "new or replayed or labelled or unlabelled"),
+    (Mas, {"frames": 0}, "at least 1"),
+    (CoordinateDescent, {"share": 0}, "above 0, at most 1"),
+    (CoordinateDescent, {"chosen_by": "gradient"}, "first_step or window_before"),
+    (LastLayers, {"layers": "head"}, "a list of text"),
+    (LastLayers, {"layers": []}, "length at least 1"),
+    (RegionWeights, {"ring": -1}, "at least 0"),
+    (SpatialKl, {"schedule": "gap"}, "constant or cosine"),
+    (SpatialKl, {"tau": 0}, "above 0"),
+    (SelfDistillation, {"own": "ema"}, "average or snapshot"),
+    (Consistency, {"threshold": 2}, "at most 1"),
+    (InfluenceWeights, {"trusted": "new"}, "replayed or source"),
+    (SelfTeacher, {"threshold": -1}, "at least 0"),
+    (SelfTeacher, {"weights": "serving"}, "pretrained or now"),
+    (SmoothedTeacher, {"frames": 0}, "above 0"),
     (StudentConfig, {"name": ""}, "length at least 1"),
     (StudentConfig, {"skeleton": 17}, "text, .* or keys and values"),
     (StudentConfig, {"input_size": 128}, "a list"),
@@ -135,13 +159,13 @@ def test_a_refused_value_is_named_with_what_is_accepted(kind: type, values: dict
         check_values(kind, {outer: {inner: value} if inner else value}, "node")
 
 
-@pytest.mark.parametrize("group", ["teacher", "stream", "strategy"])
+@pytest.mark.parametrize("group", ["teacher", "stream", "strategy", "objective", "regulariser", "average"])
 def test_the_defaults_of_every_choice_are_accepted(group: str) -> None:
-    needed = {"path", "folder", "weights", "model", "every", "_target_"}  # the user's to say, or not the class's
+    needed = {"path", "folder", "weights", "model", "of", "every", "_target_"}  # the user's to say, or not the class's
     for choice in sorted(path.stem for path in (CONF / group).glob("*.yaml")):
         node = compose_config("online", [f"{group}={choice}"])[group]
         values = {key: value for key, value in plain(node).items() if value is not None or key not in needed}
-        given = {*needed, "teacher", "skeleton", "members"} - set(values)
+        given = {*needed, "teacher", "skeleton", "members", "student"} - set(values)
         check_values(factory_of(node), {k: v for k, v in values.items() if k not in ("every", "_target_")}, "", given)
 
 

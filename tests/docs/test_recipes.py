@@ -86,7 +86,7 @@ def test_add_a_trigger(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_add_a_learning_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each stage is built from its file, and a student learns with all of them; a resumed one ends with its weights."""
-    homes = {"memory": "newest", "regularisers": "l2_sp", "averaging": "ema", "objectives": "joints_only"}
+    homes = {"memory": "newest", "regularisers": "bounded", "averaging": "window_mean", "objectives": "joints_only"}
     codes = blocks("add-a-learning-stage.md", "python")
     for (package, name), code in zip(homes.items(), codes, strict=True):
         full = f"pose_oad.online.{package}"
@@ -118,7 +118,9 @@ def test_add_a_learning_stage(monkeypatch: pytest.MonkeyPatch) -> None:
             torch.ones(3, len(at.student.skeleton.limbs), dtype=torch.bool),
         )
         frames = torch.randint(255, (3, 32, 32, 3), dtype=torch.uint8)
-        at.learn(LabelledBatch(frames, keypoints, known, limbs, torch.arange(3)), window, optimise)
+        batch = LabelledBatch(frames, keypoints, known, limbs, torch.arange(3))
+        at.learn(batch, window, optimise)
+        at.keep(batch)
 
     whole, again = learner(), learner()
     learn(whole, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pose_oad.online.batch import LabelledBatch
-from pose_oad.online.memory.base import Memory
+from pose_oad.online.memory.base import Memory, ReplayContext
 
 
 class NoMemory(Memory):
@@ -17,6 +17,6 @@ class NoMemory(Memory):
     def add(self, batch: LabelledBatch) -> None:
         """Forget the batch."""
 
-    def sample(self, n: int, rng: np.random.Generator) -> LabelledBatch:
+    def sample(self, n: int, rng: np.random.Generator, context: ReplayContext) -> LabelledBatch:
         """Refuse: there is nothing to replay."""
         raise ValueError("memory: nothing is kept")

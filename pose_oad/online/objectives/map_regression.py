@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pose_oad.online.objectives.base import Loss, MapOutputs, TrainingTarget
+from pose_oad.online.objectives.base import Loss, MapOutputs, Objective, TrainingTarget
 from pose_oad.online.objectives.map_loss import map_loss
 
 
-class MapRegression:
+class MapRegression(Objective):
     """Regress maps, see :func:`~pose_oad.online.objectives.map_loss.map_loss`.
 
     Args:
@@ -24,7 +24,7 @@ class MapRegression:
     def __call__(self, outputs: MapOutputs, target: TrainingTarget) -> Loss:
         """Return the mean squared error over what is known."""
         total = map_loss(
-            *outputs,
+            *outputs[:2],
             target.maps,
             target.skeleton,
             target.joints,

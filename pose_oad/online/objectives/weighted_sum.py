@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import torch
 
 from pose_oad.online.objectives.base import Loss, MapOutputs, Objective, TrainingTarget
+from pose_oad.online.stage import Several
 
 
-class WeightedSum:
+class WeightedSum(Several, Objective):
     """Add objectives up, each with its weight; the sum is an objective.
 
     Args:
@@ -21,19 +22,17 @@ class WeightedSum:
     """
 
     def __init__(self, objectives: Mapping[str, Objective], weights: Mapping[str, float] | None = None) -> None:
-        self.objectives, self.weights = dict(objectives), dict(weights or {})
-        unknown = self.weights.keys() - self.objectives.keys()
-        if not self.objectives or unknown:
-            raise ValueError(f"weights={sorted(unknown)}: expected names out of {sorted(self.objectives)}")
-        foreground = {objective.foreground for objective in self.objectives.values()}
+        super().__init__("objectives", objectives, weights)
+        self.objectives = dict(objectives)
+        foreground = {objective.foreground for objective in objectives.values() if not objective.auxiliary}
         if len(foreground) > 1:
             raise ValueError(f"foreground={sorted(foreground)}: expected one weight, by which confidences are read")
-        self.foreground = foreground.pop()
+        self.foreground, self.auxiliary = max(foreground, default=0.0), not foreground
+        self.reads_features = any(objective.reads_features for objective in objectives.values())
 
     def __call__(self, outputs: MapOutputs, target: TrainingTarget) -> Loss:
         """Return the weighted sum, and what each objective adds to it."""
         parts = {
-            name: self.weights.get(name, 1.0) * objective(outputs, target).total
-            for name, objective in self.objectives.items()
+            name: self.weights[name] * objective(outputs, target).total for name, objective in self.objectives.items()
         }
         return Loss(torch.stack([*parts.values()]).sum(), {name: part.detach() for name, part in parts.items()})

@@ -72,5 +72,5 @@ class Trigger(Stage):
         """
         raise NotImplementedError
 
-    def window_closed(self, outcome: Outcome) -> None:
+    def observe(self, outcome: Outcome) -> None:
         """Look at what came of the plan."""

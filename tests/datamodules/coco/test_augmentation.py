@@ -3,9 +3,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from datamodules.coco.augmentation import Augmentation, AugmentationConfig, FrameAugmentation, mirrored, unlabel_outside
+from datamodules.coco.augmentation import Augmentation, AugmentationConfig, mirrored, unlabel_outside
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.tracking.errors import UserError
 
@@ -67,29 +66,6 @@ def test_section_sizes_are_drawn_evenly() -> None:
     assert 0.5 <= sizes.min() < 0.55
     assert 1.95 < sizes.max() <= 2.0
     assert sizes.mean() == pytest.approx(1.25, abs=0.08)
-
-
-def test_frames_to_train_on_are_seen_in_one_light_view_each() -> None:
-    image, keypoints = _dots((160, 160))
-    frames = torch.from_numpy(np.stack([image] * 3))
-    people = torch.from_numpy(np.stack([keypoints] * 3))
-    augment = FrameAugmentation(BODY, 3)
-    views, moved = augment(frames, people, 5)
-    assert views.dtype == torch.uint8
-    assert views.shape == frames.shape
-    assert moved.shape == people.shape
-    assert not torch.equal(views[0], views[1])
-    for view, persons in zip(views, moved, strict=True):
-        seen = persons[0, :, 2] > 0
-        assert (persons[0, seen, :2] - people[0, 0, seen, :2]).norm(dim=-1).max() < 30
-        blobs = torch.from_numpy(_blobs(view.numpy()))
-        assert torch.cdist(persons[0, seen, :2].double(), blobs).amin(1).max() < 0.6
-    again, other = augment(frames, people, 5), augment(frames, people, 6)
-    assert torch.equal(again[0], views)
-    assert torch.equal(again[1], moved)
-    assert not torch.equal(other[0], views)
-    nobody = augment(frames, torch.zeros(3, 0, 12, 3), 5)[1]
-    assert nobody.shape == (3, 0, 12, 3)
 
 
 def test_light_colours_are_the_papers() -> None:

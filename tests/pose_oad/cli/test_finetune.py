@@ -145,7 +145,7 @@ def test_the_teachers_labels_validate_in_place_of_the_truth(
     run: Run, student_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collection, "true_person", lambda *_: pytest.fail("the truth was looked at"))
-    teacher = ["teacher=checkpoint", f"teacher.path={student_checkpoint}", "training.augmentation=light"]
+    teacher = ["teacher=checkpoint", f"teacher.path={student_checkpoint}", "augmentation=paper"]
     values = run(*teacher, "validation.monitor=teacher_loss", "training.plateau.patience=3")
     assert values["val_teacher_loss"] > 0
     assert "val_mpjpe_px" not in values

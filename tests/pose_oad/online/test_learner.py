@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,10 @@ import torch
 from torch import Tensor
 
 from pose_oad.online.averaging import WeightAverage
-from pose_oad.online.batch import LabelledBatch, join
+from pose_oad.online.batch import NEW, REPLAYED, SOURCE, LabelledBatch, join
 from pose_oad.online.learner import Learner, TrainingOptions
-from pose_oad.online.memory import Memory, NoMemory
-from pose_oad.online.objectives import Loss, MapOutputs, MapRegression, TrainingTarget, WeightedSum
+from pose_oad.online.memory import Fifo, Memory, NoMemory, ReplayContext
+from pose_oad.online.objectives import Loss, MapOutputs, MapRegression, Objective, TrainingTarget, WeightedSum
 from pose_oad.online.regularisers import Regulariser
 from pose_oad.poses.maps import MapTargets
 from pose_oad.poses.skeleton import get_skeleton
@@ -44,7 +45,7 @@ class Everything(Memory):
     def add(self, batch: LabelledBatch) -> None:
         self.kept.append(batch)
 
-    def sample(self, n: int, rng: np.random.Generator) -> LabelledBatch:
+    def sample(self, n: int, rng: np.random.Generator, context: ReplayContext) -> LabelledBatch:
         return join(self.kept).take(torch.arange(n))
 
 
@@ -55,7 +56,7 @@ class Noting(Regulariser):
         self.seen: list[list[int]] = []
         self.steps = self.windows = 0
 
-    def penalty(self, student: PoseStudent, batch: LabelledBatch) -> Tensor:
+    def penalty(self, student: PoseStudent, batch: LabelledBatch, unlabelled: Tensor | None = None) -> Tensor:
         self.seen.append(batch.frame_ids.tolist())
         return next(student.parameters()).sum() * 0 + 100
 
@@ -82,6 +83,8 @@ def test_a_memory_fills_what_new_frames_leave_of_a_batch() -> None:
     options = TrainingOptions(epochs=1, batch_size=4, new_share=0.5)
     learner = Learner(network, options, memory=memory, regulariser=noting)
     assert learner.learn(batch([1, 2, 3, 4]), 0, step(network)).steps == 1  # nothing to replay yet: whole batches
+    assert not len(memory)
+    learner.keep(batch([1, 2, 3, 4]))
     learnt = learner.learn(batch([5, 6, 7, 8]), 1, step(network))
     assert [sorted(seen) for seen in noting.seen[:1]] == [[1, 2, 3, 4]]
     assert sorted(seen for part in noting.seen[1:] for seen in part[:2]) == [5, 6, 7, 8]
@@ -89,7 +92,58 @@ def test_a_memory_fills_what_new_frames_leave_of_a_batch() -> None:
     assert all(len(part) == 4 for part in noting.seen)
     assert (noting.steps, noting.windows, learnt.steps) == (3, 2, 2)
     assert learnt.loss > 200
-    assert len(memory) == 8
+
+
+class Annotated:
+    """Source frames, all of number -1."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> LabelledBatch:
+        return batch([255] * n).from_origin(SOURCE)
+
+
+def test_a_batch_has_its_shares_of_new_replayed_and_source_frames_in_every_step() -> None:
+    network, origins = student(), []
+
+    class Looking(Regulariser):
+        def penalty(
+            self, student: PoseStudent, batch: LabelledBatch, unlabelled: Tensor | None = None
+        ) -> Tensor | None:
+            origins.append(batch.origin.tolist())
+            return None
+
+    options = TrainingOptions(
+        unit="steps", steps=5, batch_size=8, new_share=0.5, source_share=0.25, batch_norm="frozen"
+    )
+    learner = Learner(network, options, memory=Fifo(), regulariser=Looking(), source=Annotated())
+    learner.learn(batch([1, 2, 3]), 0, step(network))
+    assert origins == [[NEW] * 6 + [SOURCE] * 2] * 5
+    learner.keep(batch([1, 2, 3]))
+    origins.clear()
+    learner.learn(batch([4]), 1, step(network))  # one label: it comes again rather than drown
+    assert origins == [[NEW] * 3 + [REPLAYED] * 3 + [SOURCE] * 2] * 5
+
+
+def test_empty_frames_are_never_alone_in_a_batch() -> None:
+    network, noting = student(), Noting()
+    new = batch([1, 2, 3, 4, 5, 6])
+    new.keypoints[1:] = 0  # somebody in the first only
+    options = TrainingOptions(epochs=1, batch_size=4, people_share=0.5, batch_norm="frozen")
+    Learner(network, options, regulariser=noting).learn(new, 0, step(network))
+    assert [len(seen) for seen in noting.seen] == [4, 2]
+    assert all(seen.count(1) >= len(seen) / 2 for seen in noting.seen)
+    noting.seen.clear()
+    Learner(network, replace(options, people_share=0.0), regulariser=noting).learn(new, 0, step(network))
+    assert sorted(number for seen in noting.seen for number in seen) == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_is_copied_before_a_window_holds_no_frames() -> None:
+    memory = Fifo()
+    learner = Learner(student(), TrainingOptions(), memory=memory)
+    learner.keep(batch([1, 2]))
+    before = learner.before_window()
+    assert before.keys() == {"regulariser", "objective", "average"}
+    learner.undo(before)
+    assert len(memory) == 2
 
 
 def test_the_average_says_who_predicts() -> None:
@@ -143,7 +197,7 @@ def test_no_memory_has_nothing_to_replay() -> None:
     memory.add(batch([1]))
     assert len(memory) == 0
     with pytest.raises(ValueError, match="memory"):
-        memory.sample(1, np.random.default_rng(0))
+        memory.sample(1, np.random.default_rng(0), None)  # type: ignore[arg-type]
 
 
 def target(weight: Tensor | None = None) -> tuple[MapOutputs, TrainingTarget]:
@@ -159,7 +213,7 @@ def test_frames_count_by_their_weight() -> None:
 
 
 def test_a_sum_of_objectives_is_an_objective() -> None:
-    class Half:
+    class Half(Objective):
         foreground = 0.0
 
         def __call__(self, outputs: MapOutputs, target: TrainingTarget) -> Loss:
