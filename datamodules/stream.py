@@ -16,7 +16,7 @@ from datamodules.video.reading import decode_frames
 from datamodules.windowing import StreamOptions, StreamPosition, WindowBuilder
 from pose_oad.online.distillation import as_distillation
 from pose_oad.online.window import FrameWindow
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.tracking.ahead import one_ahead
 from pose_oad.tracking.errors import check
 
@@ -134,7 +134,7 @@ class WindowLoader:
     def _frames(self, clip: Clip, after: int | None, first: int) -> Iterator[DecodedFrame]:
         """Yield a clip's frames behind a source frame; ``first`` is the stream's number of the next one."""
         options = self.options
-        _, _, width, height = FrameFit.of(clip.frame_size, options.input_size, options.fit).content
+        _, _, width, height = FrameResize.of(clip.frame_size, options.input_size, options.resize_mode).content
         sizes = FrameSizes((width, height), options.teacher_image_size(clip.frame_size))
         every = options.teacher_every
         if clip.live is not None:

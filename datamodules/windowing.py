@@ -12,7 +12,7 @@ import torch
 from datamodules.video.clips import Clip, DecodedFrame
 from datamodules.video.frames import FrameCache
 from pose_oad.online.window import FrameWindow, Segment
-from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.origin import Origin
 from pose_oad.tracking.errors import check
@@ -28,7 +28,7 @@ class StreamOptions:
     Attributes:
         window_frames: length of a window, frames
         input_size: width and height of the student's input, px
-        fit: ``letterbox`` or ``squash``
+        resize_mode: ``letterbox`` or ``squash``
         rate: camera rate, frames/s; None plays every frame of the files
         teacher_image_size: width and height at which the teacher wants a frame of a given size; None if it reads none
         teacher_every: the teacher sees one frame in this many
@@ -42,7 +42,7 @@ class StreamOptions:
 
     window_frames: int
     input_size: tuple[int, int]
-    fit: Fit = "letterbox"
+    resize_mode: ResizeMode = "letterbox"
     rate: float | None = None
     teacher_image_size: ImageSize = lambda size: None
     teacher_every: int = 1
@@ -142,8 +142,8 @@ class WindowBuilder:
         Returns:
             The source frame numbers of the frames added.
         """
-        fit = FrameFit.of(clip.frame_size, self._options.input_size, self._options.fit)
-        left, top, width, height = fit.content
+        resize = FrameResize.of(clip.frame_size, self._options.input_size, self._options.resize_mode)
+        left, top, width, height = resize.content
         start, numbers, teacher_images = self.filled, [], []
         for frame in frames:
             self._pixels[self.filled, top : top + height, left : left + width] = frame.student
@@ -160,7 +160,7 @@ class WindowBuilder:
         path = None if clip.live is not None or clip.url else clip.path
         origin = Origin(clip.name, path, np.array(numbers), names)
         self._segments.append(
-            Segment(clip.name, start, self.filled, fit, images, clip.labels, origin, clip.recording or clip.name)
+            Segment(clip.name, start, self.filled, resize, images, clip.labels, origin, clip.recording or clip.name)
         )
         if truth is not None:
             self._truth.append(truth[numbers])
@@ -180,7 +180,7 @@ class WindowBuilder:
             ids=ids,
             candidates=np.flatnonzero(ids % self._options.teacher_every == 0),
             segments=tuple(
-                replace(segment, metric_scale=metric_width / segment.fit.frame_size[0] if metric_width else 1.0)
+                replace(segment, metric_scale=metric_width / segment.resize.frame_size[0] if metric_width else 1.0)
                 for segment in self._segments
             ),
             truth_skeleton=truth_skeleton,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from pose_oad.online.window import FrameWindow, Segment
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.skeleton import get_skeleton
 
 
@@ -42,7 +42,9 @@ def make_window(
         ids=ids,
         candidates=np.flatnonzero(ids % every == 0),
         segments=tuple(
-            Segment(f"clip {n}", int(a), int(b), FrameFit.of(s, (size, size), "letterbox"), metric_scale=metric_scale)
+            Segment(
+                f"clip {n}", int(a), int(b), FrameResize.of(s, (size, size), "letterbox"), metric_scale=metric_scale
+            )
             for n, (s, a, b) in enumerate(zip(sizes, bounds[:-1], bounds[1:], strict=True))
         ),
         predictions=predictions,

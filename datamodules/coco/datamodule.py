@@ -6,7 +6,7 @@ hold.
 
 Training images fill the input (no bars: cropped, or squashed), randomly seen through
 :mod:`datamodules.coco.augmentation`. Validation images lie whole in it, so that
-:class:`~pose_oad.poses.geometry.FrameFit` brings predictions back to the original px exactly.
+:class:`~pose_oad.poses.geometry.FrameResize` brings predictions back to the original px exactly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from datamodules.coco.augmentation import AugmentationConfig
 from datamodules.coco.index import CocoIndex
 from datamodules.coco.tree import CocoTree
 from datamodules.coco.views import Sample, TrainingPoses, ValidationPoses
-from pose_oad.poses.geometry import Fit
+from pose_oad.poses.geometry import ResizeMode
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import check
 from pose_oad.tracking.schema import Count, Number
@@ -85,7 +85,7 @@ class CocoDataModule(LightningDataModule):
         workers: Number = 1,
         cache_mib: Number = 1024,
         seed: int = 0,
-        fit: Fit = "letterbox",
+        resize_mode: ResizeMode = "letterbox",
     ) -> None:
         """Name the data; nothing is read before :meth:`setup`.
 
@@ -104,14 +104,14 @@ class CocoDataModule(LightningDataModule):
             workers: loader processes that make training views; 0 makes them in the training process
             cache_mib: memory for decoded images, MiB, shared by the loader processes
             seed: seed of the order and of the views
-            fit: how validation images lie in the input, ``letterbox`` or ``squash``
+            resize_mode: how validation images lie in the input, ``letterbox`` or ``squash``
         """
         super().__init__()
         self.tree, self.category, self.missing_images = CocoTree(Path(root), image_folder), category, missing_images
         self.skeleton, self.input_size, self.map_size = skeleton, input_size, map_size
         self.augmentation, self.splits = augmentation, {"train": train, "val": val}
         self.batch_size, self.workers, self.cache_mib, self.seed = batch_size, workers, cache_mib, seed
-        self.fit: Fit = fit
+        self.resize_mode: ResizeMode = resize_mode
         self._order = torch.Generator().manual_seed(seed)
         self._drawn: dict[int, dict[str, Any]] = {}  # where each loader process is
         self._resumed = False
@@ -129,7 +129,7 @@ class CocoDataModule(LightningDataModule):
         if all(hasattr(self, split) for split in wanted):
             return
         self.tree.check()
-        self.validation = ValidationPoses(self._index("val"), self.input_size, self.map_size, self.fit)
+        self.validation = ValidationPoses(self._index("val"), self.input_size, self.map_size, self.resize_mode)
         self.validation.keep(self.cache_mib // 2)
         if stage != "validate":
             index = self._index("train")

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from datamodules.coco.augmentation import Augmentation, AugmentationConfig, unlabel_outside
 from datamodules.coco.index import CocoImage, CocoIndex
-from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.tracking.errors import UserError
 
 # Training images are kept this much larger than the input, so that magnified views stay sharp.
@@ -134,7 +134,7 @@ class TrainingPoses(CocoPoses):
         """Scale an image to the canvas, or, keeping its shape, to the smallest size that covers it."""
         pixels = read_image(image)  # first: it refuses sizes that are not the file's
         width, height = self._canvas
-        if self.augmentation.config.fit == "cover":
+        if self.augmentation.config.resize_mode == "cover":
             scale = max(width / image.size[0], height / image.size[1])
             width, height = (max(side, round(was * scale)) for side, was in zip(self._canvas, image.size, strict=True))
         ignored = self.index.ignored(image)
@@ -147,23 +147,27 @@ class ValidationPoses(CocoPoses):
     """Every image as it is, letterboxed or squashed into the input."""
 
     def __init__(
-        self, index: CocoIndex, input_size: tuple[int, int], map_size: tuple[int, int], fit: Fit = "letterbox"
+        self,
+        index: CocoIndex,
+        input_size: tuple[int, int],
+        map_size: tuple[int, int],
+        resize_mode: ResizeMode = "letterbox",
     ) -> None:
-        """Wrap all images of an index, laid into the input by ``fit``; the others are those of :class:`CocoPoses`."""
+        """Wrap all images of an index; the other arguments are those of :class:`CocoPoses`."""
         super().__init__(index, index.images, input_size, map_size)
-        self._fit = fit
+        self._resize_mode = resize_mode
 
     def __getitem__(self, at: int) -> Sample:
         """Return an image."""
         image, prepared = self.images[at], self._prepared(at)
-        fit = FrameFit.of(image.size, self.input_size, self._fit)
+        resize = FrameResize.of(image.size, self.input_size, self._resize_mode)
         keypoints = torch.from_numpy(unlabel_outside(image.keypoints, image.size))
         labelled = keypoints[..., 2:] > 0
-        return self._sample(image, prepared.image, (fit.to_input(keypoints) * labelled).numpy(), prepared.ignored)
+        return self._sample(image, prepared.image, (resize.to_input(keypoints) * labelled).numpy(), prepared.ignored)
 
     def _prepare(self, image: CocoImage) -> _Prepared:
         pixels = read_image(image)
-        left, top, width, height = FrameFit.of(image.size, self.input_size, self._fit).content
+        left, top, width, height = FrameResize.of(image.size, self.input_size, self._resize_mode).content
         inside = np.s_[top : top + height, left : left + width]
         canvas = np.zeros((self.input_size[1], self.input_size[0], 3), np.uint8)
         canvas[inside] = _resized(pixels, (width, height))

@@ -26,7 +26,7 @@ from datamodules.human36m.findings import Examination, Finding, Report
 from datamodules.human36m.prepared import MANIFEST, PreparedRecording, made_from, read_entry, write_manifest
 from datamodules.human36m.processes import in_processes
 from datamodules.human36m.tree import RawTree
-from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.tracking.errors import UnwritableError, UserError
 from pose_oad.tracking.files import replacing, writing
 from pose_oad.tracking.locks import holding
@@ -53,7 +53,7 @@ class PrepareOptions:
         out: folder to prepare
         selection: which recordings
         size: width and height of the network input for which to keep frames, px; None keeps none
-        fit: how a frame lies in that input
+        resize_mode: how a frame lies in that input
         compression: of the frames: None or ``lzf``
         metadata: the release's ``metadata.xml``; None takes the one in ``root``, if it is there
         workers: processes; 0 works in this one
@@ -63,7 +63,7 @@ class PrepareOptions:
     out: Path
     selection: Selection
     size: tuple[_Side, _Side] | None = None
-    fit: Fit = "letterbox"
+    resize_mode: ResizeMode = "letterbox"
     compression: Literal["lzf"] | None = None
     metadata: Path | None = None
     workers: int = 0
@@ -150,7 +150,7 @@ def _cameras(options: PrepareOptions) -> dict[tuple[str, str], CameraParameters]
 def _job(options: PrepareOptions, examination: Examination, cameras: dict[tuple[str, str], CameraParameters]) -> _Job:
     name, size = examination.name, None
     if options.size is not None:
-        size = FrameFit.of(examination.frame_size, options.size, options.fit).content[2:]
+        size = FrameResize.of(examination.frame_size, options.size, options.resize_mode).content[2:]
     camera = cameras.get((name.subject, name.camera))
     origin = {
         "version": VERSION,

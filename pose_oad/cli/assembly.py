@@ -130,19 +130,19 @@ def load_run_student(cfg: DictConfig) -> PoseStudent:
         cfg: a configuration with ``student``, ``checkpoint``, ``window`` and ``metric``
 
     Raises:
-        UserError: if the checkpoint cannot be used for that student, or ``window.fit`` or ``metric.decoding`` does not
-            exist.
+        UserError: if the checkpoint cannot be used for that student, or ``window.resize_mode`` or ``metric.decoding``
+            does not exist.
     """
-    from pose_oad.poses.geometry import FITS
+    from pose_oad.poses.geometry import RESIZE_MODES
     from pose_oad.students import StudentConfig, load_student
 
-    fit = cfg.window.fit
-    check(fit in FITS, "window.fit", fit, "letterbox or squash")
+    resize_mode = cfg.window.resize_mode
+    check(resize_mode in RESIZE_MODES, "window.resize_mode", resize_mode, "letterbox or squash")
     decoding, missing = cfg.metric.decoding, cfg.metric.undetected_joints
     check(decoding in ("argmax", "grouped"), "metric.decoding", decoding, "argmax or grouped")
     lost = decoding == "grouped" and missing == "argmax"
     check(not lost, "metric.undetected_joints", missing, "drop, penalty or zero with metric.decoding=grouped")
-    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student) | {"fit": fit}))
+    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student) | {"resize_mode": resize_mode}))
     student.decoding = decoding
     return student
 
@@ -224,7 +224,7 @@ def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
         augmentation=AugmentationConfig(),
         val=options.split,
         batch_size=cfg.metric.batch_size,
-        fit=student.config.fit,
+        resize_mode=student.config.resize_mode,
         image_folder=options.get("image_folder"),
         category=options.get("category"),
         missing_images=options.get("missing_images", "refuse"),
@@ -247,7 +247,7 @@ def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, t
     return StreamOptions(
         window_frames=window_length(cfg.window.seconds, cfg.window.frames, rate),
         input_size=student.input_size,
-        fit=cfg.window.fit,
+        resize_mode=cfg.window.resize_mode,
         rate=cfg.window.camera_rate,
         teacher_image_size=teacher.image_size,
         teacher_every=cfg.teacher.every,

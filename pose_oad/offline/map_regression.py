@@ -99,7 +99,7 @@ class PretrainModule(LightningModule):
         """Forget who was found before."""
         category = self._annotated().category_id
         student = self.student
-        self._evaluation = SourceDomainEvaluation(student.skeleton, student.input_size, category, student.fit)
+        self._evaluation = SourceDomainEvaluation(student.skeleton, student.input_size, category, student.resize_mode)
 
     def on_train_epoch_end(self) -> None:
         """Stop if the training has diverged; called before the epoch's state is kept."""

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from pose_oad.tracking.errors import check
 
-Fit = Literal["letterbox", "squash"]
-FITS: tuple[Fit, ...] = get_args(Fit)
+ResizeMode = Literal["letterbox", "squash"]
+RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
 
 #: Px of the largest picture that is decoded: a small file can claim more than memory holds.
 LARGEST_IMAGE = 2**26
 
 
 @dataclass(frozen=True)
-class FrameFit:
+class FrameResize:
     """Placement of a frame inside a network input.
 
     Attributes:
@@ -31,20 +31,20 @@ class FrameFit:
     content: tuple[int, int, int, int]
 
     @classmethod
-    def of(cls, frame_size: tuple[int, int], input_size: tuple[int, int], fit: Fit) -> FrameFit:
+    def of(cls, frame_size: tuple[int, int], input_size: tuple[int, int], resize_mode: ResizeMode) -> FrameResize:
         """Place a frame in an input.
 
         Args:
             frame_size: width and height of the frame, px
             input_size: width and height of the input, px
-            fit: ``letterbox`` keeps the aspect ratio and centres the picture between black bars; ``squash`` fills the
-                input without keeping it, as trt_pose does
+            resize_mode: ``letterbox`` keeps the aspect ratio and centres the picture between black bars; ``squash``
+                fills the input without keeping it, as trt_pose does
 
         Raises:
-            UserError: for another ``fit``.
+            UserError: for another ``resize_mode``.
         """
-        check(fit in FITS, "window.fit", fit, "letterbox or squash")
-        if fit == "squash":
+        check(resize_mode in RESIZE_MODES, "window.resize_mode", resize_mode, "letterbox or squash")
+        if resize_mode == "squash":
             return cls(frame_size, input_size, (0, 0, *input_size))
         scale = min(input_size[0] / frame_size[0], input_size[1] / frame_size[1])
         width, height = (max(1, round(side * scale)) for side in frame_size)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pose_oad.poses.geometry import Fit
+from pose_oad.poses.geometry import ResizeMode
 from pose_oad.poses.skeleton import FROM_DATA, get_skeleton
 from pose_oad.tracking.errors import check
 from pose_oad.tracking.schema import NotNegative, Text, build_options
@@ -33,7 +33,7 @@ class StudentConfig:
         head_channels: width of the head, channels
         sigma: spread of a joint in its target maps, fraction of the map's width
         pretrained: start from timm's published backbone weights (downloads them)
-        fit: how an original frame lies in the input it was trained on, ``letterbox`` or ``squash``
+        resize_mode: how an original frame lies in the input it was trained on, ``letterbox`` or ``squash``
         foreground: additional weight of a joint's cells in the training that its weights come from last, by which its
             confidences are read (see :mod:`pose_oad.poses.maps.calibration`); training writes it
     """
@@ -46,7 +46,7 @@ class StudentConfig:
     head_channels: _Size = 48
     sigma: Annotated[float, Field(gt=0, lt=1)] = 0.025
     pretrained: bool = False
-    fit: Fit = "letterbox"
+    resize_mode: ResizeMode = "letterbox"
     foreground: NotNegative = 0.0
 
     def __post_init__(self) -> None:
@@ -81,10 +81,10 @@ class StudentConfig:
     def differences(self, other: StudentConfig) -> list[str]:
         """Name the fields in which two networks differ so that weights of one do not serve the other.
 
-        The input size is none of them: a network of convolutions takes any. Neither is the fit, which is a matter of
-        the frames, nor how the weights were trained.
+        The input size is none of them: a network of convolutions takes any. Neither is the resize mode, a matter of the
+        frames, nor how the weights were trained.
         """
-        ignored = ("name", "pretrained", "input_size", "fit", "foreground")
+        ignored = ("name", "pretrained", "input_size", "resize_mode", "foreground")
         names = [field.name for field in fields(self) if field.name not in ignored]
         different = [name for name in names if getattr(self, name) != getattr(other, name)]
         if "skeleton" in different and _same_maps(self.skeleton, other.skeleton):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pose_oad.poses.geometry import Fit
+from pose_oad.poses.geometry import ResizeMode
 from pose_oad.poses.maps import People, decode_people, decode_single
 from pose_oad.poses.skeleton import Skeleton
 
@@ -61,9 +61,9 @@ class PoseNetwork:
         return self.config.map_size
 
     @property
-    def fit(self) -> Fit:
+    def resize_mode(self) -> ResizeMode:
         """How the original frames lay in the input it was trained on."""
-        return self.config.fit
+        return self.config.resize_mode
 
     @property
     def foreground(self) -> float:

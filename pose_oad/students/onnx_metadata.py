@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import onnx
 from google.protobuf.message import DecodeError
 
-from pose_oad.poses.geometry import Fit
+from pose_oad.poses.geometry import ResizeMode
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.students.config import STRIDE
 from pose_oad.tracking.errors import UserError
@@ -24,7 +24,7 @@ FORMAT = "1"
 #: Names of the graph's input and outputs.
 FRAMES, CONFIDENCE_MAPS, PART_AFFINITY_FIELDS = "frames", "confidence_maps", "part_affinity_fields"
 _PREFIX = "pose_oad."
-_TEXTS = ("name", "backbone", "fit", "precision", "quantised", "checkpoint_sha256", "version", "channels")
+_TEXTS = ("name", "backbone", "resize_mode", "precision", "quantised", "checkpoint_sha256", "version", "channels")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ExportMetadata:
         backbone: its timm backbone
         skeleton: joint set and limbs of the maps, in channel order
         input_size: width and height of the frames it takes, px
-        fit: how an original frame was laid into that size in training, ``letterbox`` or ``squash``
+        resize_mode: how an original frame was laid into that size in training, ``letterbox`` or ``squash``
         sigma: spread of a joint in the maps it was trained on, fraction of the map's width
         foreground: additional weight of a joint's cells in its training; a confidence is ``m / (1 + foreground -
             foreground * m)`` where a map's maximum is ``m``
@@ -51,7 +51,7 @@ class ExportMetadata:
     backbone: str
     skeleton: Skeleton
     input_size: tuple[int, int]
-    fit: Fit
+    resize_mode: ResizeMode
     sigma: float
     foreground: float
     precision: str
@@ -67,7 +67,7 @@ class ExportMetadata:
         """Describe an export of a student."""
         config = student.config
         return cls(
-            config.name, config.backbone, student.skeleton, config.input_size, config.fit, config.sigma,
+            config.name, config.backbone, student.skeleton, config.input_size, config.resize_mode, config.sigma,
             config.foreground, precision, quantised, checkpoint_sha256, version,
         )  # fmt: skip
 

@@ -74,7 +74,7 @@ def _published(backbone: str, side: int) -> StudentConfig:
         head="attention",
         head_channels=256,
         sigma=0.025,
-        fit="squash",
+        resize_mode="squash",
     )
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.maps import decode_people
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
@@ -134,9 +134,9 @@ def _label(
     coarse, fine = (_mean_over_frame(scales, size, cells) for cells in (1, enlarge))
     joints = len(skeleton)
     people = decode_people(fine[:, :joints], fine[:, joints:].unflatten(1, (-1, 2)), skeleton)
-    fit = FrameFit.of(frame_size, (fine.shape[3], fine.shape[2]), "squash")
+    resize = FrameResize.of(frame_size, (fine.shape[3], fine.shape[2]), "squash")
     coarse = coarse.cpu()
-    return fit.to_frame(people.keypoints.cpu()), coarse[:, :joints], coarse[:, joints:].unflatten(1, (-1, 2))
+    return resize.to_frame(people.keypoints.cpu()), coarse[:, :joints], coarse[:, joints:].unflatten(1, (-1, 2))
 
 
 def _mean_over_frame(scales: Sequence[PaddedMaps], size: tuple[int, int], enlarge: int) -> Tensor:

@@ -17,7 +17,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
 
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.identity import content_hash
@@ -132,10 +132,10 @@ class KeypointRcnnTeacher:
         if not len(request.images):
             return Labels(torch.zeros(0, 0, len(self.skeleton), 3))
         size = (request.images.shape[2], request.images.shape[1])
-        fit = FrameFit.of(request.frame_size, size, "squash")
+        resize = FrameResize.of(request.frame_size, size, "squash")
         batches = np.split(request.images, range(self._batch_size, len(request.images), self._batch_size))
         people = [found.keypoints for batch in batches for found in self._finder.find(batch)]
-        keypoints = fit.to_frame(pad_sequence(people, batch_first=True))
+        keypoints = resize.to_frame(pad_sequence(people, batch_first=True))
         return Labels(keypoints * (keypoints[..., 2:] >= max(self._least, torch.finfo(torch.float32).tiny)))
 
 

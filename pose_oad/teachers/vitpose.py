@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.joint_names import joint_name
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
@@ -93,8 +93,8 @@ class VitPoseTeacher:
             return Labels(torch.zeros(0, 0, len(self.skeleton), 3))
         batches = np.split(images, range(self._batch_size, len(images), self._batch_size))
         people = [person for batch in batches for person in self._label(batch)]
-        fit = FrameFit.of(request.frame_size, (images.shape[2], images.shape[1]), "squash")
-        keypoints = fit.to_frame(pad_sequence(people, batch_first=True))
+        resize = FrameResize.of(request.frame_size, (images.shape[2], images.shape[1]), "squash")
+        keypoints = resize.to_frame(pad_sequence(people, batch_first=True))
         return Labels(keypoints * (keypoints[..., 2:] >= max(self._least, torch.finfo(torch.float32).tiny)))
 
     def _label(self, images: np.ndarray) -> list[Tensor]:

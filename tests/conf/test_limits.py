@@ -48,7 +48,7 @@ REFUSED = [
     (DescribedTeacher, {"input.size": [64, 0]}, "at least 1"),
     (DescribedTeacher, {"input.std": [1, 1, 0]}, "above 0"),
     (DescribedTeacher, {"input.border": 300}, "at least 0, at most 255"),
-    (DescribedTeacher, {"input.fit": "crop"}, "letterbox or squash"),
+    (DescribedTeacher, {"input.resize_mode": "crop"}, "letterbox or squash"),
     (DescribedTeacher, {"output.kind": "maps"}, "keypoints or simcc or heatmaps"),
     (EnsembleTeacher, {"min_oks": 2}, "at most 1"),
     (EnsembleTeacher, {"agree": 0}, "at least 1"),
@@ -123,7 +123,7 @@ REFUSED = [
     (StudentConfig, {"head_channels": 0}, "at least 1"),
     (StudentConfig, {"sigma": 1}, "above 0, below 1"),
     (StudentConfig, {"pretrained": "yes"}, "true or false"),
-    (StudentConfig, {"fit": "crop"}, "letterbox or squash"),
+    (StudentConfig, {"resize_mode": "crop"}, "letterbox or squash"),
 ]
 
 

@@ -10,7 +10,7 @@
   ``sparse``: how they read maps.
 
 Decoders speak continuous cell coordinates, in which a cell's centre lies at +0.5;
-:class:`~pose_oad.poses.geometry.FrameFit` converts between px of the network input and px of the frame.
+:class:`~pose_oad.poses.geometry.FrameResize` converts between px of the network input and px of the frame.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pose_oad.poses.geometry import Fit
+from pose_oad.poses.geometry import ResizeMode
 from pose_oad.tracking.errors import check
 from pose_oad.tracking.schema import Count, Finite, Number, Positive
 
@@ -23,7 +23,7 @@ class InputSpec:
         channels: order of the colours, ``rgb`` or ``bgr``
         mean: what is subtracted from values of 0 to 255, of each colour in that order
         std: what they are divided by afterwards
-        fit: how a whole frame lies in the input, ``letterbox`` or ``squash``
+        resize_mode: how a whole frame lies in the input, ``letterbox`` or ``squash``
         border: value of 0 to 255 of what the frame does not cover
     """
 
@@ -32,7 +32,7 @@ class InputSpec:
     channels: Literal["rgb", "bgr"] = "rgb"
     mean: tuple[Finite, Finite, Finite] = (0.0, 0.0, 0.0)
     std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
-    fit: Fit = "letterbox"
+    resize_mode: ResizeMode = "letterbox"
     border: Annotated[int, Field(ge=0, le=255)] = 0
 
 

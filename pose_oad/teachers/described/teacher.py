@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.joint_names import joint_name
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
@@ -76,7 +76,7 @@ class DescribedTeacher:
     def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """Return the size of the frame in the input, or behind a detector that at which it is kept, px."""
         if self._detector is None:
-            return FrameFit.of(frame_size, self._network.size, self._seen.fit).content[2:]
+            return FrameResize.of(frame_size, self._network.size, self._seen.resize_mode).content[2:]
         height = min(self._height, frame_size[1])
         return max(1, round(frame_size[0] * height / frame_size[1])), height
 
@@ -114,7 +114,7 @@ class DescribedTeacher:
     def _crops(self, request: TeacherRequest, images: np.ndarray) -> tuple[list[list[Crop]], Labels]:
         """Say where the network looks, for every frame, and what the detector said of them (nothing without one)."""
         if self._detector is None:
-            left, top = FrameFit.of(request.frame_size, self._network.size, self._seen.fit).content[:2]
+            left, top = FrameResize.of(request.frame_size, self._network.size, self._seen.resize_mode).content[:2]
             return [[Crop(1.0, (left, top))] for _ in images], Labels(torch.zeros(len(images), 0, 0, 3))
         scale, seen = images.shape[2] / request.frame_size[0], self._detector.label(request.seen_by(self._detector))
         crops = [

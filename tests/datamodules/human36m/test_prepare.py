@@ -52,7 +52,7 @@ def windows(root: Path, size: int = 32, **options: Any) -> list[dict[str, Any]]:
             "frames": window.frames,
             "truth": reveal(window),
             "ids": window.ids.tolist(),
-            "segments": [(s.clip, s.start, s.stop, s.fit, dict(s.labels), s.recording) for s in window.segments],
+            "segments": [(s.clip, s.start, s.stop, s.resize, dict(s.labels), s.recording) for s in window.segments],
             "numbers": [s.origin.numbers.tolist() for s in window.segments if s.origin],
             "scale": window.metric_scale.tolist(),
         }

@@ -184,7 +184,7 @@ def test_a_phone_held_upright_films_upright(tmp_path: Path) -> None:
     assert clip.frame_size == (32, 64)
     assert {(frame.width, frame.height) for _, frame in read_frames(clip)} == {(32, 64)}
     [window] = WindowLoader(VideoFileSource(str(path)), StreamOptions(5, (16, 16)))
-    assert window.segments[0].fit.content == (4, 0, 8, 16)
+    assert window.segments[0].resize.content == (4, 0, 8, 16)
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from tests.exports import random_frames, random_student, write_export
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_export(random_student((64, 96)), tmp_path_factory.mktemp("export") / "student.onnx", fit="squash")
+    return write_export(
+        random_student((64, 96)), tmp_path_factory.mktemp("export") / "student.onnx", resize_mode="squash"
+    )
 
 
 def test_it_is_a_predictor_with_the_maps_of_its_student(file: Path) -> None:
@@ -23,7 +25,7 @@ def test_it_is_a_predictor_with_the_maps_of_its_student(file: Path) -> None:
     assert isinstance(predictor, ExportedStudent)
     assert (predictor.input_size, predictor.map_size) == ((64, 96), (16, 24))
     assert predictor.skeleton == student.skeleton
-    assert predictor.fit == "squash"
+    assert predictor.resize_mode == "squash"
     assert predictor.foreground == student.config.foreground == 5.0
     for found, expected in zip(predictor.maps(frames), student.maps(frames), strict=True):
         assert found.dtype == torch.float32

@@ -49,8 +49,8 @@ def test_missing_metadata_are_refused() -> None:
     with pytest.raises(UserError, match="no metadata of this project"):
         ExportMetadata.from_strings({}, "x.onnx")
     strings = METADATA.to_strings()
-    del strings["pose_oad.fit"]
-    with pytest.raises(UserError, match=r"damaged metadata \('fit'\)"):
+    del strings["pose_oad.resize_mode"]
+    with pytest.raises(UserError, match=r"damaged metadata \('resize_mode'\)"):
         ExportMetadata.from_strings(strings, "x.onnx")
 
 

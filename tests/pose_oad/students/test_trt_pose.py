@@ -129,7 +129,7 @@ def test_another_joint_set_keeps_what_it_shares(files: dict[str, Path], caplog: 
     assert (student.config, student.training) == (BODY, False)
     assert "12 of 12 joints and 9 of 12 limbs of body-12 are kept from trt-pose-18" in caplog.text
     assert "fresh: left_shoulder-left_hip, right_shoulder-right_hip, left_shoulder-right_shoulder" in caplog.text
-    assert "made for fit=squash, used with fit=letterbox" in caplog.text
+    assert "made for resize_mode=squash, used with resize_mode=letterbox" in caplog.text
     published = load_student(files["resnet18"], replace(BODY, skeleton="trt-pose-18"))
     images = torch.randn(1, 3, 64, 96)
     with torch.inference_mode():
@@ -227,7 +227,7 @@ def described(student: PoseStudent, folder: Path) -> Path:
 
 
 def test_a_joint_set_of_ones_own_comes_back_by_its_topology(tmp_path: Path) -> None:
-    student = build_student(replace(BODY, fit="squash"))
+    student = build_student(replace(BODY, resize_mode="squash"))
     path = described(student, tmp_path)
     assert topology_file(path).name == "a.topology.json"
     loaded = load_student(path)
