@@ -277,8 +277,8 @@ def make_teacher(
         node: the config node
         truth_skeleton: joint set of the stream's ground truth; None where there is none
         label_cache: folder in which labels are kept for later runs; None asks the teacher every time. A teacher that
-            reads no pixels is not worth it, and is asked. Of an ensemble each member's are kept; what a gate makes of
-            labels is not: another gate needs no new ones
+            reads no pixels is not worth it, and is asked. Of an ensemble each member's are kept; what a filter makes of
+            labels is not: another filter needs no new ones
         keep_maps: whether its maps are wanted, and kept, too
 
     Raises:
@@ -287,11 +287,11 @@ def make_teacher(
     from pose_oad.teachers.cache import CachedTeacher
     from pose_oad.teachers.identity import settings_key
 
-    if node.get("gate") is not None:
-        behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != "gate"])
+    if node.get("label_filter") is not None:
+        behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != "label_filter"])
         behind._set_parent(node._get_parent())  # so that what it refuses is named by its whole key
         behind._set_key(node._key())
-        return build(node.gate, teacher=make_teacher(behind, truth_skeleton, label_cache, keep_maps))
+        return build(node.label_filter, teacher=make_teacher(behind, truth_skeleton, label_cache, keep_maps))
     if "members" in node:
         several = node.members is None or isinstance(node.members, DictConfig)
         check(several, "teacher.members", node.members, "teachers by name, as +teacher@teacher.members.first=onnx")

@@ -1,4 +1,4 @@
-"""A gate behind a teacher: labels that can hardly be right are rejected, and counted by reason."""
+"""A label filter behind a teacher: labels that can hardly be right are rejected, and counted by reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FEWEST_LIMBS = 4
 _Factor = Annotated[float, Field(gt=1)]
 
 
-class GatedTeacher:
+class FilteredTeacher:
     """A teacher whose unlikely labels are rejected.
 
     A rejected joint is one that was not found: the student learns nothing about it in that frame. A person of whom too
@@ -56,7 +56,7 @@ class GatedTeacher:
         self._limbs, self._pairs = _body_limbs(teacher.skeleton)
         if len(self._limbs) == 0 and (limb_ratio or limb_asymmetry):
             raise UserError(
-                f"teacher.gate: {teacher.skeleton.name} has no two joints of a limb of the body; expected "
+                f"teacher.label_filter: {teacher.skeleton.name} has no two joints of a limb of the body; expected "
                 "limb_ratio=null and limb_asymmetry=null"
             )
 

@@ -204,7 +204,7 @@ def test_a_stream_is_played_with_labels_made_elsewhere(
     monkeypatch.chdir(tmp_path)
     overrides = [
         "stream=video", "stream.path=my.mp4", "teacher=openpose_json", "teacher.folder=json",
-        "teacher.missing_labels=skip", "gate=default", "teacher.gate.limb_ratio=null",
+        "teacher.missing_labels=skip", "label_filter=default", "teacher.label_filter.limb_ratio=null",
         f"checkpoint={student_checkpoint}",
         "student.input_size=[64,64]", "window.seconds=1", "training.epochs=1", "strategy=all",
         "metric.teacher_every=39", f"tracking.uri=sqlite:///{tmp_path}/mlruns/mlflow.db", "trainer.accelerator=cpu",
