@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -136,8 +137,8 @@ class PrequentialEvaluation(Callback):
             + (", or null" if truth_skeleton is not None else " (there is no ground truth)"),
         )
         self.rule, self.truth_skeleton = rule.validate(), truth_skeleton
-        if predictor == "teacher" and rule.policy == "argmax":
-            self.rule = rule._replace(policy="drop")
+        if predictor == "teacher" and rule.undetected_joints == "argmax":
+            self.rule = replace(rule, undetected_joints="drop")
         self.label_service = LabelService(teacher, count="evaluation_teacher_calls")
         self.teacher_every, self.batch_size, self.predictor = teacher_every, batch_size, predictor
         self.frame_ids: list[np.ndarray] = []

@@ -51,11 +51,7 @@ class WindowLoader:
 
     @property
     def total_frames(self) -> int:
-        """Frames of the whole stream (an estimate where a file's time stamps are irregular).
-
-        Raises:
-            UserError: if the source is live.
-        """
+        """Frames of the whole stream (an estimate where time stamps are irregular); a live one is refused."""
         return sum(clip.sampled_length(self.options.rate) for clip in self.source.clips)
 
     def __len__(self) -> int:
@@ -74,11 +70,7 @@ class WindowLoader:
         return asdict(self._position)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a position returned by :meth:`state_dict`.
-
-        Raises:
-            ValueError: if the source has no such clip.
-        """
+        """Go on from a position returned by :meth:`state_dict`; refuse a clip that the source has not."""
         self._position = StreamPosition(**state)
         if self._position.clip > len(self.source.clips):  # as many, at the stream's end
             raise ValueError(f"clip {self._position.clip} of {len(self.source.clips)}")

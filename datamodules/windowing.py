@@ -77,24 +77,12 @@ class StreamPosition:
 
 
 def check_rate(rate: object) -> None:
-    """Refuse a ``window.camera_rate`` that is neither None nor a number of frames/s.
-
-    Raises:
-        UserError: naming the key.
-    """
+    """Refuse a ``window.camera_rate`` that is neither None nor a number of frames/s."""
     check_value(Positive | None, rate, "window.camera_rate")
 
 
 def window_length(seconds: float | None, frames: int | None, rate: float) -> int:
-    """Resolve a window length given in seconds or in frames.
-
-    Args:
-        seconds: length in s, or None
-        frames: length in frames, or None; exactly one of the two is given
-        rate: camera rate, frames/s
-
-    Returns:
-        The length in frames.
+    """Resolve a window length given in seconds or in frames, one of them None, at a camera rate (frames/s), to frames.
 
     Raises:
         UserError: if both or neither are given, or the window is shorter than one frame.
@@ -109,12 +97,7 @@ def window_length(seconds: float | None, frames: int | None, rate: float) -> int
 
 
 class WindowBuilder:
-    """A window while its frames arrive.
-
-    Args:
-        position: where in the stream it begins
-        options: how the stream is cut
-    """
+    """A window while its frames arrive, from a position in the stream on."""
 
     def __init__(self, position: StreamPosition, options: StreamOptions) -> None:
         width, height = options.input_size
@@ -132,15 +115,12 @@ class WindowBuilder:
         return self._options.window_frames - self.filled
 
     def add(self, clip: Clip, frames: Iterable[DecodedFrame], truth: np.ndarray | None) -> list[int]:
-        """Add neighbouring frames of one clip.
+        """Add neighbouring frames of one clip, no more than there is room for; return their source frame numbers.
 
         Args:
             clip: the clip
-            frames: its frames, no more than there is room for
+            frames: its frames
             truth: ground truth of all source frames of the clip, shape (frames, people, joints, 3), px; None for none
-
-        Returns:
-            The source frame numbers of the frames added.
         """
         resize = FrameResize.of(clip.frame_size, self._options.input_size, self._options.resize_mode)
         left, top, width, height = resize.content

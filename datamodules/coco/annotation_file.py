@@ -77,13 +77,9 @@ def read_category(path: Path, wanted: str | None = None) -> Category:
 
 
 def read_coco(path: Path, category: str | None = None) -> CocoFile:
-    """Read and check an annotation file.
+    """Read and check an annotation file in COCO's keypoint format; see :func:`choose_category` for the category.
 
     Annotations of images that the file does not list are left out, counted, and logged.
-
-    Args:
-        path: JSON file in COCO's keypoint format
-        category: ``data.category``, see :func:`choose_category`
 
     Raises:
         UserError: if the file is missing or not COCO's format, or an entry is not what it should be.
@@ -237,5 +233,5 @@ def _whole(value: object) -> bool:
 
 
 def _number(value: object) -> bool:
-    """Whether it is a number that px can be reckoned with: not NaN, not infinite, not near overflow."""
+    """Return True for a number that px can be reckoned with: not NaN, not infinite, not near overflow."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST_NUMBER

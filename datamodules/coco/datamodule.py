@@ -178,11 +178,7 @@ class CocoDataModule(LightningDataModule):
         return {"order": self._order.get_state(), "views": views, "workers": self.workers}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state.
-
-        Raises:
-            UserError: if it is of another number of loader processes.
-        """
+        """Go on from a state of the same number of loader processes."""
         before = state_dict["workers"]
         check(before == self.workers, "data.workers", self.workers, f"{before}, as before the training was stopped")
         self._order.set_state(state_dict["order"])

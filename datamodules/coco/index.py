@@ -146,14 +146,8 @@ class CocoIndex:
 
         Where such an area overlaps a labelled person, the labelled person wins.
 
-        Args:
-            image: one of :attr:`images`
-
         Returns:
             uint8, shape (height, width), 1 inside the area; None where there is none.
-
-        Raises:
-            UserError: if an outline is damaged.
         """
         people = self._around_hidden.get(image.id, [])
         if not people:

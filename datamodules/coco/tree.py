@@ -48,23 +48,11 @@ class CocoTree:
         return next((place for place in places if place.is_dir()), places[0])
 
     def check(self) -> None:
-        """Refuse a root that is no folder.
-
-        Raises:
-            UserError: naming ``data.root``.
-        """
+        """Refuse a root that is no folder."""
         if not self.root.is_dir():
             raise UserError(f"data.root={self.root}: no such folder; expected a COCO tree (make data writes one)")
 
     def category(self, split: str, wanted: str | None = None) -> Category:
-        """Read what is annotated in a split: its :meth:`~Category.joint_set` is what ``student.skeleton=data`` means.
-
-        Args:
-            split: name or file of the split
-            wanted: ``data.category``
-
-        Raises:
-            UserError: if the root, the file or the category is not there or not what it should be.
-        """
+        """Read what is annotated in a split, whose :meth:`~Category.joint_set` ``student.skeleton=data`` means."""
         self.check()
         return read_category(self.annotations(split), wanted)

@@ -42,8 +42,11 @@ class _Prepared(NamedTuple):
 class CocoPoses(Dataset):
     """One split of a COCO set; what the two kinds of split share: decoding, once, as far as memory is granted.
 
-    Attributes:
-        images: the images it yields, in order
+    Args:
+        index: the annotations
+        images: those of its images to yield, in order
+        input_size: width and height of the network input, px
+        map_size: width and height of the predicted maps, cells
     """
 
     def __init__(
@@ -65,13 +68,9 @@ class CocoPoses(Dataset):
         return len(self.images)
 
     def keep(self, budget_mib: int, threads: int = 2) -> None:
-        """Decode images into memory, first to last, until the budget is spent; the others are decoded when needed.
+        """Decode images into memory, first to last, until the budget (MiB) is spent.
 
-        Done before loader processes start, which then share the memory.
-
-        Args:
-            budget_mib: memory granted, MiB
-            threads: decoding threads
+        The others are decoded when needed. Done before loader processes start, which then share the memory.
         """
         spent, block = 0, 64
         with ThreadPoolExecutor(threads) as pool:
@@ -97,7 +96,7 @@ class CocoPoses(Dataset):
 
 
 class TrainingPoses(CocoPoses):
-    """Random views of the images that show a labelled person."""
+    """Random views of the images that show a labelled person; the seed is for want of loader processes."""
 
     def __init__(
         self,
@@ -180,10 +179,7 @@ class ValidationPoses(CocoPoses):
 
 
 def read_image(image: CocoImage) -> np.ndarray:
-    """Decode an image file.
-
-    Returns:
-        RGB, uint8, shape (height, width, 3).
+    """Decode an image file: RGB, uint8, shape (height, width, 3).
 
     Raises:
         UserError: if it cannot be decoded or has another size than its annotations say.

@@ -33,12 +33,7 @@ UnpackProgress = Callable[[str, int, int], None]
 
 
 def find_archives(root: Path, subjects: Sequence[str]) -> list[Path]:
-    """List the archives of some subjects whose contents are not already unpacked beside them.
-
-    Args:
-        root: the folder
-        subjects: ``S1``, …
-    """
+    """List the archives of some subjects (``S1``, …) whose contents are not already unpacked beside them."""
     return [
         path
         for path in sorted(root.glob("*.tgz"))
@@ -49,15 +44,10 @@ def find_archives(root: Path, subjects: Sequence[str]) -> list[Path]:
 
 
 def unpack(archive: Path, folder: Path, progress: UnpackProgress = lambda name, done, size: None) -> list[Finding]:
-    """Unpack one archive as the release's tree, unless that was done before.
+    """Unpack one archive as the release's tree below a folder, unless that was done before.
 
     Members are taken by the end of their path (``…/Walking 1.55011271.mp4``), whatever folders the archive puts in
     front. A file appears when it is whole. A record is written last, by which a second run knows that all is there.
-
-    Args:
-        archive: the file
-        folder: where to; nothing is written outside of it
-        progress: told how far it is
 
     Returns:
         What was damaged or odd; what could be read before the damage is unpacked.
@@ -97,7 +87,7 @@ def unpack(archive: Path, folder: Path, progress: UnpackProgress = lambda name, 
 
 
 def _refusal(member: tarfile.TarInfo, target: Path) -> str:
-    """Say why a member is not to be unpacked: paths and links that lead outside; empty if it is harmless."""
+    """Return why a member is not to be unpacked: paths and links that lead outside; empty if it is harmless."""
     try:
         tarfile.data_filter(member, str(target))
     except tarfile.FilterError as error:

@@ -45,13 +45,7 @@ class CameraParameters:
 
 
 def read_metadata(path: Path) -> dict[tuple[str, str], CameraParameters]:
-    """Read the cameras of all subjects.
-
-    Args:
-        path: the release's ``metadata.xml``, whose element ``w0`` holds 300 numbers
-
-    Returns:
-        Parameters by subject and camera number.
+    """Read the release's ``metadata.xml``, whose element ``w0`` holds 300 numbers: parameters by subject and camera.
 
     Raises:
         UserError: if the file is missing or holds no such element.
@@ -95,7 +89,7 @@ def estimate_camera(pixels: np.ndarray, local: np.ndarray, world: np.ndarray | N
         world: the same in the world, mm; None leaves rotation and position out
 
     Returns:
-        The camera; None where there are too few points to tell, or they do not differ.
+        None where there are too few points to tell, or they do not differ.
     """
     frames = min(map(len, (pixels, local) if world is None else (pixels, local, world)))
     flat, points = pixels[:frames].reshape(-1, 2).astype(float), local[:frames].reshape(-1, 3).astype(float)

@@ -20,10 +20,7 @@ _MOST_FRAMES, _MOST_ENTRIES, _MOST_AXES = 1_000_000, 1000, 2
 
 
 def check_header(path: Path) -> None:
-    """Refuse a file whose header counts more than any pose file holds.
-
-    Args:
-        path: an existing file
+    """Refuse an existing file whose header counts more than any pose file holds.
 
     Raises:
         UserError: if it does, or is too short to be a CDF.

@@ -63,7 +63,7 @@ class FetchRecording:
         return clip, ""
 
     def has(self, kind: PoseKind) -> bool:
-        """Say whether there are poses of a kind (the tool keeps none in world coordinates)."""
+        """Return True if there are poses of a kind (the tool keeps none in world coordinates)."""
         return kind in _DATASETS
 
     def poses(self, kind: PoseKind) -> np.ndarray:
@@ -104,7 +104,7 @@ class FetchTree:
 
     @classmethod
     def found_in(cls, folder: Path) -> bool:
-        """Say whether a folder holds such a tree."""
+        """Return True if a folder holds such a tree."""
         return any(cls(folder).root.glob(f"S*/*/{_ANNOTATIONS}"))
 
     def subjects(self) -> list[str]:

@@ -115,11 +115,7 @@ class Report:
         return table
 
     def details(self, most: int) -> Table:
-        """Lay findings out for the terminal, what is damaged first.
-
-        Args:
-            most: so many of them
-        """
+        """Lay out so many findings for the terminal, what is damaged first."""
         order: tuple[FindingKind, ...] = ("damaged", "missing", "odd", "left out")
         found = sorted(self.findings, key=lambda finding: order.index(finding.kind))
         rest = len(found) - most

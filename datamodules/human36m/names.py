@@ -69,15 +69,7 @@ class RecordingName:
 
 
 def parse_name(subject: str, stem: str) -> RecordingName | None:
-    """Take the name of a file or a folder apart.
-
-    Args:
-        subject: whose folder it is in
-        stem: ``Walking 1.55011271``
-
-    Returns:
-        The parts; None for names that are no recording's, as ``_ALL.55011271``.
-    """
+    """Take a name as ``Walking 1.55011271`` apart; None for one that is no recording's, as ``_ALL.55011271``."""
     title, _, camera = stem.rpartition(".")
     match = _TITLE.fullmatch(title)
     if match is None or not camera.isdecimal():

@@ -14,11 +14,7 @@ JOINTS = 32
 
 
 def count_poses(path: Path, dimensions: int = 2) -> int:
-    """Return the number of frames a pose file holds, without reading them.
-
-    Args:
-        path: the file
-        dimensions: 2 (px) or 3 (mm)
+    """Return the number of frames a pose file of 2 (px) or 3 (mm) dimensions holds, without reading them.
 
     Raises:
         UserError: if the file is missing, not a CDF, or holds no poses of 32 joints.
@@ -27,14 +23,7 @@ def count_poses(path: Path, dimensions: int = 2) -> int:
 
 
 def read_poses(path: Path, dimensions: int = 2) -> np.ndarray:
-    """Read a pose file.
-
-    Args:
-        path: the file
-        dimensions: 2 (px) or 3 (mm)
-
-    Returns:
-        Shape (frames, 32 joints, dimensions), float32.
+    """Read a pose file of 2 (px) or 3 (mm) dimensions, shape (frames, 32 joints, dimensions), float32.
 
     Raises:
         UserError: as :func:`count_poses`, or if it is shorter than it says or a coordinate is not finite.

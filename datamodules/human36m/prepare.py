@@ -84,10 +84,6 @@ class _Job:
 def examine_folder(options: PrepareOptions, progress: StepProgress) -> Report:
     """Unpack the archives in a folder, and look at every file of what is asked for.
 
-    Args:
-        options: what is asked for
-        progress: told how far it is
-
     Raises:
         UserError: if the folder holds neither a tree nor archives of one.
     """
@@ -112,15 +108,12 @@ def examine_folder(options: PrepareOptions, progress: StepProgress) -> Report:
 
 
 def prepare_folder(options: PrepareOptions, report: Report, progress: StepProgress) -> int:
-    """Make the files of all usable recordings, and the manifest.
+    """Make the files of all usable recordings, and the manifest; return how many were made, not there already.
 
     Args:
         options: what to make
         report: of :func:`examine_folder`; what turns out to be damaged is added
         progress: told how far it is
-
-    Returns:
-        How many files were made; the others were there.
 
     Raises:
         UserError: if the disk is too small or cannot be written, or another process works on the folder.
@@ -169,7 +162,7 @@ def _plain(value: Any) -> Any:
 
 
 def _bytes(job: _Job) -> int:
-    """Room that a file takes, bytes, but for compression."""
+    """Return the room that a file takes, bytes, but for compression."""
     width, height = job.size or (0, 0)
     return job.examination.frames * (width * height * 3 + _POSE_BYTES)
 
@@ -204,13 +197,7 @@ def _entries(out: Path, originals: dict[Path, Path]) -> Iterator[PreparedRecordi
 
 
 def _check_room(out: Path, needed: int, purpose: str) -> None:
-    """Refuse to begin what the disk has no room for.
-
-    Args:
-        out: folder that is to be written, which need not exist
-        needed: bytes
-        purpose: what for, for the message
-    """
+    """Refuse to begin what the disk has no room for: so many bytes below a folder that need not exist."""
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(existing).free
     if needed * _MARGIN > free:
@@ -221,14 +208,6 @@ def _check_room(out: Path, needed: int, purpose: str) -> None:
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write what the doctor found as JSON.
-
-    Args:
-        path: the file; its folder is made
-        report: what it found
-
-    Raises:
-        UnwritableError: if it cannot be written.
-    """
+    """Write what the doctor found as JSON; the folder of the file is made."""
     with replacing(path) as whole:
         whole.write_text(json.dumps(report.to_dict(), indent=1) + "\n")

@@ -65,7 +65,7 @@ class PreparedRecording:
         return clip, ""
 
     def holds(self, sizes: FrameSizes) -> bool:
-        """Say whether frames of these sizes are there.
+        """Return True if frames of these sizes are there.
 
         Raises:
             UserError: if they are not, and cannot be decoded either because the original is gone.
@@ -93,21 +93,14 @@ def _read_truth(path: Path) -> np.ndarray:
 
 
 class PreparedFolder:
-    """A prepared folder, as its manifest describes it.
-
-    Args:
-        root: the folder
-
-    Raises:
-        UserError: if the manifest cannot be read.
-    """
+    """A prepared folder, as its manifest describes it; a manifest that cannot be read is refused."""
 
     def __init__(self, root: Path) -> None:
         self._recordings = read_manifest(root)
 
     @classmethod
     def found_in(cls, folder: Path) -> bool:
-        """Say whether a folder was prepared, to the end."""
+        """Return True if a folder was prepared, to the end."""
         return (folder / MANIFEST).is_file()
 
     def subjects(self) -> list[str]:
@@ -120,12 +113,7 @@ class PreparedFolder:
 
 
 def write_manifest(root: Path, recordings: Sequence[PreparedRecording]) -> None:
-    """Write the manifest, the last thing that makes a folder complete.
-
-    Args:
-        root: the folder
-        recordings: what is in it, their files below it
-    """
+    """Write the manifest of recordings below a root, the last thing that makes a folder complete."""
     entries = [
         asdict(recording) | {"file": str(recording.file.relative_to(root)), "video": str(recording.video)}
         for recording in sorted(recordings, key=lambda recording: recording.name.key)
@@ -137,9 +125,6 @@ def write_manifest(root: Path, recordings: Sequence[PreparedRecording]) -> None:
 
 def read_manifest(root: Path) -> list[PreparedRecording]:
     """Read the manifest of a prepared folder.
-
-    Args:
-        root: the folder
 
     Raises:
         UserError: if it cannot be read, or was written by another version.
@@ -173,9 +158,6 @@ def _entry(root: Path, entry: dict[str, Any]) -> PreparedRecording:
 def read_entry(path: Path) -> PreparedRecording:
     """Describe a prepared file from its own attributes.
 
-    Args:
-        path: the file
-
     Raises:
         UserError: if it is damaged or not complete.
     """
@@ -197,11 +179,7 @@ def read_entry(path: Path) -> PreparedRecording:
 
 
 def made_from(path: Path) -> Any:
-    """Return what a prepared file was made from; None where there is no whole file.
-
-    Args:
-        path: the file, which need not exist
-    """
+    """Return what a prepared file was made from; None where there is no whole file."""
     if not path.is_file():
         return None
     try:

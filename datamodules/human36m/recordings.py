@@ -45,15 +45,11 @@ class Original(Recording, Protocol):
         ...
 
     def has(self, kind: PoseKind) -> bool:
-        """Say whether there are poses of a kind, readable or not."""
+        """Return True if there are poses of a kind, readable or not."""
         ...
 
     def poses(self, kind: PoseKind) -> np.ndarray:
-        """Read poses, shape (frames, 32, 2), px, or (frames, 32, 3), mm; float32.
-
-        Raises:
-            UserError: if there are none, or they cannot be read.
-        """
+        """Read poses, shape (frames, 32, 2), px, or (frames, 32, 3), mm; float32. Refuse those that cannot be read."""
         ...
 
     def facts(self) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from datamodules.human36m.names import RecordingName
 from datamodules.human36m.recordings import Recording
 from datamodules.video.clips import Clip, End, Start, fraction_of
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.errors import RefusedError, nearest, require
 from pose_oad.tracking.schema import Positive, Text
 
 log = logging.getLogger(__name__)
@@ -63,13 +63,11 @@ class Human36mSource:
         order: Literal["action", "file"] = "action",
     ) -> None:
         folder, names = Path(root), tuple(map(str, cameras))
-        check(
-            folder.is_dir(), "stream.root", root, "the folder of a Human3.6M tree; `make data` writes a synthetic one"
-        )
+        require(folder.is_dir(), "root", root, "the folder of a Human3.6M tree; `make data` writes a synthetic one")
         self.skeleton: Skeleton | None = get_skeleton("human36m-32")
         self.metric_width = metric_width
         self.together = len(names) if cameras_together else 1
-        self._catalogue = open_catalogue(folder, "stream.root")
+        self._catalogue = open_catalogue(folder)
         self._order = _ORDERS[order]
         self._fractions, self._skip = (start, end), skip
         self._remarked = False
@@ -85,7 +83,7 @@ class Human36mSource:
         if shuffle:
             random.Random(seed).shuffle(groups)
         self.clips = [clip for group in groups for clip in self._cut(group)]
-        check(bool(self.clips), "stream.skip", list(self._skip), "patterns that leave at least one sequence")
+        require(bool(self.clips), "skip", list(self._skip), "patterns that leave at least one sequence")
 
     def _one_by_one(self, subject: str, cameras: Sequence[str], actions: Sequence[str] | None) -> list[list[Recording]]:
         there = self._of_subject(subject)
@@ -116,8 +114,7 @@ class Human36mSource:
     def _of_subject(self, subject: str) -> Sequence[Recording]:
         found = self._catalogue.recordings(subject)
         if not found:
-            there = nearest(subject, self._catalogue.subjects())
-            raise UserError(f"stream.subjects={subject}: nothing of it is there{there}")
+            raise RefusedError("subjects", subject, f"one that is there{nearest(subject, self._catalogue.subjects())}")
         return found
 
     def _skipped(self, recording: Recording) -> bool:
@@ -155,10 +152,10 @@ def _ordered(
     there = {recording.name.action for recording in found}
     if not found:
         others = {recording.name.camera for recording in recordings}
-        raise UserError(f"stream.cameras={camera}: {subject} has no video of it{nearest(camera, others)}")
+        raise RefusedError("cameras", camera, f"a camera of {subject}{nearest(camera, others)}")
     for action in actions or ():
         if action not in there:
-            raise UserError(f"stream.actions={action}: {subject} has no such action{nearest(action, there)}")
+            raise RefusedError("actions", action, f"an action of {subject}{nearest(action, there)}")
     if actions is None:
         return found
     return [recording for action in actions for recording in found if recording.name.action == action]

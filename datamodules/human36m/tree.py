@@ -55,7 +55,7 @@ class RawRecording:
         return Clip(name.key, self.footage, size, rate, 0, stop, truth, name.labels), remark
 
     def has(self, kind: PoseKind) -> bool:
-        """Say whether there are poses of a kind."""
+        """Return True if there are poses of a kind."""
         return self.pose_files[kind].is_file()
 
     def poses(self, kind: PoseKind) -> np.ndarray:
@@ -96,7 +96,7 @@ class RawTree:
 
     @classmethod
     def found_in(cls, folder: Path) -> bool:
-        """Say whether a folder holds such a tree."""
+        """Return True if a folder holds such a tree."""
         return any(folder.glob(f"S*/{VIDEO_FOLDER}"))
 
     def subjects(self) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, require
 
 #: Fractions of a sequence to start and to end at.
 Start = Annotated[float, Field(ge=0, lt=1)]
@@ -53,7 +53,7 @@ class PreparedFrames(Protocol):
     """Frames of a clip that were decoded beforehand."""
 
     def holds(self, sizes: FrameSizes) -> bool:
-        """Say whether frames of these sizes are there."""
+        """Return True if frames of these sizes are there."""
         ...
 
     def read(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
@@ -106,11 +106,7 @@ class Clip:
         return self.rate if rate is None else min(rate, self.rate)
 
     def sampled_length(self, rate: float | None) -> int:
-        """Number of frames the stretch yields at a camera rate (frames/s; None: every frame).
-
-        Raises:
-            UserError: if it is live: nobody knows its length, and it plays once.
-        """
+        """Number of frames the stretch yields at a camera rate (frames/s; None: every frame); a live one has none."""
         if self.live is not None:
             raise UserError(f"stream.path={self.name}: plays once and has no length; expected a file or a folder here")
         if rate is None or rate >= self.rate:
@@ -137,7 +133,7 @@ class FrameSource(Protocol):
 
 
 def is_live(source: FrameSource) -> bool:
-    """Say whether a source plays once, and nobody knows for how long."""
+    """Return True for a source that plays once, nobody knows for how long."""
     return any(clip.live is not None for clip in source.clips)
 
 
@@ -148,10 +144,6 @@ def tick(seconds: float, rate: float) -> int:
 
 
 def fraction_of(frames: int, start: float, end: float) -> tuple[int, int]:
-    """Turn start and end fractions of a sequence into frame numbers.
-
-    Raises:
-        UserError: unless start < end.
-    """
-    check(start < end, "stream.end", end, f"more than stream.start={start}")
+    """Turn start and end fractions of a sequence into frame numbers; refuse an end that is not behind the start."""
+    require(start < end, "end", end, f"more than start={start}")
     return int(start * frames), int(end * frames)

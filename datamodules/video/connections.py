@@ -45,11 +45,7 @@ class Address:
 
 
 def connect(address: Address) -> InputContainer:
-    """Open a camera or a URL for frames as they are filmed.
-
-    Raises:
-        UserError: if it does not answer, or sends no video.
-    """
+    """Open a camera or a URL for frames as they are filmed; one that does not answer or sends no video is refused."""
     place, kind = address.place, address.kind
     device = f"/dev/video{place}" if place.isdecimal() else place
     if device.startswith("/dev/video"):
@@ -73,14 +69,7 @@ class LiveVideo(NamedTuple):
 
 
 def open_live(address: Address) -> LiveVideo | Clip:
-    """Open a camera or a URL, and wait for its first frame.
-
-    Returns:
-        Its frames; a clip where it is the URL of a file.
-
-    Raises:
-        UserError: if it does not answer, or sends no video.
-    """
+    """Open a camera or a URL, and wait for its first frame; return a clip where it is the URL of a file."""
     container = connect(address)
     if is_finite(address.place, container):
         container.close()
@@ -97,11 +86,7 @@ def open_live(address: Address) -> LiveVideo | Clip:
 
 
 def decode_live(container: InputContainer) -> Iterator[Decoded]:
-    """Decode what :func:`connect` has opened, and close it in the end.
-
-    Raises:
-        UserError: if its frames change their size.
-    """
+    """Decode what :func:`connect` has opened, and close it in the end; frames that change their size are refused."""
     decoder, size = FrameDecoder(container), None
     try:
         for decoded in decoder:

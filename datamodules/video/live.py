@@ -17,7 +17,7 @@ from datamodules.video.connections import Address, connect, decode_live, open_li
 from datamodules.video.decoding import TIMEOUT, Decoded, reason
 from datamodules.video.reading import Ticks, resize_frame
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, require
 from pose_oad.tracking.schema import Number, Positive, Text
 
 log = logging.getLogger(__name__)
@@ -201,7 +201,7 @@ class LiveSource:
     ) -> None:
         self.metric_width = metric_width
         place, further = str(path), {name: str(value) for name, value in (options or {}).items()}
-        check(not Path(place).is_file(), "stream.path", path, "a camera or a URL; a file is played by stream=video")
+        require(not Path(place).is_file(), "path", path, "a camera or a URL; a file is played by stream=video")
 
         address = Address(place, timeout, kind=kind, options=further)
         video = open_live(address)
@@ -209,7 +209,7 @@ class LiveSource:
             self.clips = [video]
             return
         speed = rate or video.rate
-        check(speed > 0, "stream.rate", rate, "frames/s: the stream does not say how many it has")
+        require(speed > 0, "rate", rate, "frames/s: the stream does not say how many it has")
         opened = [video.frames]
 
         def connection() -> Iterator[Decoded]:

@@ -23,12 +23,7 @@ LENGTH_TOLERANCE = 10
 
 
 def probe(place: Path | str, timeout: float = TIMEOUT, name: str = "") -> tuple[tuple[int, int], float, int]:
-    """Read a video's header and its first frame.
-
-    Args:
-        place: a file, or a URL of one
-        timeout: how long a server may be silent, s
-        name: what messages call it; empty: as it is
+    """Read the header and the first frame of a file or URL, which messages call ``name``.
 
     Returns:
         Width and height (px) as it is to be seen, frames per second (the mean where it varies), number of frames
@@ -64,7 +59,7 @@ def _indexed(container: InputContainer) -> int | None:
 def read_frames(
     clip: Clip, rate: float | None = None, after: int | None = None, threads: int = 1
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """Decode a clip frame by frame.
+    """Decode a clip frame by frame: source frame numbers and decoded frames, upright.
 
     A damaged frame is left out; those after it keep their numbers, and how many there were is said at the end.
 
@@ -73,9 +68,6 @@ def read_frames(
         rate: camera rate, frames/s: of the frames the first in each tick of 1/rate is kept; None keeps all
         after: go on behind this source frame; None starts at the clip's own start
         threads: decoder threads
-
-    Yields:
-        Source frame number and decoded frame, upright.
 
     Raises:
         UserError: if the file cannot be read, or ends more than ``LENGTH_TOLERANCE`` frames early.
@@ -97,7 +89,7 @@ def read_frames(
 def decode_frames(
     clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None, threads: int, teacher_every: int, first: int
 ) -> Iterator[DecodedFrame]:
-    """Decode a clip.
+    """Decode a clip at the sizes wanted.
 
     Args:
         clip: what to read
@@ -120,15 +112,7 @@ def resize_frame(frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
 
 
 def decode_clip(clip: Clip, threads: int = 1) -> Iterator[Decoded]:
-    """Decode a video from its beginning to the clip's end.
-
-    Args:
-        clip: what to read; one of images is read with :func:`~datamodules.video.images.read_images`
-        threads: decoder threads
-
-    Raises:
-        UserError: as :func:`read_frames`.
-    """
+    """Decode a video from its beginning to the clip's end."""
     with open_video(clip.url or clip.path) as container:
         decoder = FrameDecoder(container, threads)
         try:
@@ -161,11 +145,7 @@ class Ticks:
         self._last: int | None = None
 
     def begins(self, seconds: float) -> bool:
-        """Say whether a frame is the first of its tick.
-
-        Args:
-            seconds: its time, s; never earlier than that of the frame before
-        """
+        """Return True if a frame is the first of its tick; its time, s, is never before that of the last one."""
         if self._rate is None:
             return True
         before, self._last = self._last, tick(seconds, self._rate)

@@ -168,7 +168,9 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
     frames = windows((1, 1), "squash").total_frames
     check(frames > 0, "stream.end", cfg.stream.get("end"), "a range of at least one frame")
     facts = {"on": "stream", "videos": [clip.name for clip in source.clips], "frames": frames}
-    return Plan(f"{frames:,} frames of {len(source.clips)} videos, missing joints: {rule.policy}", facts, run)
+    return Plan(
+        f"{frames:,} frames of {len(source.clips)} videos, missing joints: {rule.undetected_joints}", facts, run
+    )
 
 
 def plan_coco(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:

@@ -109,11 +109,7 @@ def average_precision(
 
 
 def evaluated_joints(truth: Skeleton, skeleton: Skeleton) -> Skeleton:
-    """Return the joints on which poses are evaluated: those of the ground truth, in its order, that a joint set names.
-
-    Raises:
-        UserError: if there is none.
-    """
+    """Return the joints on which poses are evaluated: those of the truth, in its order, that a joint set names."""
     joints = tuple(joint for joint in truth.joints if joint in skeleton.joints)
     if not joints:
         raise UserError(f"joint sets {truth.name} and {skeleton.name} name no joint in common to evaluate")

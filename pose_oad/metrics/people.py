@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -27,10 +27,10 @@ from torchmetrics import Metric
 from pose_oad.metrics.keypoints import JointErrors, MissingRule, joint_errors
 from pose_oad.poses.maps import People
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import check_value
 
 #: Who is measured: ``one`` person per frame, ``many``, or ``many`` as soon as the reference holds several (``auto``).
-COUNTINGS = ("auto", "one", "many")
+Counting = Literal["auto", "one", "many"]
 #: Joints that a person must have to be measured: fewer have no size to judge distances by.
 MIN_JOINTS = 3
 #: Similarity from which two are near enough for their distance to be taken.
@@ -65,16 +65,7 @@ class PeopleErrors(NamedTuple):
 
 
 def joints_of_frames(errors: JointErrors, frame: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-    """Average errors over the counted joints of each frame.
-
-    Args:
-        errors: a row for every person
-        frame: which frame each person is in, shape (persons,)
-        frames: how many there are
-
-    Returns:
-        means, px, shape (frames,), NaN where nothing counts; how many joints count, shape (frames,).
-    """
+    """Average persons' errors by the frame each is in, px (NaN for none), and count the joints that count."""
     total, joints = (
         torch.zeros(frames).index_add(0, frame, part.sum(1).float())
         for part in (errors.distance * errors.counted, errors.counted)
@@ -83,12 +74,8 @@ def joints_of_frames(errors: JointErrors, frame: Tensor, frames: int) -> tuple[T
 
 
 def check_people(people: object) -> None:
-    """Refuse another way to count people.
-
-    Raises:
-        UserError: naming the key.
-    """
-    check(people in COUNTINGS, "metric.people", people, " | ".join(COUNTINGS))
+    """Refuse another way to count people."""
+    check_value(Counting, people, "metric.people")
 
 
 def measurable(people: Tensor) -> Tensor:
@@ -110,16 +97,7 @@ def box_sizes(people: Tensor) -> Tensor:
 
 
 def frame_means(values: Tensor, frame: Tensor, frames: int) -> Tensor:
-    """Average values by frame, NaN left out.
-
-    Args:
-        values: shape (persons,)
-        frame: which frame each belongs to, shape (persons,)
-        frames: how many there are
-
-    Returns:
-        shape (frames,); NaN for a frame without a value.
-    """
+    """Average values, shape (persons,), by the frame each person is in; NaN where a frame has no value."""
     known = ~values.isnan()
     total = values.new_zeros(frames).index_add(0, frame[known], values[known])
     return total / values.new_zeros(frames).index_add(0, frame[known], torch.ones_like(values[known]))
@@ -229,12 +207,7 @@ class PeopleScores(Metric):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, ids: np.ndarray, people: PeopleErrors) -> None:
-        """Take in some frames.
-
-        Args:
-            ids: their numbers, ascending over all updates, shape (frames,)
-            people: the people in them
-        """
+        """Take in the people of some frames, whose numbers, shape (frames,), ascend over all updates."""
         self.frames.append(torch.cat([torch.from_numpy(ids).double()[:, None], people.counts], 1))
         self.scores.append(people.scores)
         self.hits.append(people.hits)
@@ -245,9 +218,6 @@ class PeopleScores(Metric):
 
     def since(self, first: float) -> dict[str, float]:
         """Return the figures of the frames from a number on; NaN where undefined.
-
-        Args:
-            first: number of the first frame
 
         Returns:
             ``AP`` and ``AR`` (mean over OKS .50:.05:.95), ``AP50``, ``recall`` (share of the reference's people who

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -15,9 +15,9 @@ from pose_oad.offline.source_domain import AnnotatedData, LabelledImages, Source
 from pose_oad.online.objectives import map_loss
 from pose_oad.students import StudentConfig, build_student
 from pose_oad.students.divergence import stop_if_diverged
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.schema import NotNegative, Positive, check_value
 
-SCHEDULES = ("one_cycle", "steps", "constant")
+Schedule = Literal["one_cycle", "steps", "constant"]
 _WARM_UP = 0.15  # share of the training in which one_cycle's rate rises
 
 
@@ -58,10 +58,9 @@ class PretrainModule(LightningModule):
             UserError: if a value is refused.
         """
         super().__init__()
-        check(learning_rate > 0, "optimiser.learning_rate", learning_rate, "a number above 0")
-        check(foreground >= 0, "objective.foreground", foreground, "0 or more")
-        if schedule not in SCHEDULES:
-            raise UserError(f"optimiser.schedule={schedule}: unknown schedule{nearest(schedule, SCHEDULES)}")
+        check_value(Positive, learning_rate, "optimiser.learning_rate")
+        check_value(Schedule, schedule, "optimiser.schedule")
+        check_value(NotNegative, foreground, "objective.foreground")
         student, milestones = dict(student) | {"foreground": float(foreground)}, list(milestones)
         self.save_hyperparameters()
         self.student = build_student(StudentConfig.from_dict(student))
@@ -180,10 +179,8 @@ def checkpoint_score(loss: float, ap: float, ap50: float, people: int) -> float:
 def one_cycle(progress: float) -> float:
     """Return the learning rate, as a fraction of its largest, of a rise followed by a cosine to zero.
 
-    A short form of the schedule of Smith and Topin, "Super-convergence" (2018), without its change of momentum.
-
-    Args:
-        progress: share of the training that is done, 0 to 1 (more counts as 1)
+    A short form of the schedule of Smith and Topin, "Super-convergence" (2018), without its change of momentum;
+    ``progress`` is the share of the training that is done, 0 to 1 (more counts as 1).
     """
     if progress < _WARM_UP:
         return 0.04 + 0.96 * progress / _WARM_UP

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.errors import require
 
 ResizeMode = Literal["letterbox", "squash"]
 RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
@@ -32,18 +32,12 @@ class FrameResize:
 
     @classmethod
     def of(cls, frame_size: tuple[int, int], input_size: tuple[int, int], resize_mode: ResizeMode) -> FrameResize:
-        """Place a frame in an input.
+        """Place a frame in an input, sizes in px.
 
-        Args:
-            frame_size: width and height of the frame, px
-            input_size: width and height of the input, px
-            resize_mode: ``letterbox`` keeps the aspect ratio and centres the picture between black bars; ``squash``
-                fills the input without keeping it, as trt_pose does
-
-        Raises:
-            UserError: for another ``resize_mode``.
+        ``letterbox`` keeps the aspect ratio and centres the picture between black bars; ``squash`` fills the input
+        without keeping it, as trt_pose does.
         """
-        check(resize_mode in RESIZE_MODES, "window.resize_mode", resize_mode, "letterbox or squash")
+        require(resize_mode in RESIZE_MODES, "resize_mode", resize_mode, "letterbox or squash")
         if resize_mode == "squash":
             return cls(frame_size, input_size, (0, 0, *input_size))
         scale = min(input_size[0] / frame_size[0], input_size[1] / frame_size[1])
@@ -56,11 +50,7 @@ class FrameResize:
         return self.content[2] / self.frame_size[0], self.content[3] / self.frame_size[1]
 
     def to_input(self, keypoints: Tensor) -> Tensor:
-        """Convert keypoints from frame px to input px.
-
-        Args:
-            keypoints: shape (..., 3): x, y, confidence; the confidence is passed on
-        """
+        """Convert keypoints, shape (..., 3), from frame px to input px; the confidence is passed on."""
         return self._affine(keypoints, self.scale, self.content[:2])
 
     def to_frame(self, keypoints: Tensor) -> Tensor:

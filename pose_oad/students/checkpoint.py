@@ -66,15 +66,7 @@ def load_student(path: str | Path, expected: StudentConfig | None = None, *, oth
 
 
 def save_student(student: PoseStudent, path: str | Path) -> None:
-    """Write a student as a checkpoint that :func:`load_student` reads. The file appears when it is complete.
-
-    Args:
-        student: the network
-        path: the checkpoint
-
-    Raises:
-        UserError: if the file cannot be written.
-    """
+    """Write a student as a checkpoint that :func:`load_student` reads. The file appears when it is complete."""
     weights = {f"{_PREFIX}{key}": value.detach().cpu() for key, value in student.state_dict().items()}
     description = {"student": student.config.to_dict()}
     write_torch_file(Path(path), {"hyper_parameters": description, "state_dict": weights})

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pose_oad.poses.geometry import ResizeMode
 from pose_oad.poses.skeleton import FROM_DATA, get_skeleton
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.errors import require
 from pose_oad.tracking.schema import NotNegative, Text, build_options
 
 #: Input px per map cell, of every student.
@@ -50,23 +50,12 @@ class StudentConfig:
     foreground: NotNegative = 0.0
 
     def __post_init__(self) -> None:
-        """Read the joint set.
-
-        Raises:
-            UserError: if it is unknown, or has no limbs.
-        """
+        """Read the joint set; refuse one that is unknown or has no limbs."""
         object.__setattr__(self, "skeleton", _joint_set(self.skeleton))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StudentConfig:
-        """Read a description back from plain values.
-
-        Args:
-            values: the fields by name
-
-        Raises:
-            UserError: if a field is unknown or missing, or has a value that no network can have.
-        """
+        """Read a description back from plain values; refuse those that no network can have."""
         return build_options(cls, values, "student")
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,7 +86,7 @@ def _joint_set(value: str | Mapping[str, Any]) -> str | dict[str, Any]:
     if value == FROM_DATA:
         return FROM_DATA
     skeleton = get_skeleton(value)
-    check(bool(skeleton.limbs), "student.skeleton", skeleton.name, "a joint set with limbs to predict")
+    require(bool(skeleton.limbs), "skeleton", skeleton.name, "a joint set with limbs to predict")
     return skeleton.name if isinstance(value, str) else skeleton.describe()
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.students.onnx_metadata import CONFIDENCE_MAPS, FRAMES, PART_AFFINITY_FIELDS, ExportMetadata
 from pose_oad.students.onnx_session import ORT_ERRORS, describe, first_line, open_session
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.schema import Count, check_value
 
 
 class ExportedStudent(PoseNetwork):
@@ -28,8 +29,7 @@ class ExportedStudent(PoseNetwork):
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         self._what, path = f"exported student {path}", Path(path)
-        whole = isinstance(threads, int) and threads >= 1
-        check(threads is None or whole, "threads", threads, "1 or more, or null")
+        check_value(Count | None, threads, "threads")
         self._session = open_session(path, threads, self._what)
         try:
             strings = self._session.get_modelmeta().custom_metadata_map
@@ -40,12 +40,7 @@ class ExportedStudent(PoseNetwork):
         self._check_graph()
 
     def maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict the maps of some frames, on the CPU; see :meth:`PoseNetwork.maps`.
-
-        Raises:
-            ValueError: if the frames have another type or size.
-            UserError: if onnxruntime cannot run the file on this machine.
-        """
+        """Predict the maps of some frames, on the CPU; see :meth:`PoseNetwork.maps`."""
         width, height = self.input_size
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1:] != (height, width, 3):
             raise ValueError(

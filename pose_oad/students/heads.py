@@ -96,11 +96,7 @@ HEADS: dict[str, type[AttentionHead] | type[LightHead]] = {"attention": Attentio
 
 
 def get_head(name: str) -> type[AttentionHead] | type[LightHead]:
-    """Look a kind of head up by name.
-
-    Raises:
-        UserError: if there is none of that name.
-    """
+    """Look a kind of head up by name."""
     if name not in HEADS:
         raise UserError(f"student.head={name}: unknown head{nearest(name, HEADS)}")
     return HEADS[name]

@@ -57,26 +57,16 @@ class PoseStudent(PoseNetwork, nn.Module):
         self.config = replace(self.config, foreground=foreground)
 
     def targets(self, keypoints: Tensor) -> MapTargets:
-        """Render people to the maps this network is trained to predict.
-
-        Args:
-            keypoints: px of the input, shape (batch, people, joints, 3); confidence 0 = not labelled
-        """
+        """Render people, px of the input, shape (batch, people, joints, 3), to the maps it is trained to predict."""
         return encode(
             keypoints, self.skeleton, input_size=self.input_size, map_size=self.map_size, sigma=self.config.sigma
         )
 
     def normalise(self, frames: Tensor) -> Tensor:
-        """Turn RGB frames into network input: ImageNet mean and deviation, channels first.
-
-        Args:
-            frames: uint8, shape (batch, height, width, 3), on any device
+        """Turn RGB uint8 frames, shape (batch, height, width, 3), into network input: ImageNet mean and deviation.
 
         Returns:
             shape (batch, 3, height, width), the network's floating type and device, channels-last in memory.
-
-        Raises:
-            ValueError: if ``frames`` are not uint8 RGB of the network's input size.
         """
         width, height = self.input_size
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1:] != (height, width, 3):
@@ -114,15 +104,7 @@ class PoseStudent(PoseNetwork, nn.Module):
 
 
 def build_student(config: StudentConfig) -> PoseStudent:
-    """Build a student network from its description.
-
-    Args:
-        config: what the network is
-
-    Raises:
-        UserError: if the backbone or the head does not exist, the backbone gives no feature maps that the head can use,
-            or the input size is not a multiple of the backbone's largest stride.
-    """
+    """Build a student network from its description; refuse a backbone, head or input size that it cannot have."""
     return PoseStudent(config)
 
 

@@ -89,15 +89,7 @@ class ExportMetadata:
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str], what: str) -> ExportMetadata:
-        """Read it back.
-
-        Args:
-            strings: the file's metadata
-            what: how messages call the file
-
-        Raises:
-            UserError: if the file is not one of ours, or its metadata are incomplete or of another layout.
-        """
+        """Read a file's metadata back; ``what`` is how messages call the file."""
         values = {key.removeprefix(_PREFIX): value for key, value in strings.items() if key.startswith(_PREFIX)}
         if values.get("format") != FORMAT:
             there = f"pose_oad.format={values['format']}" if "format" in values else "no metadata of this project"
@@ -118,7 +110,7 @@ class ExportMetadata:
 
 
 def is_exported(path: Path) -> bool:
-    """Tell whether a file says that this project exported it, without building its network."""
+    """Return True if a file says that this project exported it, without building its network."""
     try:
         model = onnx.load(str(path), load_external_data=False)
         return f"{_PREFIX}format" in {entry.key for entry in model.metadata_props}

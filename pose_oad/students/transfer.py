@@ -28,12 +28,7 @@ class SharedChannels:
 
     @classmethod
     def of(cls, source: Skeleton, target: Skeleton) -> SharedChannels:
-        """Match two joint sets by name.
-
-        Args:
-            source: the joint set there is
-            target: the joint set wanted
-        """
+        """Match two joint sets by name."""
         joints, limbs, fresh = [], [], []
         for at, joint in enumerate(target.joints):
             if joint in source.joints:
@@ -51,14 +46,10 @@ class SharedChannels:
 
 
 def with_joint_set(student: PoseStudent, wanted: StudentConfig) -> tuple[PoseStudent, SharedChannels]:
-    """Build a student of another joint set from a student's trunk and head.
+    """Build the same network with another joint set from a student's trunk and head.
 
     Channels of joints and limbs that both have are kept. The others start from torch's random initial weights, so a
     caller who wants the same student again seeds torch before.
-
-    Args:
-        student: the network there is
-        wanted: the same network with another joint set
 
     Returns:
         The new network in evaluation mode, on the CPU, and what it shares with the old one.

@@ -30,15 +30,7 @@ _CLASSES = 1000  # of ImageNet, on which torchvision's classifiers were trained
 
 @dataclass(frozen=True)
 class _Design:
-    """One of trt_pose's networks.
-
-    Attributes:
-        published: the student that its published file holds
-        theirs: how its names of the trunk's tensors begin
-        ours: how ours begin
-        classifier: name of torchvision's last layer, which no pose needs
-        features: channels that layer takes
-    """
+    """One of trt_pose's networks: who it is here, how its trunk's tensors begin there and here, its classifier."""
 
     published: StudentConfig
     theirs: str
@@ -88,16 +80,10 @@ _NAMES = " or ".join(design.name for design in _DESIGNS)
 
 
 def find_tensors(contents: object) -> dict[str, Any] | None:
-    """Find trt_pose's state dict in what a file holds.
+    """Find trt_pose's state dict, by its names, in what a file holds; None if it holds something else.
 
     It may be the file's whole content or stand under ``model`` or ``state_dict``, and its names may begin with
     ``module.``, as training on several GPUs leaves them.
-
-    Args:
-        contents: the content
-
-    Returns:
-        The tensors by trt_pose's names; None if it holds something else.
     """
     for key in ("model", "state_dict"):
         if isinstance(contents, dict) and isinstance(contents.get(key), dict):
@@ -147,16 +133,9 @@ def from_trt_pose(tensors: Mapping[str, Any], path: Path) -> tuple[StudentConfig
 
 
 def to_trt_pose(student: PoseStudent) -> dict[str, Tensor]:
-    """Turn a student's tensors into what trt_pose's network of the same trunk loads strictly.
+    """Turn a student's tensors into what trt_pose's network of the same trunk loads strictly, on the CPU.
 
-    Args:
-        student: the network, of any joint set
-
-    Returns:
-        Tensors on the CPU by trt_pose's names; the classifier, which it has but does not use, is zero.
-
-    Raises:
-        UserError: if trt_pose has no such network.
+    The classifier, which it has but does not use, is zero. A student of which trt_pose has no such network is refused.
     """
     design = _design_of(student.config)
     ours = {name: value.detach().cpu().contiguous() for name, value in student.state_dict().items()}
@@ -169,9 +148,6 @@ def to_trt_pose(student: PoseStudent) -> dict[str, Tensor]:
 
 def topology(student: PoseStudent) -> dict[str, Any]:
     """Describe a student's channels as trt_pose's ``human_pose.json`` does, and the student itself beside them.
-
-    Args:
-        student: the network
 
     Returns:
         Plain values: ``keypoints`` (joint names in channel order), ``skeleton`` (limbs as pairs of joint numbers from

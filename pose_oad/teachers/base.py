@@ -36,11 +36,7 @@ class TeacherRequest:
     origin: Origin | None = None
 
     def take(self, rows: np.ndarray) -> TeacherRequest:
-        """Ask about some of the frames only.
-
-        Args:
-            rows: their places in the request, int64, shape (frames,)
-        """
+        """Ask about some of the frames only, by their places in the request, int64, shape (frames,)."""
         return TeacherRequest(
             self.ids[rows],
             None if self.images is None else self.images[rows],

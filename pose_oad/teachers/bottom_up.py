@@ -60,11 +60,7 @@ def size_at_height(frame_size: tuple[int, int], height: int) -> tuple[int, int]:
 
 
 def order_channels(images: Tensor, *, bgr: bool) -> Tensor:
-    """Lay RGB frames out as a network's input.
-
-    Args:
-        images: uint8, shape (frames, height, width, 3)
-        bgr: whether the network wants blue first
+    """Lay RGB frames, uint8, shape (frames, height, width, 3), out as a network's input, blue first if ``bgr``.
 
     Returns:
         float32, 0 to 255, shape (frames, 3, height, width), the channels of a pixel side by side in memory.
@@ -73,15 +69,7 @@ def order_channels(images: Tensor, *, bgr: bool) -> Tensor:
 
 
 def pad_to_cells(images: Tensor, value: float) -> Tensor:
-    """Pad frames on the right and below to whole cells.
-
-    Args:
-        images: shape (frames, channels, height, width)
-        value: what the padding holds
-
-    Returns:
-        shape (frames, channels, rows · ``STRIDE``, columns · ``STRIDE``).
-    """
+    """Pad frames, shape (frames, channels, height, width), on the right and below to whole cells."""
     below, right = (-side % STRIDE for side in images.shape[2:])
     return F.pad(images, (0, right, 0, below), value=value) if below or right else images
 
@@ -147,15 +135,12 @@ def _mean_over_frame(scales: Sequence[PaddedMaps], size: tuple[int, int], enlarg
 
 
 def _cut_to_frame(maps: Tensor, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
-    """Resample maps of padded frames so that they cover the frames exactly.
+    """Resample maps of padded frames, bicubic, so that they cover the frames exactly.
 
     Args:
         maps: shape (frames, channels, rows, columns), a cell for ``STRIDE`` px of the padded frame
         size: width and height of the frame in the padded frame's top-left corner, px
         cells: columns and rows wanted; cells may be a little wider than high
-
-    Returns:
-        Bicubic samples, shape (frames, channels, rows, columns).
     """
     share_x, share_y = (
         side / (number * STRIDE) for side, number in zip(size, (maps.shape[3], maps.shape[2]), strict=True)

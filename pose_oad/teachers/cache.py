@@ -43,15 +43,11 @@ class CachedTeacher:
         self._stores: dict[tuple[Path, tuple[int, int]], LabelStore] = {}
 
     def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int] | None:
-        """Return the size at which the teacher wants frames."""
+        """See :class:`Teacher`."""
         return self._teacher.image_size(frame_size)
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames, as far as possible with what is known.
-
-        Raises:
-            UserError: if the video cannot be read, or the labels not be written.
-        """
+        """Label frames, as far as possible with what is known."""
         origin = request.origin
         if origin is None or origin.path is None or not origin.path.exists():
             return self._teacher.label(request)

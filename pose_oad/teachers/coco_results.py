@@ -13,7 +13,7 @@ from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.label_files import Missing, assemble, known_origin, read_json, read_people
 from pose_oad.teachers.origin import Origin
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.errors import UserError, nearest, require
 from pose_oad.tracking.schema import Number, Text
 
 
@@ -52,11 +52,11 @@ class CocoResultsTeacher:
     ) -> None:
         self.skeleton = get_skeleton(skeleton)
         self._path, self._first, self._missing = Path(path), first, missing_labels
-        check(self._path.exists(), "teacher.path", path, "an existing file of COCO results, or a folder of them")
+        require(self._path.exists(), "path", path, "an existing file of COCO results, or a folder of them")
         self._files: dict[str, list[Path]] = {}
         for file in sorted(self._path.rglob("*.json")) if self._path.is_dir() else ():
             self._files.setdefault(file.stem, []).append(file)
-        check(self._path.is_file() or bool(self._files), "teacher.path", path, "a folder with files <video>.json")
+        require(self._path.is_file() or bool(self._files), "path", path, "a folder with files <video>.json")
         self._ids = None if annotations is None else _image_ids(Path(annotations))
         self._results: dict[Path, dict[int, np.ndarray]] = {}
         self._owners: dict[Path, Path] = {}
@@ -69,11 +69,7 @@ class CocoResultsTeacher:
         return
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Look some frames up.
-
-        Raises:
-            UserError: if an image has no id, a frame no entry and that is refused, or a file is missing or damaged.
-        """
+        """Look some frames up; a frame without an entry may be refused."""
         source = f"teacher.path={self._path}"
         origin, path = known_origin(request.origin, source)
         numbers = self._numbers(origin)
@@ -110,19 +106,21 @@ class CocoResultsTeacher:
     def _numbers(self, origin: Origin) -> list[int]:
         """Return the image id of each frame."""
         if not origin.names:
-            accepted = f"null: {origin.clip} is a video, whose frames are numbered"
-            check(self._ids is None, "teacher.annotations", "…", accepted)
+            if self._ids is not None:
+                raise UserError(
+                    f"teacher.annotations: expected null: {origin.clip} is a video, whose frames are numbered"
+                )
             return [number + self._first for number in origin.numbers.tolist()]
-        check(
-            self._ids is not None, "teacher.annotations", None,
-            f"a file that gives the images of {origin.clip} their ids (COCO annotations, or predict's .images.json)",
-        )  # fmt: skip
-        ids = self._ids or {}
+        if self._ids is None:
+            raise UserError(
+                f"teacher.annotations=None: expected a file that gives the images of {origin.clip} their ids (COCO "
+                "annotations, or predict's .images.json)"
+            )
         names = [Path(name).name for name in origin.names]
         for name in names:
-            if name not in ids:
-                raise UserError(f"teacher.annotations: no id for the image {name}{nearest(name, ids)}")
-        return [ids[name] for name in names]
+            if name not in self._ids:
+                raise UserError(f"teacher.annotations: no id for the image {name}{nearest(name, self._ids)}")
+        return [self._ids[name] for name in names]
 
     def _load(self, file: Path) -> dict[int, np.ndarray]:
         """Read a file once: people by image id, best first, shape (people, joints, 3), px."""
@@ -158,7 +156,7 @@ def _read_results(file: Path, joints: int, first: int | None) -> dict[int, np.nd
 
 def _image_ids(file: Path) -> dict[str, int]:
     """Read which id each image has, by file name."""
-    check(file.is_file(), "teacher.annotations", file, "an existing file that gives images their ids")
+    require(file.is_file(), "annotations", file, "an existing file that gives images their ids")
     content = read_json(file)
     images = content.get("images") if isinstance(content, dict) else content
     expected = "a list of images with id and file_name (COCO annotations, or predict's .images.json)"

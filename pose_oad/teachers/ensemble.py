@@ -16,7 +16,7 @@ from pose_oad.metrics.people import box_sizes
 from pose_oad.poses.skeleton import Skeleton, joint_map, map_keypoints
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
 from pose_oad.teachers.window_labels import WindowLabels, match_maps
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.errors import require
 from pose_oad.tracking.schema import Count, Share
 
 
@@ -34,14 +34,14 @@ class EnsembleTeacher:
         agree: number of members that must find a person
 
     Raises:
-        UserError: if there are fewer members, or a member has no joint in common with the first.
+        RefusedError: if there are fewer members, or a member has no joint in common with the first.
     """
 
     def __init__(self, members: Mapping[str, Teacher] | None, min_oks: Share = 0.3, agree: Count = 1) -> None:
         names = list(members or {})
-        check(len(names) >= 2, "teacher.members", names, "two or more, as +teacher@teacher.members.first=onnx")
+        require(len(names) >= 2, "members", names, "two or more, as +teacher@teacher.members.first=onnx")
         self._members = list((members or {}).values())
-        check(agree <= len(names), "teacher.agree", agree, f"at most {len(names)}, the number of members")
+        require(agree <= len(names), "agree", agree, f"at most {len(names)}, the number of members")
         self._min_oks, self._agree = min_oks, agree
         self.skeleton: Skeleton = self._members[0].skeleton
         # Which member has which joint; refuses one that has none of them.
@@ -80,13 +80,9 @@ class EnsembleTeacher:
         return Labels(keypoints, *self._mean_maps(answers), dict(counts), unusable=nobody & silent.any(1))
 
     def _match(self, people: Sequence[Tensor]) -> Tensor:
-        """Match the people of one frame.
+        """Match the people of one frame: persons, shape (persons, members, joints, 3), zero where a member finds none.
 
-        Args:
-            people: of each member, shape (people, joints, 3), px; those all zero are nobody
-
-        Returns:
-            shape (persons, members, joints, 3); zero where a member does not find the person.
+        ``people`` are those of each member, shape (people, joints, 3), px; those all zero are nobody.
         """
         groups = people[0].new_zeros(0, len(people), len(self.skeleton), 3)
         for member, found in enumerate(people):
@@ -144,15 +140,7 @@ def similarity(people: Tensor, others: Tensor, skeleton: Skeleton) -> Tensor:
 
 
 def _mean(groups: Tensor, has: Tensor) -> Tensor:
-    """Average persons over members.
-
-    Args:
-        groups: shape (persons, members, joints, 3), px
-        has: which member could have found which joint, bool, shape (members, joints)
-
-    Returns:
-        shape (persons, joints, 3), px.
-    """
+    """Average persons, shape (persons, members, joints, 3), px, over the members that could have found a joint."""
     weight = groups[..., 2:]
     location = (groups[..., :2] * weight).sum(1) / weight.sum(1).clamp(min=torch.finfo(weight.dtype).tiny)
     confidence = weight.sum(1) / has.sum(0).clamp(min=1).view(1, -1, 1)

@@ -75,11 +75,7 @@ class KeypointRcnn:
 
     @torch.no_grad()
     def find(self, images: np.ndarray) -> list[People]:
-        """Find the people in images.
-
-        Args:
-            images: RGB uint8, shape (images, height, width, 3)
-        """
+        """Find the people in images, RGB uint8, shape (images, height, width, 3)."""
         batch = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2).float() / 255
         return [_read({name: part.cpu() for name, part in found.items()}) for found in self._network(list(batch))]
 
@@ -122,11 +118,7 @@ class KeypointRcnnTeacher:
         return self._finder.image_size(frame_size)
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with the network's people.
-
-        Raises:
-            ValueError: if the request has no images.
-        """
+        """Label frames with the network's people."""
         if request.images is None:
             raise ValueError("a network as teacher needs images")
         if not len(request.images):

@@ -20,11 +20,7 @@ Missing = Literal["refuse", "skip", "nobody"]
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        UserError: if it cannot be read, or is damaged; it names the file.
-    """
+    """Read a JSON file; one that cannot be read or is damaged is refused by its name."""
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
@@ -34,19 +30,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_people(lists: Sequence[object], joints: int, path: Path) -> np.ndarray:
-    """Turn lists of x, y and confidence of one joint after another into an array.
-
-    Args:
-        lists: a list for each person
-        joints: number of joints that each must have
-        path: the file they are from
-
-    Returns:
-        float64, shape (people, joints, 3).
-
-    Raises:
-        UserError: if a list holds something else; it names the file.
-    """
+    """Turn lists of x, y, confidence of one joint after another into shape (people, joints, 3), float64."""
     for row in lists:
         if not isinstance(row, list) or len(row) != 3 * joints:
             given = f"{len(row)} numbers" if isinstance(row, list) else type(row).__name__
@@ -63,16 +47,13 @@ def read_people(lists: Sequence[object], joints: int, path: Path) -> np.ndarray:
 
 
 def assemble(frames: Sequence[np.ndarray | None], missing: Missing, joints: int, source: str) -> Labels:
-    """Put the people of some frames together.
+    """Put the people of some frames together; the labels count ``labels_missing``.
 
     Args:
         frames: people of each frame, best first, shape (people, joints, 3), px; None where nothing is known of it
         missing: what becomes of those, see :data:`Missing`
         joints: number of joints
         source: whose labels these are and which frames are asked for, for the error
-
-    Returns:
-        The labels; they count ``labels_missing``.
 
     Raises:
         UserError: if there is a frame without labels, and it is to be refused.
@@ -91,11 +72,7 @@ def assemble(frames: Sequence[np.ndarray | None], missing: Missing, joints: int,
 
 
 def known_origin(origin: Origin | None, source: str) -> tuple[Origin, Path]:
-    """Return where frames come from, and their file or folder.
-
-    Raises:
-        UserError: if nobody knows, or they come from a camera, whose frames have no labels beforehand.
-    """
+    """Return where frames come from, and their file or folder; a camera's frames have no labels beforehand."""
     if origin is None or origin.path is None:
         raise UserError(f"{source}: labels made beforehand fit recorded frames only; expected a video file or images")
     return origin, origin.path

@@ -11,7 +11,7 @@ from torch import Tensor
 from pose_oad.poses.joint_names import other_side
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import RefusedError
 from pose_oad.tracking.schema import Count, Share
 
 # A person needs this many limbs before one of them can be called too long.
@@ -38,7 +38,7 @@ class FilteredTeacher:
         min_joints: people of whom fewer joints remain are rejected
 
     Raises:
-        UserError: if limbs are asked about and the joint set has none of the body's.
+        RefusedError: if limbs are asked about and the joint set has none of the body's.
     """
 
     def __init__(
@@ -55,10 +55,8 @@ class FilteredTeacher:
         self.name, self.uses_truth = teacher.name, teacher.uses_truth
         self._limbs, self._pairs = _body_limbs(teacher.skeleton)
         if len(self._limbs) == 0 and (limb_ratio or limb_asymmetry):
-            raise UserError(
-                f"teacher.label_filter: {teacher.skeleton.name} has no two joints of a limb of the body; expected "
-                "limb_ratio=null and limb_asymmetry=null"
-            )
+            accepted = f"null, and limb_asymmetry=null: {teacher.skeleton.name} has no two joints of a limb of the body"
+            raise RefusedError("limb_ratio", limb_ratio, accepted)
 
     @property
     def skeleton(self) -> Skeleton:

@@ -59,15 +59,7 @@ class LabelStore:
         self.kept = frozenset(self._keypoints)
 
     def get(self, number: int, with_maps: bool) -> FrameLabels | None:
-        """Return the labels of a frame.
-
-        Args:
-            number: its number in the video
-            with_maps: whether maps are wanted
-
-        Returns:
-            None if they are not there, or their maps are wanted and not there.
-        """
+        """Return the labels of a frame; None if they are not there, or their maps are wanted and not there."""
         keypoints = self._keypoints.get(number)
         if keypoints is None or not with_maps or number in self._without_maps:
             return None if keypoints is None else FrameLabels(keypoints)
@@ -90,9 +82,6 @@ class LabelStore:
             labels: what the teacher says
             with_maps: whether its maps are kept
             about: who the teacher is, for people who look into the file
-
-        Raises:
-            UserError: if it cannot be written.
         """
         if not len(numbers):
             return

@@ -89,11 +89,7 @@ class OnnxTeacher:
         return size_at_height(frame_size, self._height)
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with the people in the network's maps, and the maps themselves.
-
-        Raises:
-            ValueError: if the request has no images, or images of another size than :meth:`image_size`.
-        """
+        """Label frames with the people in the network's maps, and the maps themselves."""
         if self._exported is not None:
             return self._exported.label(request)
         size = self.image_size(request.frame_size)

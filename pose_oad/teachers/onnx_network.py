@@ -8,7 +8,7 @@ import numpy as np
 
 from pose_oad.students.onnx_session import ORT_ERRORS, describe, first_line, open_session
 from pose_oad.teachers.bottom_up import STRIDE
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import RefusedError, require
 
 #: Channels of the two outputs: 18 joints and the background, and two components for each of 19 limbs.
 HEAT_MAPS, FIELDS = 19, 38
@@ -29,8 +29,8 @@ class OpenPoseNetwork:
         threads: threads on a CPU; None leaves it to onnxruntime
 
     Raises:
-        UserError: if the file is missing, is no ONNX network, or is one with other inputs or outputs; it names the
-            option ``teacher.path``, what the file has and what is expected.
+        UserError: if the file is missing or is no ONNX network.
+        RefusedError: if it has other inputs or outputs; it names what the file has and what is expected.
     """
 
     def __init__(
@@ -44,25 +44,21 @@ class OpenPoseNetwork:
             f"{fields} [N, {FIELDS}, H/{STRIDE}, W/{STRIDE}], H and W free; it has {describe(self._session)}"
         )
         known = len(inputs) == 1 and inputs[0].type == "tensor(float)" and names.issuperset(self._outputs)
-        check(known, "teacher.path", path, expected)
+        require(known, "path", path, expected)
         self._input = inputs[0].name
         try:
             shapes = [output.shape for output in self(np.zeros(_PROBE, dtype=np.float32))]
         except ORT_ERRORS as error:
-            raise UserError(
-                f"teacher.path={path}: expected {expected}, and refuses an input {list(_PROBE)}: {first_line(error)}"
-            ) from error
+            refusal = f"{expected}, and refuses an input {list(_PROBE)}: {first_line(error)}"
+            raise RefusedError("path", path, refusal) from error
         frames, _, height, width = _PROBE
         wanted = [(frames, channels, height // STRIDE, width // STRIDE) for channels in (HEAT_MAPS, FIELDS)]
-        check(shapes == wanted, "teacher.path", path, f"{expected}, and gives {shapes} for an input {list(_PROBE)}")
+        require(shapes == wanted, "path", path, f"{expected}, and gives {shapes} for an input {list(_PROBE)}")
         fixed = inputs[0].shape[0] == 1 and batch_size > 1
-        check(not fixed, "teacher.batch_size", batch_size, f"1, since {path} takes one frame at a time")
+        require(not fixed, "batch_size", batch_size, f"1, since {path} takes one frame at a time")
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
-        """Run the network.
-
-        Args:
-            images: float32, shape (frames, 3, height, width), height and width multiples of ``STRIDE``
+        """Run the network on images, float32, shape (frames, 3, height, width), sides multiples of ``STRIDE``.
 
         Returns:
             Heat maps and fields, float32, shapes (frames, 19, rows, columns) and (frames, 38, rows, columns).

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pose_oad.teachers.origin import Origin
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.errors import UserError, nearest, require
 
 _SUFFIX = "_keypoints.json"
 _NUMBERED = re.compile(r"(?:(.*)_)?(\d+)", re.DOTALL)
@@ -31,16 +31,14 @@ class OpenPoseFiles:
     """
 
     def __init__(self, folder: Path) -> None:
-        check(folder.is_dir(), "teacher.folder", folder, "the folder that OpenPose's --write_json wrote")
+        require(folder.is_dir(), "folder", folder, "the folder that OpenPose's --write_json wrote")
         self._folder = folder
         self._places: dict[str, dict[str, Path]] = {}
         for place, _, names in os.walk(folder, onerror=_refuse):
             found = {name.removesuffix(_SUFFIX): Path(place, name) for name in names if name.endswith(_SUFFIX)}
             if found:
                 self._places[Path(place).relative_to(folder).as_posix()] = found
-        check(
-            bool(self._places), "teacher.folder", folder, f"a folder with files <name>{_SUFFIX}, as --write_json writes"
-        )
+        require(bool(self._places), "folder", folder, f"a folder with files <name>{_SUFFIX}, as --write_json writes")
         self._owners: dict[tuple[str, str], Path] = {}
         self._series: dict[Path, dict[int, Path]] = {}
 
@@ -50,15 +48,12 @@ class OpenPoseFiles:
             yield from sorted(self._places[place].values())
 
     def find(self, origin: Origin, path: Path, first: int) -> list[Path | None]:
-        """Return the file of each of some frames.
+        """Return the file of each of some frames, None where a frame has none.
 
         Args:
             origin: where they come from
             path: its file, or folder of images
             first: number that the files give to a video's first frame
-
-        Returns:
-            None where a frame has no file.
 
         Raises:
             UserError: if no files, or those of several videos, may be meant.

@@ -60,11 +60,7 @@ class OpenPoseJsonTeacher:
         return
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Read the files of some frames.
-
-        Raises:
-            UserError: if a file is missing or damaged, or has another joint set than the first.
-        """
+        """Read the files of some frames."""
         source = f"teacher.folder={self._folder}"
         origin, path = known_origin(request.origin, source)
         files = self._files.find(origin, path, self._first)

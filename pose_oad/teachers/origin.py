@@ -25,9 +25,5 @@ class Origin:
     names: tuple[str, ...] = ()
 
     def take(self, rows: np.ndarray) -> Origin:
-        """Return the origin of some of the frames.
-
-        Args:
-            rows: their places among the frames, int64, shape (frames,)
-        """
+        """Return the origin of some of the frames, by their places, int64, shape (frames,)."""
         return replace(self, numbers=self.numbers[rows], names=tuple(self.names[row] for row in rows if self.names))

@@ -33,11 +33,7 @@ class NetworkTeacher:
         return self._resize(frame_size).content[2:]
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with the network's people, px of the original frames, and its maps without the padding's cells.
-
-        Raises:
-            ValueError: if the request has no images.
-        """
+        """Label frames with the network's people, px of the original frames, and its maps without the padding."""
         if request.images is None:
             raise ValueError("a network as teacher needs images")
         network, resize = self._network, self._resize(request.frame_size)

@@ -52,11 +52,7 @@ class TruthTeacher:
         return
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with their truth and this teacher's faults.
-
-        Raises:
-            UserError: if the frames come without ground truth.
-        """
+        """Label frames with their truth and this teacher's faults."""
         if request.truth is None:
             raise UserError("teacher=truth: these frames have no ground truth")
         keypoints = request.truth.numpy().copy()

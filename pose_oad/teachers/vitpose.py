@@ -17,7 +17,7 @@ from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.keypoint_rcnn import KeypointRcnn, ShorterSide
 from pose_oad.teachers.loading import find_device
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, require
 from pose_oad.tracking.schema import Count, Share, Text
 
 # Which of the data sets that ViTPose+ was trained on at once, each with its own expert; COCO is its first.
@@ -69,7 +69,7 @@ class VitPoseTeacher:
         self._detector = None
         if detector == "keypoint_rcnn":
             accepted = "published weights (DEFAULT) or a .pth file, with detector=keypoint_rcnn"
-            check(detector_weights is not None, "teacher.detector_weights", detector_weights, accepted)
+            require(detector_weights is not None, "detector_weights", detector_weights, accepted)
             self._detector = KeypointRcnn(str(detector_weights), size, min_score, device, "teacher.detector_weights")
         self.name = f"vitpose:{model.rstrip('/').rpartition('/')[2]}"
 
@@ -81,11 +81,7 @@ class VitPoseTeacher:
         return max(1, round(frame_size[0] * scale)), max(1, round(frame_size[1] * scale))
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with a pose for each person found.
-
-        Raises:
-            ValueError: if the request has no images.
-        """
+        """Label frames with a pose for each person found."""
         images = request.images
         if images is None:
             raise ValueError("a network as teacher needs images")
@@ -151,12 +147,8 @@ def _load(model: str) -> tuple[Any, Any]:
 
 def _check_joints(config: Any, joints: Sequence[str], model: str) -> None:
     """Refuse a joint set that is not the model's, as far as it says which that is."""
-    check(
-        config.num_labels == len(joints), "teacher.skeleton", f"{len(joints)} joints",
-        f"the {config.num_labels} joints of {model}",
-    )  # fmt: skip
+    count = f"the {config.num_labels} joints of {model}"
+    require(config.num_labels == len(joints), "skeleton", f"{len(joints)} joints", count)
     named = [joint_name(str(config.id2label[number])) for number in range(config.num_labels)]
     if not any(name.startswith("label") for name in named):  # transformers' own LABEL_0, LABEL_1, … mean nothing
-        check(
-            named == list(joints), "teacher.skeleton", ", ".join(joints), f"the joints of {model}: {', '.join(named)}"
-        )
+        require(named == list(joints), "skeleton", ", ".join(joints), f"the joints of {model}: {', '.join(named)}")

@@ -36,11 +36,7 @@ class WindowLabels:
         return ~(self.keypoints[..., 2] > 0).flatten(1).any(1)
 
     def person(self, skeleton: Skeleton) -> Tensor:
-        """Return the best person of each frame in another joint set.
-
-        Returns:
-            Shape (frames, joints, 3), original px; all zero where there is nobody.
-        """
+        """Return each frame's best person in another joint set, shape (frames, joints, 3), original px; else zero."""
         if self.keypoints.shape[1] == 0:
             return self.keypoints.new_zeros(len(self.keypoints), len(skeleton), 3)
         return map_keypoints(self.keypoints[:, 0], self.skeleton, skeleton)
@@ -79,16 +75,9 @@ def match_maps(labels: WindowLabels, skeleton: Skeleton) -> tuple[MapTargets, Te
 
     A limb that the teacher directs the other way has its field's sign turned.
 
-    Args:
-        labels: labels with maps
-        skeleton: the student's joint set
-
     Returns:
         the maps; which joints the teacher has a map for, bool, shape (joints,); which limbs it has a field for, bool,
         shape (limbs,). Channels it has not are zero.
-
-    Raises:
-        ValueError: if the labels come without maps.
     """
     maps, fields = labels.confidence_maps, labels.part_affinity_fields
     if maps is None or fields is None:

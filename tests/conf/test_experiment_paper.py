@@ -145,7 +145,7 @@ def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monk
     assert module.student.decoding == "grouped"
     found = module.student.keypoints(torch.zeros(1, 64, 64, 3, dtype=torch.uint8)).single
     assert (found[..., 2] == 0).any()  # an arg-max always finds something
-    assert run.evaluation.rule.policy == "zero"
+    assert run.evaluation.rule.undetected_joints == "zero"
 
 
 @pytest.mark.parametrize(("command", "experiment"), [("online", "paper"), ("finetune", "paper_offline")])

@@ -11,22 +11,12 @@ from torch import Tensor
 
 
 def weighed(confidence: float, foreground: float) -> float:
-    """Return what a network predicts where a joint is with some confidence.
-
-    Args:
-        confidence: in [0, 1]
-        foreground: additional weight of the cells of a joint in training
-    """
+    """Return what a network predicts where a joint is with some confidence in [0, 1]."""
     return (1 + foreground) * confidence / (1 + foreground * confidence)
 
 
 def calibrated(prediction: Tensor, foreground: float) -> Tensor:
-    """Return the confidences behind predictions, the inverse of :func:`weighed`; the order stays as it is.
-
-    Args:
-        prediction: values of confidence maps, of any shape; those above 1 stay
-        foreground: additional weight of the cells of a joint in training; 0 changes nothing
-    """
+    """Return the confidences behind predictions, the inverse of :func:`weighed`; values above 1 and the order stay."""
     if foreground == 0:
         return prediction
     return (prediction / (1 + foreground - foreground * prediction.clamp(max=1))).where(prediction < 1, prediction)

@@ -133,14 +133,7 @@ def _part_affinity_fields(
 
 
 def _cells_around(start: Tensor, end: Tensor, map_size: tuple[int, int], spread: float) -> _Cells:
-    """List the cells in the bounding box of each segment, grown by the reach of a Gaussian and cut to the map.
-
-    Args:
-        start: shape (segments, 2), x and y in cells
-        end: likewise
-        map_size: width and height of the map, cells
-        spread: sigma of the Gaussian, cells
-    """
+    """List the cells in each segment's bounding box, grown by the reach of a Gaussian (cells) and cut to the map."""
     reach = spread * math.sqrt(-math.log(_NEGLIGIBLE))
     limit = torch.tensor(map_size, device=start.device, dtype=start.dtype)
     # Cell i has its centre at i + 0.5. Clamping before the conversion keeps far-away joints within the integers.

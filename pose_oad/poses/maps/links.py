@@ -60,9 +60,6 @@ def find_links(
         skeleton: joint set of the peaks
         threshold: what a point of the limb must exceed to count as supported
         share: fraction of the points that must be supported
-
-    Returns:
-        the chosen limbs of all images.
     """
     pairs = _candidates(peaks, part_affinity_fields.shape[0], skeleton)
     values = _read_along(peaks, pairs, part_affinity_fields)
@@ -111,14 +108,7 @@ def _read_along(peaks: Peaks, pairs: _Pairs, part_affinity_fields: Maps) -> np.n
 def _assign(group: np.ndarray, row: np.ndarray, column: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Choose pairs of the largest total score so that no two of a group share a row or a column.
 
-    Args:
-        group: the problem a pair belongs to, shape (pairs,), ascending
-        row: shape (pairs,)
-        column: shape (pairs,)
-        score: shape (pairs,), positive
-
-    Returns:
-        numbers of the chosen pairs.
+    All arguments have the shape (pairs,); ``group``, the problem a pair belongs to, ascends, scores are positive.
     """
     width = max(row.max(initial=0), column.max(initial=0)) + 1
     start, stop = group * width + row, group * width + column

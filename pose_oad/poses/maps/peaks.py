@@ -34,7 +34,7 @@ class Peaks(NamedTuple):
 
 
 def find_peaks(confidence_maps: Maps, threshold: float, most: int) -> Peaks:
-    """Find the local maxima of every map.
+    """Find the local maxima of every map, refined between the cells.
 
     Of several equal cells next to each other the first in reading order is the peak. A NaN is no peak, and does not
     keep its neighbours from being one.
@@ -43,9 +43,6 @@ def find_peaks(confidence_maps: Maps, threshold: float, most: int) -> Peaks:
         confidence_maps: float32, shape (batch, joints, rows, columns), at least 3 rows and columns
         threshold: smallest value of a peak, exclusive
         most: number of peaks kept in a map, the strongest ones
-
-    Returns:
-        the peaks, refined between the cells.
     """
     rows, columns = confidence_maps.shape[-2:]
     cell = cells_above(confidence_maps, threshold)

@@ -25,8 +25,7 @@ def refine_peaks(maps: Maps, channel: np.ndarray, row: np.ndarray, column: np.nd
         column: its cell's column, likewise
 
     Returns:
-        x and y of each peak in continuous cell coordinates (a cell's centre is at +0.5), shape (2, peaks), float32; at
-        most half a cell away from the cell's centre.
+        x and y of each peak in continuous cell coordinates, shape (2, peaks), float32; at most half a cell away.
     """
     rows, columns = maps.shape[-2:]
     peak = np.array([column, row])

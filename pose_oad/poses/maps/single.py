@@ -24,9 +24,6 @@ def decode_single(confidence_maps: Tensor, foreground: float = 0.0) -> Tensor:
     Returns:
         shape (batch, joints, 3): x and y in continuous cell coordinates (a cell's centre is at +0.5), and the
         confidence behind the maximum, in [0, 1]. A map that holds a NaN has no maximum: its joint is all zero.
-
-    Raises:
-        ValueError: if the maps have another shape.
     """
     if confidence_maps.ndim != 4 or min(confidence_maps.shape[2:]) < 3:
         raise ValueError(f"confidence maps {tuple(confidence_maps.shape)}: expected (batch, joints, >= 3, >= 3)")

@@ -37,40 +37,22 @@ class Crop:
         return cls(scale, (size[0] / 2 - scale * centre[0], size[1] / 2 - scale * centre[1]))
 
     def cut(self, picture: np.ndarray, size: tuple[int, int], border: int) -> np.ndarray:
-        """Show this part of a picture.
-
-        Args:
-            picture: RGB uint8, shape (height, width, 3)
-            size: width and height of the input, px
-            border: value of what the picture does not cover
-        """
+        """Show this part of a picture, RGB uint8, shape (height, width, 3); what it does not cover is ``border``."""
         # OpenCV counts from the centre of the first pixel, which lies half a px from the corner.
         shift = [part + 0.5 * self.scale - 0.5 for part in self.offset]
         matrix = np.array([[self.scale, 0, shift[0]], [0, self.scale, shift[1]]])
         return cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderValue=(border,) * 3)
 
     def to_picture(self, keypoints: Tensor) -> Tensor:
-        """Bring keypoints back.
-
-        Args:
-            keypoints: shape (…, 3), px of the input and confidence
-
-        Returns:
-            The same in px of the picture.
-        """
+        """Bring keypoints, shape (…, 3), back from px of the input to px of the picture."""
         offset, scale = keypoints.new_tensor([*self.offset, 0.0]), keypoints.new_tensor([self.scale, self.scale, 1.0])
         return (keypoints - offset) / scale
 
 
 def boxes_of(people: Tensor) -> np.ndarray:
-    """Put a box around the joints found of each person.
+    """Put a box around the joints found of each person: left, top, right and bottom, px, shape (people, 4).
 
-    Args:
-        people: shape (people, joints, 3), px and confidence; people of whom fewer than two joints are found are left
-            out
-
-    Returns:
-        left, top, right and bottom, px, shape (people, 4).
+    People, shape (people, joints, 3), of whom fewer than two joints are found are left out.
     """
     found = people[..., 2] > 0
     people = people[found.sum(1) >= 2]

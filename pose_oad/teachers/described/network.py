@@ -8,7 +8,7 @@ import numpy as np
 
 from pose_oad.students.onnx_session import ORT_ERRORS, describe, first_line, open_session
 from pose_oad.teachers.described.spec import InputSpec, OutputSpec
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import RefusedError, UserError, require
 
 # How onnxruntime calls the types of input that a picture can be given in.
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
@@ -40,13 +40,13 @@ class DescribedNetwork:
         inputs, outputs = self._session.get_inputs(), [node.name for node in self._session.get_outputs()]
         shape = inputs[0].shape if inputs else []  # a network of constants alone has none
         fits = len(inputs) == 1 and inputs[0].type in _TYPES and len(shape) == 4
-        check(fits, "teacher.path", path, f"one image as input; it has {describe(self._session)}")
+        require(fits, "path", path, f"one image as input; it has {describe(self._session)}")
         self._input, self._type = inputs[0].name, _TYPES[inputs[0].type]
         self.size = self._size(shape)
         self._batch_size = 1 if shape[0] == 1 else batch_size
         self._outputs = list(said.names or outputs[: 2 if said.kind == "simcc" else 1])
         missing = [name for name in self._outputs if name not in outputs]
-        check(not missing, "teacher.output.names", missing, f"outputs of {path}: {', '.join(outputs)}")
+        require(not missing, "output.names", missing, f"outputs of {path}: {', '.join(outputs)}")
 
     def _size(self, shape: list[int | str | None]) -> tuple[int, int]:
         """Settle the input's size between file and description."""
@@ -54,28 +54,18 @@ class DescribedNetwork:
         colours = shape[1] if self._seen.layout == "nchw" else shape[3]
         declared = f"{self._what} declares {shape}"
         planes = colours == 3 or not isinstance(colours, int)
-        check(planes, "teacher.input.layout", self._seen.layout, f"the other one: {declared}")
+        require(planes, "input.layout", self._seen.layout, f"the other one: {declared}")
         if self._seen.size is None:
             if not isinstance(width, int) or not isinstance(height, int):
-                raise UserError(f"teacher.input.size=None: expected [width, height] in px, since {declared}")
+                raise RefusedError("input.size", None, f"[width, height] in px, since {declared}")
             return width, height
         wanted = (self._seen.size[0], self._seen.size[1])
         agrees = all(not isinstance(b, int) or a == b for a, b in zip(wanted, (width, height), strict=True))
-        check(agrees, "teacher.input.size", list(wanted), f"the file's own, or null: {declared}")
+        require(agrees, "input.size", list(wanted), f"the file's own, or null: {declared}")
         return wanted
 
     def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
-        """Run the network.
-
-        Args:
-            pictures: RGB uint8, shape (pictures, height, width, 3), at least one
-
-        Returns:
-            The outputs described, float32, with the pictures along their first axis.
-
-        Raises:
-            UserError: if onnxruntime cannot run the file on them.
-        """
+        """Run the network on RGB uint8 pictures, shape (pictures, height, width, 3): its outputs, float32."""
         parts = [pictures[at : at + self._batch_size] for at in range(0, len(pictures), self._batch_size)]
         try:
             runs = [self._session.run(self._outputs, {self._input: self._prepare(part)}) for part in parts]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pose_oad.poses.geometry import ResizeMode
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.errors import require
 from pose_oad.tracking.schema import Count, Finite, Number, Positive
 
 
@@ -62,12 +62,8 @@ class OutputSpec:
     activation: Literal["none", "sigmoid"] = "none"
 
     def __post_init__(self) -> None:
-        """Refuse another number of outputs than the kind has.
-
-        Raises:
-            UserError: naming the key.
-        """
+        """Refuse another number of outputs than the kind has."""
         counts = {"keypoints": (1, 2), "simcc": (2,), "heatmaps": (1,)}[self.kind]
         named = self.names is None or len(self.names) in counts
         wanted = " or ".join(map(str, counts))
-        check(named, "teacher.output.names", self.names, f"{wanted} output names for {self.kind}, or null")
+        require(named, "names", self.names, f"{wanted} output names for {self.kind}, or null")

@@ -17,7 +17,7 @@ from pose_oad.teachers.described.crops import Crop, boxes_of
 from pose_oad.teachers.described.network import DescribedNetwork
 from pose_oad.teachers.described.outputs import read_people
 from pose_oad.teachers.described.spec import InputSpec, OutputSpec
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.errors import require
 from pose_oad.tracking.schema import Count, Positive, Share, Text
 
 _AS_DECLARED, _KEYPOINTS = InputSpec(), OutputSpec()
@@ -81,12 +81,7 @@ class DescribedTeacher:
         return max(1, round(frame_size[0] * height / frame_size[1])), height
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with the people that the network finds, best first.
-
-        Raises:
-            ValueError: if the request has no images.
-            UserError: if the network cannot be run.
-        """
+        """Label frames with the people that the network finds, best first."""
         if request.images is None:
             raise ValueError("a network as teacher needs images")
         if not len(request.images):
@@ -112,7 +107,7 @@ class DescribedTeacher:
         return keypoints * (keypoints[..., 2:] >= self._min_confidence), scores
 
     def _crops(self, request: TeacherRequest, images: np.ndarray) -> tuple[list[list[Crop]], Labels]:
-        """Say where the network looks, for every frame, and what the detector said of them (nothing without one)."""
+        """Return where the network looks, for every frame, and what the detector said of them (nothing without one)."""
         if self._detector is None:
             left, top = FrameResize.of(request.frame_size, self._network.size, self._seen.resize_mode).content[:2]
             return [[Crop(1.0, (left, top))] for _ in images], Labels(torch.zeros(len(images), 0, 0, 3))
@@ -138,5 +133,5 @@ def _joint_set(joints: str | Sequence[str], file: Path) -> Skeleton:
     if isinstance(joints, str):
         return get_skeleton(joints)
     names = tuple(map(joint_name, joints))
-    check(len(set(names)) == len(names) > 0, "teacher.joints", list(joints), "a joint set, or different joint names")
+    require(len(set(names)) == len(names) > 0, "joints", list(joints), "a joint set, or different joint names")
     return Skeleton(f"of {file.stem}", names)

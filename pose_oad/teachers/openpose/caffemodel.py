@@ -38,12 +38,7 @@ _ROLES = ("weight", "bias")  # of a layer's blobs, in order; a PReLU has its slo
 
 
 def read_caffemodel(path: Path) -> dict[str, Tensor]:
-    """Read the weights of every layer that has some.
-
-    Both layouts are read: ``layer`` of today's Caffe, and ``layers`` of files written before 2014.
-
-    Args:
-        path: the file
+    """Read the weights of every layer that has some, ``layer`` of today's Caffe or ``layers`` of files before 2014.
 
     Returns:
         Tensors by ``<layer>.weight`` and ``<layer>.bias``, float32, in the shapes that the file states. The slopes of a

@@ -94,15 +94,7 @@ class OpenPoseBody25(nn.Module):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict the maps of some images.
-
-        Args:
-            images: BGR, (value of 0 to 255) / 256 - 0.5, shape (images, 3, height, width), multiples of 8 px
-
-        Returns:
-            Heat maps of the joints and the background, shape (images, 26, height / 8, width / 8), and part affinity
-            fields in OpenPose's channel order, shape (images, 52, height / 8, width / 8).
-        """
+        """Predict the maps of some images as :meth:`OpenPoseCoco18.forward`, of 26 and 52 channels."""
         trunk = self.trunk(images)
         fields = self.fields[0](trunk)
         for stage in self.fields[1:]:

@@ -78,11 +78,7 @@ class OpenPoseTeacher:
 
     @torch.no_grad()  # not inference mode: its tensors could not become training targets
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with the people in the network's maps, and the maps themselves.
-
-        Raises:
-            ValueError: if the request has no images, or images of another size than :meth:`image_size`.
-        """
+        """Label frames with the people in the network's maps, and the maps themselves."""
         size = self.image_size(request.frame_size)
         return label_frames(self._predict, request, size, self.skeleton, self._batch_size, self._enlarge)
 
@@ -103,12 +99,5 @@ class OpenPoseTeacher:
 
 
 def prepare(images: Tensor) -> Tensor:
-    """Turn frames into what the networks take, but for the padding.
-
-    Args:
-        images: RGB, uint8, shape (frames, height, width, 3)
-
-    Returns:
-        BGR, (value of 0 to 255) / 256 - 0.5, shape (frames, 3, height, width).
-    """
+    """Turn RGB uint8 frames, shape (frames, height, width, 3), into BGR / 256 - 0.5 with the channels first."""
     return order_channels(images, bgr=True).div_(256).sub_(0.5)

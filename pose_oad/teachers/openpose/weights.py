@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pose_oad.teachers.openpose.caffemodel import read_caffemodel
 from pose_oad.teachers.openpose.networks import NETWORKS, OpenPoseBody25, OpenPoseCoco18
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import RefusedError, UserError, require
 from pose_oad.tracking.torch_file import is_plain, read_torch_file
 
 
@@ -30,9 +30,9 @@ def load_openpose(path: Path, network: str = "auto") -> OpenPoseCoco18 | OpenPos
             of them are named.
     """
     read = _READERS.get(path.suffix.lower())
-    check(path.is_file(), "teacher.path", path, "an existing file of OpenPose's weights")
+    require(path.is_file(), "path", path, "an existing file of OpenPose's weights")
     if read is None:
-        raise UserError(f"teacher.path={path}: expected a file of weights, *{', *'.join(_READERS)}")
+        raise RefusedError("path", path, f"a file of weights, *{', *'.join(_READERS)}")
     try:
         weights = read(path)
         for name, value in weights.items():

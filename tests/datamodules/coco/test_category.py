@@ -62,14 +62,14 @@ def test_several_categories_with_the_same_joints_can_be_one() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"id": "3"}, "id '3' of category horse"),
+        ({"id": "3"}, "id of category horse=3: .*whole number"),
         ({"keypoints": [1, 2, 3]}, "keypoints of category horse="),
-        ({"keypoints": ["withers", "?", "ear"]}, r"keypoint of category horse='\?'"),
+        ({"keypoints": ["withers", "?", "ear"]}, r"keypoint '\?' of category horse"),
         (
             {"keypoints": ["LEar", "left ear", "tail"]},
             r"\['LEar', 'left ear'\] of category horse are the same joint, left_",
         ),
-        ({"sigmas": [0.1]}, r"sigmas of category horse=\[0.1\]: expected 3 fractions"),
+        ({"sigmas": [0.1]}, "1 sigmas of category horse; .*3"),
         ({"sigmas": [0.1, 0.1, 0]}, "sigmas of category horse"),
     ],
 )
@@ -81,7 +81,7 @@ def test_entries_that_describe_nothing_are_refused(change: dict[str, Any], said:
 @pytest.mark.parametrize("limbs", ["all", [[0, 1]], [[1, 4]], [[2, 2]], [[1]], [["withers", "tail"]], [[True, 2]]])
 def test_limbs_that_join_nothing_are_refused_when_they_are_needed(limbs: Any) -> None:
     category = choose_category([_horse(skeleton=limbs)], FILE)  # a body-12 student does not care
-    with pytest.raises(UserError, match=r"set\.json: (limb in the )?skeleton of category horse=.* from 1 to 3"):
+    with pytest.raises(UserError, match=r"set\.json: (limb|skeleton).* of category horse"):
         category.joint_set()
 
 

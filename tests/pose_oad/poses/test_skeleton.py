@@ -118,15 +118,15 @@ def test_a_description_is_read_back(skeleton) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"joints": ["a", "a"]}, r"skeleton\.joints=\['a', 'a'\]: expected a list of different names"),
+        ({"joints": ["a", "a"]}, r"skeleton\.joints=\['a', 'a'\]"),
         ({"joints": []}, r"skeleton\.joints=\[\]"),
         ({"joints": "ab"}, r"skeleton\.joints=ab"),
-        ({"limbs": [["a", "c"]]}, r"skeleton\.limbs=\['a', 'c'\]: expected pairs of two of its joints"),
+        ({"limbs": [["a", "c"]]}, r"skeleton\.limbs=\['a', 'c'\]"),
         ({"limbs": [["a", "a"]]}, r"skeleton\.limbs=\['a', 'a'\]"),
-        ({"limbs": [[0, 1]]}, r"skeleton\.limbs=\[0, 1\]"),
+        ({"limbs": [[0, 1]]}, r"skeleton\.limbs=.*0, 1"),
         ({"limbs": [["a", ["b"]]]}, r"skeleton\.limbs="),
-        ({"name": ""}, r"skeleton\.name=: expected a name"),
-        ({"colour": "red"}, r"skeleton=\['colour', 'joints', 'limbs', 'name'\]: expected name, joints and limbs"),
+        ({"name": ""}, r"skeleton\.name=: .*at least 1"),
+        ({"colour": "red"}, r"skeleton\.colour=red: .*joints, limbs, name"),
     ],
 )
 def test_a_description_of_no_joint_set_is_refused(change: dict, said: str) -> None:

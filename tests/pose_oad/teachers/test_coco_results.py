@@ -14,7 +14,7 @@ from pose_oad.predict.poses import FramePoses
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.coco_results import CocoResultsTeacher
 from pose_oad.teachers.origin import Origin
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import RefusedError, UserError
 
 
 def entry(image_id: Any = 0, x: float = 10.0, visibility: float = 0.5, score: Any = 1.0, joints: int = 17) -> dict:
@@ -155,10 +155,10 @@ def test_a_damaged_list_of_images_is_named(content: bytes, tmp_path: Path) -> No
 
 def test_bad_values_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "r.json", entry(0))
-    with pytest.raises(UserError, match=r"teacher\.path=.*nowhere\.json"):
+    with pytest.raises(RefusedError, match=r"path=.*nowhere\.json"):
         CocoResultsTeacher(str(tmp_path / "nowhere.json"))
     (tmp_path / "none").mkdir()
-    with pytest.raises(UserError, match=r"a folder with files <video>\.json"):
+    with pytest.raises(RefusedError, match=r"path=.*<video>\.json"):
         CocoResultsTeacher(str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"image_id=0 lies before teacher\.first=1"):
         CocoResultsTeacher(path, first=1)

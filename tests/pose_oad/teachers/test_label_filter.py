@@ -14,7 +14,7 @@ from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.label_filter import FilteredTeacher
 from pose_oad.teachers.truth import TruthTeacher
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import RefusedError
 from tests.teachers import BODY, FixedTeacher, standing
 from tests.windows import make_window
 
@@ -149,7 +149,7 @@ def test_the_filter_is_switched_on_by_configuration() -> None:
 def test_limbs_are_asked_about_where_there_are_some() -> None:
     tail = FixedTeacher(Labels(torch.zeros(0, 0, 2, 3)), Skeleton("tail", ("tail_base", "tail_end"), ((0, 1),)))
     FilteredTeacher(tail)
-    with pytest.raises(UserError, match="tail has no two joints of a limb"):
+    with pytest.raises(RefusedError, match=r"limb_ratio=3\.0: .*tail"):
         FilteredTeacher(tail, limb_ratio=3.0)
 
 

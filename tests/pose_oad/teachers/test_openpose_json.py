@@ -16,7 +16,7 @@ from pose_oad.predict.poses import FramePoses
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.openpose_json import OpenPoseJsonTeacher
 from pose_oad.teachers.origin import Origin
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import RefusedError, UserError
 from tests.media import counting_frames, write_video
 
 SIZE = (101, 51)
@@ -163,9 +163,9 @@ def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
 
 
 def test_bad_values_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"teacher\.folder=.*nowhere"):
+    with pytest.raises(RefusedError, match=r"folder=.*nowhere"):
         OpenPoseJsonTeacher(str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match=r"with files <name>_keypoints\.json"):
+    with pytest.raises(RefusedError, match=r"folder=.*<name>_keypoints\.json"):
         OpenPoseJsonTeacher(str(tmp_path))
     write(tmp_path, "my_0")
     with pytest.raises(UserError, match=r"teacher\.skeleton=None: nobody in any file"):
