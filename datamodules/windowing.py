@@ -14,7 +14,7 @@ from datamodules.video.frames import FrameCache
 from pose_oad.online.window import FrameWindow, Segment
 from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.teachers.origin import Origin
+from pose_oad.teachers.base import Origin
 from pose_oad.tracking.errors import check
 from pose_oad.tracking.schema import Count, Number, Positive, check_value
 

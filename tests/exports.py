@@ -11,7 +11,7 @@ import torch
 from pose_oad.export.graph import Precision, add_metadata, quantise_int8, to_onnx
 from pose_oad.poses.geometry import ResizeMode
 from pose_oad.students import PoseStudent, StudentConfig, build_student
-from pose_oad.students.onnx_metadata import ExportMetadata
+from pose_oad.students.exported import ExportMetadata
 
 
 def random_student(size: tuple[int, int] = (64, 64), **values: str) -> PoseStudent:

@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from datamodules.human36m.catalogue import open_catalogue
+from datamodules.human36m.fetch import FetchTree
 from datamodules.human36m.names import RecordingName
-from datamodules.human36m.recordings import Recording
+from datamodules.human36m.prepared import PreparedFolder
+from datamodules.human36m.recordings import Catalogue, Recording
+from datamodules.human36m.tree import RawTree
 from datamodules.video.clips import Clip, End, Start, fraction_of
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.tracking.errors import RefusedError, nearest, require
@@ -159,3 +161,23 @@ def _ordered(
     if actions is None:
         return found
     return [recording for action in actions for recording in found if recording.name.action == action]
+
+
+def open_catalogue(root: Path) -> Catalogue:
+    """Look what a folder holds: a prepared one, a tree as downloaded, or one of h36m-fetch.
+
+    Raises:
+        RefusedError: if it holds none of them.
+    """
+    if PreparedFolder.found_in(root):
+        return PreparedFolder(root)
+    if RawTree.found_in(root):
+        return RawTree([root])
+    if FetchTree.found_in(root):
+        return FetchTree(root)
+    archives = ", not yet unpacked archives: make data SOURCE=human36m" if any(root.glob("*.tgz")) else ""
+    accepted = (
+        "a folder prepared by make data SOURCE=human36m, or a Human3.6M tree as downloaded (S1/Videos, …) or as "
+        "h36m-fetch leaves it (processed/S1/…/annot.h5)"
+    )
+    raise RefusedError("root", root, accepted + archives)

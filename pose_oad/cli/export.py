@@ -190,7 +190,7 @@ def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int]
     import importlib.metadata
 
     from pose_oad.export.graph import add_metadata, quantise_int8, to_onnx
-    from pose_oad.students.onnx_metadata import ExportMetadata
+    from pose_oad.students.exported import ExportMetadata
     from pose_oad.tracking.store import file_hash
 
     model, convolutions = to_onnx(student, cfg.opset, cfg.precision), None

@@ -12,7 +12,7 @@ from rich.table import Table
 from pose_oad.export.compare import Parity
 from pose_oad.export.latency import Latency
 from pose_oad.predict.comparison import without_nan
-from pose_oad.students.onnx_metadata import ExportMetadata
+from pose_oad.students.exported import ExportMetadata
 
 
 @dataclass(frozen=True)

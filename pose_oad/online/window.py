@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.teachers.origin import Origin
+from pose_oad.teachers.base import Origin
 
 if TYPE_CHECKING:
     from pose_oad.online.label_service import LabelService

@@ -14,8 +14,7 @@ from torch import Tensor
 from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.students.keypoints import PoseNetwork
-from pose_oad.teachers.base import Teacher, TeacherRequest
-from pose_oad.teachers.origin import Origin
+from pose_oad.teachers.base import Origin, Teacher, TeacherRequest
 
 Counting = Literal["auto", "single", "many"]
 

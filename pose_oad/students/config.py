@@ -35,7 +35,7 @@ class StudentConfig:
         pretrained: start from timm's published backbone weights (downloads them)
         resize_mode: how an original frame lies in the input it was trained on, ``letterbox`` or ``squash``
         foreground: additional weight of a joint's cells in the training that its weights come from last, by which its
-            confidences are read (see :mod:`pose_oad.poses.maps.calibration`); training writes it
+            confidences are read (see :mod:`pose_oad.poses.maps.single`); training writes it
     """
 
     name: Text

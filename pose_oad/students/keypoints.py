@@ -14,7 +14,7 @@ from pose_oad.poses.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from pose_oad.students.config import StudentConfig
-    from pose_oad.students.onnx_metadata import ExportMetadata
+    from pose_oad.students.exported import ExportMetadata
 
 Decoding = Literal["argmax", "grouped"]
 #: In which frames everybody is looked for: none, all, or those of a mask, bool, shape (frames,).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 import cv2
@@ -12,7 +13,27 @@ import torch
 from torch import Tensor
 
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.teachers.origin import Origin
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where some frames come from: by it a label that was made elsewhere, or kept from an earlier run, is found.
+
+    Attributes:
+        clip: name of the clip
+        path: the video file, the folder of images, or the image; None for a camera, which never shows a frame again
+        numbers: number of each frame in it, from 0, int64, shape (frames,)
+        names: file name of each frame, below the path, where every frame is a file of its own; empty otherwise
+    """
+
+    clip: str
+    path: Path | None
+    numbers: np.ndarray
+    names: tuple[str, ...] = ()
+
+    def take(self, rows: np.ndarray) -> Origin:
+        """Return the origin of some of the frames, by their places, int64, shape (frames,)."""
+        return replace(self, numbers=self.numbers[rows], names=tuple(self.names[row] for row in rows if self.names))
 
 
 @dataclass(frozen=True)

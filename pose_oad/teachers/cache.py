@@ -12,10 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.teachers.base import Labels, Origin, Teacher, TeacherRequest
 from pose_oad.teachers.identity import content_hash
 from pose_oad.teachers.label_store import FrameLabels, LabelStore
-from pose_oad.teachers.origin import Origin
 
 # Raised whenever the same network would label the same frame otherwise: pre-processing, decoding of maps.
 _VERSION = 1

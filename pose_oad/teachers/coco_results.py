@@ -10,9 +10,8 @@ import numpy as np
 
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
 from pose_oad.poses.skeleton import get_skeleton
-from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.base import Labels, Origin, TeacherRequest
 from pose_oad.teachers.label_files import Missing, assemble, known_origin, read_json, read_people
-from pose_oad.teachers.origin import Origin
 from pose_oad.tracking.errors import UserError, nearest, require
 from pose_oad.tracking.schema import Number, Text
 

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from pose_oad.teachers.base import Labels
-from pose_oad.teachers.origin import Origin
+from pose_oad.teachers.base import Labels, Origin
 from pose_oad.tracking.errors import UserError
 
 #: What becomes of a frame without labels: the run stops; it teaches nothing; it is background.

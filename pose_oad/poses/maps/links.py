@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pose_oad.poses.maps.peaks import Peaks
-from pose_oad.poses.maps.sparse import Maps, read_cells
+from pose_oad.poses.maps.peaks import Maps, Peaks, read_cells
 from pose_oad.poses.skeleton import Skeleton
 
 # Points along a limb at which its field is read, ends included, as in OpenPose's released code.

@@ -8,11 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.poses.maps.assembly import group_joints
-from pose_oad.poses.maps.calibration import calibrated, weighed
-from pose_oad.poses.maps.links import find_links
-from pose_oad.poses.maps.peaks import find_peaks
-from pose_oad.poses.maps.sparse import readable
+from pose_oad.poses.maps.links import Links, find_links
+from pose_oad.poses.maps.peaks import find_peaks, readable
+from pose_oad.poses.maps.single import calibrated, weighed
 from pose_oad.poses.skeleton import Skeleton
 
 # Peaks kept in a map: more people than that in one image are beyond maps of this kind.
@@ -62,7 +60,7 @@ def decode_people(
         min_score: smallest score of a person per joint found, where the score is the sum of the confidences of its
             joints and the mean fields of its limbs
         max_people: people returned for an image; COCO evaluates 20
-        foreground: weight of a joint's cells in the network's training, see :mod:`~pose_oad.poses.maps.calibration`
+        foreground: weight of a joint's cells in the network's training, see :mod:`~pose_oad.poses.maps.single`
 
     Returns:
         people in cell coordinates, on the device of the maps.
@@ -114,3 +112,38 @@ def _check(confidence_maps: Tensor, part_affinity_fields: Tensor, skeleton: Skel
     expected = (batch, len(skeleton.limbs), 2, rows, columns)
     if part_affinity_fields.shape != expected:
         raise ValueError(f"part affinity fields {tuple(part_affinity_fields.shape)}: expected {expected}")
+
+
+def group_joints(joint: np.ndarray, links: Links) -> tuple[np.ndarray, np.ndarray]:
+    """Group peaks into people, so that nobody holds two peaks of one joint.
+
+    People are the connected parts of the graph. A part that holds two peaks of one joint is more than one person tied
+    by a wrong limb. So limbs are laid one by one, the surest first, leaving out those that would tie such peaks.
+
+    Args:
+        joint: joint of each peak, shape (peaks,)
+        links: limbs between the peaks
+
+    Returns:
+        person of each peak, shape (peaks,), counted from 0, and which links hold, shape (links,).
+    """
+    person = list(range(len(joint)))  # a person has the number of its first peak
+    members = [[peak] for peak in person]
+    joints = [1 << number for number in joint.tolist()]  # those that a person has, a bit each
+    holds = np.ones(len(links.score), dtype=bool)
+    first, second = links.first.tolist(), links.second.tolist()
+    for link in np.argsort(-links.score, kind="stable").tolist():
+        ours, theirs = person[first[link]], person[second[link]]
+        if ours == theirs:
+            continue
+        if joints[ours] & joints[theirs]:
+            holds[link] = False
+            continue
+        if theirs < ours:
+            ours, theirs = theirs, ours
+        joints[ours] |= joints[theirs]
+        members[ours] += members[theirs]
+        for peak in members[theirs]:
+            person[peak] = ours
+    number = {first: number for number, first in enumerate(sorted(set(person)))}
+    return np.array([number[first] for first in person], dtype=np.int64), holds

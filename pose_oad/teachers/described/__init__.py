@@ -3,8 +3,7 @@
 - ``spec``: what a description may say
 - ``network``: a file that has been seen to fit its description
 - ``outputs``: the network's numbers as people
-- ``crops``: the part of a frame that the network looks at
-- ``teacher``: :class:`DescribedTeacher`
+- ``teacher``: :class:`DescribedTeacher`, and the part of a frame that the network looks at
 """
 
 from pose_oad.teachers.described.teacher import DescribedTeacher

@@ -11,9 +11,8 @@ import torch
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.predict.keypoint_files import make_writer, write_image_list
 from pose_oad.predict.poses import FramePoses
-from pose_oad.teachers.base import TeacherRequest
+from pose_oad.teachers.base import Origin, TeacherRequest
 from pose_oad.teachers.coco_results import CocoResultsTeacher
-from pose_oad.teachers.origin import Origin
 from pose_oad.tracking.errors import RefusedError, UserError
 
 

@@ -13,9 +13,8 @@ from pose_oad.cli.online import main
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.predict.keypoint_files import make_writer
 from pose_oad.predict.poses import FramePoses
-from pose_oad.teachers.base import TeacherRequest
+from pose_oad.teachers.base import Origin, TeacherRequest
 from pose_oad.teachers.openpose_json import OpenPoseJsonTeacher
-from pose_oad.teachers.origin import Origin
 from pose_oad.tracking.errors import RefusedError, UserError
 from tests.media import counting_frames, write_video
 

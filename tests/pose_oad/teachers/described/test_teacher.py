@@ -12,10 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import compose_config
-from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.teachers.base import Labels, Origin, Teacher, TeacherRequest
 from pose_oad.teachers.described import DescribedTeacher
 from pose_oad.teachers.described.spec import InputSpec, OutputSpec
-from pose_oad.teachers.origin import Origin
 from pose_oad.tracking.errors import RefusedError, UserError
 from pose_oad.tracking.schema import build_options
 
