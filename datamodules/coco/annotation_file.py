@@ -147,13 +147,11 @@ def _of_category(
     of_image: list[int] = []
     unlisted = 0
     for entry in annotations:
+        what = f"{path}: annotation {entry.get('id')}"
         if not {"image_id", "category_id"} <= entry.keys():
-            raise UserError(f"{path}: annotation {entry.get('id')} has no image_id or no category_id")
+            raise UserError(f"{what} has no image_id or no category_id")
         if not (_whole(entry["image_id"]) and _whole(entry["category_id"])):
-            raise UserError(
-                f"{path}: annotation {entry.get('id')} has image_id {entry['image_id']!r} and category_id "
-                f"{entry['category_id']!r}; expected whole numbers"
-            )
+            raise UserError(f"{what}: image_id or category_id is no whole number")
         if entry["category_id"] not in category.ids:
             continue
         if entry["image_id"] in places:
@@ -173,10 +171,7 @@ def _keypoints(entries: Sequence[dict[str, Any]], joints: int, path: Path) -> np
     for entry, row in zip(entries, rows, strict=True):
         if not isinstance(row, list) or len(row) != 3 * joints:
             count = len(row) if isinstance(row, list) else row
-            raise UserError(
-                f"{path}: annotation {entry.get('id')} holds {count} numbers; expected {3 * joints}, three for each of "
-                f"the category's {joints} keypoints"
-            )
+            raise UserError(f"{path}: annotation {entry.get('id')} holds {count} numbers; expected {3 * joints}")
     try:
         with np.errstate(over="ignore"):
             stacked = np.array(rows, np.float32).reshape(-1, joints, 3)
@@ -202,7 +197,8 @@ def _person(
     if masked or box is None or area is None:
         outline = read_outline(entry.get("segmentation"), size, what)
     if box is None:
-        box = _box_of_outline(outline, size, what) if outline else _box_of_joints(keypoints)
+        around = cv2.boundingRect(outline_mask(outline, size, what)) if outline else _box_of_joints(keypoints)
+        box = list(map(float, around))
     elif not (isinstance(box, list) and len(box) == 4 and all(map(_number, box))):
         raise UserError(f"{what}: bbox {box}; expected [left, top, width, height] in px")
     if area is None:
@@ -212,10 +208,6 @@ def _person(
     elif not _number(area):
         raise UserError(f"{what}: area {area}; expected px²")
     return Person(place, bool(entry.get("iscrowd")), hidden, tuple(box), float(area), outline if masked else None)
-
-
-def _box_of_outline(outline: Outline, size: tuple[int, int], what: str) -> list[float]:
-    return [float(side) for side in cv2.boundingRect(outline_mask(outline, size, what))]
 
 
 def _box_of_joints(keypoints: np.ndarray) -> list[float]:

@@ -57,24 +57,18 @@ class Category:
             body = [limb for limb in get_skeleton("coco-17").limb_names if set(limb) <= set(held)]
             limbs = tuple((held.index(start), held.index(end)) for start, end in body)
         if not limbs:
-            raise UserError(
-                f"{self.path}: category {self.name} has no skeleton and no limb of the body can be told from its "
-                f'joints; expected "skeleton": [[1, 2], …], pairs of joint numbers from 1'
-            )
+            raise UserError(f'{self.path}: category {self.name} has no limbs; expected "skeleton": [[1, 2], …]')
         return Skeleton(f"{self.name}-{len(self.joints)}", self.joints.joints, limbs)
 
 
 def choose_category(categories: Sequence[Mapping[str, Any]], path: Path, wanted: str | None = None) -> Category:
-    """Find the category to train and evaluate on.
+    """Find the category of a file to train and evaluate on.
 
     Args:
         categories: the file's
         path: the file
         wanted: ``data.category``: a name; ``all`` for every category with keypoints, taken as one; None for "person",
             or for the only one with keypoints
-
-    Raises:
-        UserError: if there is no such category, or its entry is not what it should be.
     """
     named = [category for category in categories if category.get("keypoints")]
     names = [category.get("name") for category in categories]
@@ -117,14 +111,10 @@ def _read_category(entry: Mapping[str, Any], path: Path) -> Category:
 
 
 def _merged(categories: list[Category]) -> Category:
-    """Take categories with the same joints as one."""
     first = categories[0]
     for other in categories[1:]:
         if other.joints.joints != first.joints.joints:
-            raise UserError(
-                f"category={EVERY}: categories {first.name} and {other.name} of {first.path} have different "
-                f"keypoints; expected the name of one"
-            )
+            raise UserError(f"category={EVERY}: keypoints of {first.name} and {other.name} in {first.path} differ")
     ids = frozenset().union(*(category.ids for category in categories))
     name = first.name if len(categories) == 1 else EVERY
     joints = _named(first.joints.joints, name)

@@ -24,6 +24,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from pycocotools.coco import COCO
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, RandomSampler, get_worker_info
 
 from datamodules.coco.augmentation import AugmentationConfig
@@ -87,24 +88,10 @@ class CocoDataModule(LightningDataModule):
         seed: int = 0,
         resize_mode: ResizeMode = "letterbox",
     ) -> None:
-        """Name the data; nothing is read before :meth:`setup`.
+        """Name the data, with the keys of ``conf/pretrain.yaml``; nothing is read before :meth:`setup`.
 
-        Args:
-            root: folder of the set (see :class:`~datamodules.coco.tree.CocoTree`)
-            skeleton: joint set wanted
-            input_size: width and height of the network input, px
-            map_size: width and height of the predicted maps, cells
-            augmentation: ranges of the random training views
-            train: the training split, a name or an annotation file below the root
-            val: the validation split, likewise
-            image_folder: folder of the images below the root; None looks where the tree may have them
-            category: which of several categories with keypoints, ``all`` for every one; None: "person", or the only one
-            missing_images: ``refuse`` a set of which images are missing, or ``skip`` these
-            batch_size: images per batch
-            workers: loader processes that make training views; 0 makes them in the training process
-            cache_mib: memory for decoded images, MiB, shared by the loader processes
-            seed: seed of the order and of the views
-            resize_mode: how validation images lie in the input, ``letterbox`` or ``squash``
+        ``input_size`` (width and height, px) and ``map_size`` (cells) are the network's; ``resize_mode`` says how
+        validation images lie in its input.
         """
         super().__init__()
         self.tree, self.category, self.missing_images = CocoTree(Path(root), image_folder), category, missing_images
@@ -227,15 +214,10 @@ def _start_worker(views: Mapping[int, dict[str, Any]], worker: int) -> None:
 
 
 def _collate(samples: list[Sample]) -> PoseBatch:
-    """Stack samples, padding to the largest number of people."""
-    people = max(len(sample.keypoints) for sample in samples)
-    keypoints = np.zeros((len(samples), people, *samples[0].keypoints.shape[1:]), np.float32)
-    for row, sample in zip(keypoints, samples, strict=True):
-        row[: len(sample.keypoints)] = sample.keypoints
     info: Any = get_worker_info()
     return PoseBatch(
         images=torch.from_numpy(np.stack([sample.image for sample in samples])),
-        keypoints=torch.from_numpy(keypoints),
+        keypoints=pad_sequence([torch.from_numpy(sample.keypoints) for sample in samples], batch_first=True),
         joint_mask=torch.from_numpy(np.stack([sample.joint_mask for sample in samples])),
         pixel_mask=torch.from_numpy(np.stack([sample.pixel_mask for sample in samples])),
         image_ids=torch.tensor([sample.image_id for sample in samples]),

@@ -43,10 +43,7 @@ def read_outline(segmentation: object, size: tuple[int, int], what: str) -> Outl
         found = [polygon for polygon in polygons if polygon is not None]
         outline = found if len(found) == len(polygons) else None
     if outline is None:
-        raise UserError(
-            f"{what}: segmentation is neither polygons of at least three points nor run lengths of its image's "
-            f"{size[0]} by {size[1]} px"
-        )
+        raise UserError(f"{what}: segmentation: expected polygons, or run lengths of {size[0]} by {size[1]} px")
     return outline
 
 

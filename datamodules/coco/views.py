@@ -192,9 +192,8 @@ def read_image(image: CocoImage) -> np.ndarray:
     except OSError as error:
         raise UserError(f"{image.path}: cannot be read as an image ({error.strerror})") from error
     except cv2.error as error:  # a header that claims more px than OpenCV takes
-        raise UserError(
-            f"{image.path}: cannot be decoded as an image ({' '.join(str(error).split())[:120]})"
-        ) from error
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(f"{image.path}: cannot be decoded as an image ({reason})") from error
     if pixels is None:
         raise UserError(f"{image.path}: cannot be decoded as an image ({len(data)} bytes)")
     if _size(pixels) != image.size:
@@ -207,7 +206,6 @@ def _size(image: np.ndarray) -> tuple[int, int]:
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize without aliasing."""
     smaller = size[0] < image.shape[1]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 

@@ -70,9 +70,12 @@ def unpack(archive: Path, folder: Path, progress: UnpackProgress = lambda name, 
         with archive.open("rb") as file, gzip.open(file) as content, tarfile.open(fileobj=content, mode="r|") as tar:
             for member in tar:
                 progress(archive.name, file.tell(), archive.stat().st_size)
-                if refused := _refusal(member, target):
-                    findings.append(Finding("odd", subject, archive.name, f"not unpacked: {refused}"))
-                elif member.isfile() and member.name.endswith(_ENDINGS):
+                try:
+                    tarfile.data_filter(member, str(target))
+                except tarfile.FilterError as error:  # a path or a link that leads outside
+                    findings.append(Finding("odd", subject, archive.name, f"not unpacked: {error}"))
+                    continue
+                if member.isfile() and member.name.endswith(_ENDINGS):
                     _extract(tar, member, target / Path(member.name).name)
             while content.read(2**20):  # the sum is at the end
                 pass
@@ -84,15 +87,6 @@ def unpack(archive: Path, folder: Path, progress: UnpackProgress = lambda name, 
     with replacing(record) as partial:
         partial.write_text(json.dumps(file_facts(archive)))
     return findings
-
-
-def _refusal(member: tarfile.TarInfo, target: Path) -> str:
-    """Return why a member is not to be unpacked: paths and links that lead outside; empty if it is harmless."""
-    try:
-        tarfile.data_filter(member, str(target))
-    except tarfile.FilterError as error:
-        return str(error)
-    return ""
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:

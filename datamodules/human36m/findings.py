@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +14,7 @@ from datamodules.human36m.names import RecordingName
 from datamodules.human36m.recordings import Original, PoseKind
 
 FindingKind = Literal["missing", "odd", "damaged", "left out"]
-_KINDS: tuple[FindingKind, ...] = ("missing", "odd", "damaged", "left out")
+_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 
 
 @dataclass(frozen=True)

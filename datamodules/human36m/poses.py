@@ -61,9 +61,7 @@ def _shape(cdf: cdflib.cdfread.CDF, path: Path, dimensions: int) -> tuple[int, .
     shape = (records, *shape)
     width = JOINTS * dimensions
     if shape[-1] != width or len(shape) < 2 or np.prod(shape[:-2]) != 1:
-        raise UserError(
-            f"{path}: Pose has shape {list(shape)}, expected [1, frames, {width}] (32 joints, {dimensions} coordinates)"
-        )
+        raise UserError(f"{path}: Pose has shape {list(shape)}; expected [1, frames, {width}]")
     return shape
 
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from datamodules.human36m.archives import find_archives, unpack
@@ -118,7 +119,8 @@ def prepare_folder(options: PrepareOptions, report: Report, progress: StepProgre
     Raises:
         UserError: if the disk is too small or cannot be written, or another process works on the folder.
     """
-    cameras = _cameras(options)
+    metadata = options.metadata or options.root / "metadata.xml"
+    cameras = read_metadata(metadata) if options.metadata or metadata.is_file() else {}
     with writing(options.out), holding(options.out):
         for left in options.out.glob("S*/*.partial"):  # of a run that was killed
             left.unlink()
@@ -135,11 +137,6 @@ def prepare_folder(options: PrepareOptions, report: Report, progress: StepProgre
     return made
 
 
-def _cameras(options: PrepareOptions) -> dict[tuple[str, str], CameraParameters]:
-    path = options.metadata or options.root / "metadata.xml"
-    return read_metadata(path) if options.metadata or path.is_file() else {}
-
-
 def _job(options: PrepareOptions, examination: Examination, cameras: dict[tuple[str, str], CameraParameters]) -> _Job:
     name, size = examination.name, None
     if options.size is not None:
@@ -151,14 +148,11 @@ def _job(options: PrepareOptions, examination: Examination, cameras: dict[tuple[
         "poses": examination.kinds,
         "size": size,
         "compression": options.compression,
-        "camera": None if camera is None else {key: _plain(value) for key, value in camera.to_dict().items()},
+        "camera": None if camera is None else camera.to_dict(),
     }
     path = options.out / name.subject / f"{name.stem}.h5"
-    return _Job(examination, path, size, options.compression, camera, json.loads(json.dumps(origin)))
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
+    plain = json.loads(json.dumps(origin, default=np.ndarray.tolist))
+    return _Job(examination, path, size, options.compression, camera, plain)
 
 
 def _bytes(job: _Job) -> int:

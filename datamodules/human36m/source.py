@@ -28,25 +28,9 @@ log = logging.getLogger(__name__)
 class Human36mSource:
     """Sequences of Human3.6M, one after another, or each filmed by several cameras side by side.
 
-    Args:
-        root: a folder that ``make data SOURCE=human36m`` prepared, or a tree as downloaded (``S1``, ``S5``, …) or as
-            h36m-fetch leaves it
-        subjects: subjects to play, in this order
-        cameras: cameras to play, in this order within a subject, or within a sequence if they play together
-        actions: canonical action names to play, in this order within a camera; None plays all
-        order: ``action`` plays by canonical action and number, a name without one first; ``file`` in the order of the
-            download's files (letters in either case alike), where ``Directions 1`` stands before ``Directions``
-        start: fraction of each sequence to start at
-        end: fraction of each sequence to end at
-        skip: patterns of sequences to leave out, as ``S11/Directions.54138969`` (shell wild cards)
-        shuffle: play the sequences in random order
-        seed: seed of that order
-        metric_width: width of the image, px, to which distances are scaled (the data set's is 1000)
-        cameras_together: play all cameras of a sequence side by side, in lock-step, cut to the shortest; a sequence
-            that one of them lacks is left out
-
-    Raises:
-        UserError: if the folder lacks what was asked for, or a video and its poses do not belong together.
+    Its arguments are the keys of ``conf/stream/human36m.yaml``. In the order ``action`` a sequence without a number
+    comes first; in the order ``file``, where letters in either case are alike, ``Directions 1`` comes before
+    ``Directions``.
     """
 
     def __init__(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +44,15 @@ class RawRecording:
         size, rate, frames = probe(self.footage)
         labelled, remark = count_poses(self.pose_files["2d"]), ""
         if abs(labelled - frames) > LENGTH_TOLERANCE:
-            raise UserError(
-                f"{self.pose_files['2d']}: {labelled} poses do not match {self.footage.name} with {frames} frames"
-            )
+            raise UserError(f"{self.pose_files['2d']}: {labelled} poses do not match {self.footage} with {frames}")
         if labelled != frames:
             remark = f"{labelled} poses for {frames} frames; the smaller number counts"
-        truth = partial(read_truth, self.pose_files["2d"])
         name, stop = self.name, min(labelled, frames)
-        return Clip(name.key, self.footage, size, rate, 0, stop, truth, name.labels), remark
+        return Clip(name.key, self.footage, size, rate, 0, stop, self.truth, name.labels), remark
+
+    def truth(self) -> np.ndarray:
+        """Read the 2-D poses as a clip's ground truth, shape (frames, 1 person, 32, 3); float32."""
+        return with_confidence(self.poses("2d"))
 
     def has(self, kind: PoseKind) -> bool:
         """Return True if there are poses of a kind."""
@@ -66,11 +66,6 @@ class RawRecording:
         """Return name, size and time of change of each of its files."""
         files: dict[str, Path] = {"video": self.footage} | {str(kind): path for kind, path in self.pose_files.items()}
         return {kind: file_facts(path) for kind, path in files.items() if path.exists()}
-
-
-def read_truth(path: Path) -> np.ndarray:
-    """Read 2-D poses as a clip's ground truth, shape (frames, 1 person, 32, 3): x px, y px, confidence 1; float32."""
-    return with_confidence(read_poses(path))
 
 
 def with_confidence(poses: np.ndarray) -> np.ndarray:

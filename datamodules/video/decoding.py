@@ -51,7 +51,7 @@ def open_video(
     kind: str | None = None,
     options: Mapping[str, str] | None = None,
 ) -> InputContainer:
-    """Open something with a video stream.
+    """Open something with a video stream; refuse what is not there, does not answer in time, or holds no video.
 
     Args:
         place: a file, or anything that FFmpeg opens by a name: a URL, a device
@@ -59,9 +59,6 @@ def open_video(
         name: what messages call it; empty: as it is
         kind: FFmpeg's name of the format; None finds out
         options: further options of FFmpeg's protocols and formats, by name
-
-    Raises:
-        UserError: if it is not there, does not answer in time, or holds no video.
     """
     file, name = isinstance(place, Path), name or str(place)
     if isinstance(place, Path) and not place.is_file():

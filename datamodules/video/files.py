@@ -24,18 +24,7 @@ _FILE_PROTOCOLS = {"http", "https", "ftp", "file"}
 
 
 class VideoFileSource:
-    """Videos of any format that PyAV opens and folders of images, one after another, without ground truth.
-
-    Args:
-        path: a video file, a folder of images, the URL of a file, or a list of these
-        start: fraction of each to start at
-        end: fraction of each to end at
-        metric_width: width of the image, px, to which distances are scaled; None: the original frame
-        rate: images/s of a folder
-
-    Raises:
-        UserError: if one is missing or cannot be played, or it ends before it starts.
-    """
+    """Videos of any format that PyAV opens and folders of images, one after another; see ``conf/stream/video.yaml``."""
 
     skeleton: Skeleton | None = None
     together = 1
@@ -52,14 +41,14 @@ class VideoFileSource:
         self.metric_width = metric_width
         clips = [_whole_clip(place, rate) for place in places]
         names = Counter(clip.name for clip in clips)
-        self.clips = [
-            _stretch(clip if names[clip.name] == 1 else replace(clip, name=place), start, end)
-            for place, clip in zip(places, clips, strict=True)
-        ]
+        self.clips = []
+        for place, clip in zip(places, clips, strict=True):
+            first, stop = fraction_of(clip.stop, start, end)
+            name = clip.name if names[clip.name] == 1 else place
+            self.clips.append(replace(clip, name=name, start=first, stop=stop))
 
 
 def _whole_clip(place: str, image_rate: float) -> Clip:
-    """Find out what a place holds."""
     if "://" in place:
         return open_url(place)
     hint = "; a camera is played by stream=live" if place.isdecimal() else ""
@@ -99,8 +88,3 @@ def open_url(url: str, timeout: float = TIMEOUT, key: str = "stream.path") -> Cl
 def is_finite(place: str, container: InputContainer) -> bool:
     """Return True if what has been opened is a file: it says how long it is, and does not come at its own pace."""
     return place.partition("://")[0] in _FILE_PROTOCOLS and bool(container.duration)
-
-
-def _stretch(clip: Clip, start: float, end: float) -> Clip:
-    first, last = fraction_of(clip.stop, start, end)
-    return replace(clip, start=first, stop=last)

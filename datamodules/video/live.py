@@ -15,7 +15,7 @@ from datamodules.video.buffer import LatestBuffer
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from datamodules.video.connections import Address, connect, decode_live, open_live
 from datamodules.video.decoding import TIMEOUT, Decoded, reason
-from datamodules.video.reading import Ticks, resize_frame
+from datamodules.video.reading import Ticks, at_sizes
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import UserError, require
 from pose_oad.tracking.schema import Number, Positive, Text
@@ -78,9 +78,6 @@ class LiveFeed:
             teacher_every: the teacher wants one frame in this many, counted in the stream
             first: number in the stream of the first frame that is read
             after: number of the last source frame played before; None for none
-
-        Raises:
-            UserError: if none has come when the stream ends.
         """
         self._stopped = stopped = threading.Event()
         self._buffer = buffer = LatestBuffer[DecodedFrame](self.buffer_frames, teacher_every)
@@ -125,9 +122,7 @@ class LiveFeed:
         for ticks, decoded in self._received(stopped, rate):
             seconds = decoded.seconds if decoded.seconds is not None else self._clock()
             if ticks.begins(seconds):
-                wanted = sizes.teacher is not None and place % teacher_every == 0
-                teacher = resize_frame(decoded.frame, sizes.teacher) if wanted and sizes.teacher else None
-                yield DecodedFrame(number, resize_frame(decoded.frame, sizes.student), teacher)
+                yield at_sizes(number, decoded.frame, sizes, place % teacher_every == 0)
                 place += 1
             number += 1
 
@@ -163,24 +158,9 @@ def _fill(buffer: LatestBuffer[DecodedFrame], frames: Iterator[DecodedFrame]) ->
 
 
 class LiveSource:
-    """A camera or a live URL, without ground truth. The URL of a file is played as that file, and nothing is dropped.
+    """A camera or a live URL, without ground truth, with the keys of ``conf/stream/live.yaml``.
 
-    Args:
-        path: number of a camera, its device, or a URL
-        seconds: s after which the stream ends; None: when it ends itself, or is interrupted
-        buffer_seconds: s of frames that are kept while nobody is ready for them; then the oldest are dropped
-        timeout: s that it may be silent before it counts as lost
-        reconnects: how often a lost one is opened anew, over all of the stream
-        rate: frames/s; None: as it says itself
-        kind: FFmpeg's name of the format; None finds out
-        options: further options of FFmpeg, by name
-        metric_width: width of the image, px, to which distances are scaled; None: the original frame
-
-    Attributes:
-        plays_once: that a run over it cannot be done again
-
-    Raises:
-        UserError: if it does not answer or sends no frame.
+    The URL of a file is played as that file, and nothing is dropped. It plays once: a run over it cannot be done again.
     """
 
     plays_once = True

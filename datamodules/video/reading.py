@@ -101,9 +101,13 @@ def decode_frames(
         first: number in the stream of the first frame that is read
     """
     for place, (number, frame) in enumerate(read_frames(clip, rate, after, threads), start=first):
-        wanted = sizes.teacher is not None and place % teacher_every == 0
-        teacher = resize_frame(frame, sizes.teacher) if wanted and sizes.teacher else None
-        yield DecodedFrame(number, resize_frame(frame, sizes.student), teacher)
+        yield at_sizes(number, frame, sizes, place % teacher_every == 0)
+
+
+def at_sizes(number: int, frame: VideoFrame, sizes: FrameSizes, for_teacher: bool) -> DecodedFrame:
+    """Scale a frame to the sizes wanted, to the teacher's only if it is one for the teacher."""
+    teacher = resize_frame(frame, sizes.teacher) if for_teacher and sizes.teacher else None
+    return DecodedFrame(number, resize_frame(frame, sizes.student), teacher)
 
 
 def resize_frame(frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
@@ -113,7 +117,8 @@ def resize_frame(frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
 
 def decode_clip(clip: Clip, threads: int = 1) -> Iterator[Decoded]:
     """Decode a video from its beginning to the clip's end."""
-    with open_video(clip.url or clip.path) as container:
+    place = clip.url or clip.path
+    with open_video(place) as container:
         decoder = FrameDecoder(container, threads)
         try:
             for decoded in decoder:
@@ -121,16 +126,12 @@ def decode_clip(clip: Clip, threads: int = 1) -> Iterator[Decoded]:
                     break
                 yield decoded
         except av.FFmpegError as error:
-            raise UserError(
-                f"{clip.url or clip.path}: damaged video after frame {decoder.number} ({reason(error)})"
-            ) from error
+            raise UserError(f"{place}: damaged video after frame {decoder.number} ({reason(error)})") from error
         finally:
             if decoder.damaged:
-                log.warning("%s: %d damaged frames skipped", clip.url or clip.path, decoder.damaged)
+                log.warning("%s: %d damaged frames skipped", place, decoder.damaged)
     if decoder.number + 1 < clip.stop - LENGTH_TOLERANCE:
-        raise UserError(
-            f"{clip.url or clip.path}: truncated video: ends after {decoder.number + 1} of {clip.stop} frames"
-        )
+        raise UserError(f"{place}: truncated video: ends after {decoder.number + 1} of {clip.stop} frames")
 
 
 class Ticks:

@@ -130,7 +130,24 @@ class Mpjpe(Metric):
         return total / count
 
 
-class Pck(Metric):
+class _Ratio(Metric):
+    """A number of joints out of another, in [0, 1]; NaN where the latter is 0."""
+
+    full_state_update = False
+    hits: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("hits", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def compute(self) -> Tensor:
+        """Return the ratio."""
+        return self.hits / self.count
+
+
+class Pck(_Ratio):
     """Share of labelled joints within a distance, in [0, 1]; NaN where nothing is labelled.
 
     A joint without a location (not found, under any policy but ``argmax``) is never within.
@@ -139,15 +156,9 @@ class Pck(Metric):
         threshold: the distance, px, or a fraction of a reference length given with each update
     """
 
-    full_state_update = False
-    hits: Tensor
-    count: Tensor
-
     def __init__(self, threshold: float) -> None:
         super().__init__()
         self.threshold = threshold
-        self.add_state("hits", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, errors: JointErrors, reference: Tensor | None = None) -> None:
         """Take in the errors of some frames.
@@ -163,28 +174,11 @@ class Pck(Metric):
         self.hits += (counted & errors.located & (errors.distance <= self.threshold * limit)).sum()
         self.count += counted.sum()
 
-    def compute(self) -> Tensor:
-        """Return the share of joints within the distance."""
-        return self.hits / self.count
 
-
-class DetectionRate(Metric):
+class DetectionRate(_Ratio):
     """Share of labelled joints that the student found, in [0, 1]; NaN where nothing is labelled."""
-
-    full_state_update = False
-    found: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("found", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, errors: JointErrors) -> None:
         """Take in the errors of some frames."""
-        self.found += errors.found.sum()
+        self.hits += errors.found.sum()
         self.count += errors.labelled.sum()
-
-    def compute(self) -> Tensor:
-        """Return the share of labelled joints found."""
-        return self.found / self.count

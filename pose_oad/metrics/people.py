@@ -13,8 +13,6 @@ away. Finding nobody is therefore not rewarded, unless the rule for missing join
 
 from __future__ import annotations
 
-import contextlib
-import io
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,6 +22,7 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from torchmetrics import Metric
 
+from pose_oad.metrics.coco_ap import make_coco, quietly
 from pose_oad.metrics.keypoints import JointErrors, MissingRule, joint_errors
 from pose_oad.poses.maps import People
 from pose_oad.poses.skeleton import Skeleton
@@ -159,7 +158,7 @@ def _match(
     evaluation.params.iouThrs = np.array([NEAR, *_THRESHOLDS])
     evaluation.params.areaRng, evaluation.params.maxDets = [[0, 1e10]], [max(1, len(found))]
     evaluation.params.imgIds, evaluation.params.catIds = sorted({*at.tolist(), *frame.tolist()}), [1]
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports to standard output
+    with quietly():
         evaluation.evaluate()
     for image in filter(None, evaluation.evalImgs):
         # Numbers of annotations start at 1; 0 stands for no match.
@@ -182,12 +181,8 @@ def _annotated(people: Tensor, frame: Tensor, areas: Tensor, scores: Tensor | No
         }
         for number, (points, joints, image, area) in enumerate(facts)
     ]  # fmt: skip
-    coco = COCO()
     images = [{"id": image} for image in sorted(set(frame.tolist()))]
-    coco.dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
-    return coco
+    return make_coco({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]})
 
 
 class PeopleScores(Metric):
@@ -249,7 +244,7 @@ def _precision(scores: np.ndarray, hits: np.ndarray, wanted: int) -> dict[str, f
         {"dtScores": scores, "dtMatches": found, "dtIgnore": found * 0, "gtIgnore": np.zeros(wanted)}
     ]
     evaluation._paramsEval = evaluation.params  # what evaluate() leaves; nothing else hands accumulate() matches
-    with contextlib.redirect_stdout(io.StringIO()):
+    with quietly():
         evaluation.accumulate()
     precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
     values = {"AP": precision.mean(), "AP50": precision[0].mean(), "AR": recall.mean()}

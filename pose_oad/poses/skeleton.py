@@ -117,20 +117,10 @@ def joint_map(source: Skeleton, target: Skeleton) -> Tensor:
 
 
 def map_keypoints(keypoints: Tensor, source: Skeleton, target: Skeleton) -> Tensor:
-    """Convert keypoints between joint sets by joint name.
+    """Convert keypoints, shape (..., joints, 3): x px, y px, confidence (0 = not found), between joint sets by name.
 
-    A mid-point takes the smaller confidence of its two sides, so it is missing as soon as one side is.
-
-    Args:
-        keypoints: shape (..., source joints, 3): x px, y px, confidence (0 = not found)
-        source: joint set of ``keypoints``
-        target: joint set wanted
-
-    Returns:
-        shape (..., target joints, 3); joints that the source cannot supply are all zero.
-
-    Raises:
-        UserError: if the two sets have no joint in common.
+    A mid-point takes the smaller confidence of its two sides, so it is missing as soon as one side is. Joints that the
+    source cannot supply are all zero; sets without a joint in common are refused.
     """
     if source == target:
         return keypoints
@@ -236,7 +226,6 @@ def get_skeleton(name: str | Mapping[str, Any]) -> Skeleton:
 def _described(
     name: Text, joints: Annotated[tuple[Text, ...], Field(min_length=1)], limbs: tuple[tuple[str, str], ...]
 ) -> Skeleton:
-    """Read :meth:`Skeleton.describe` back."""
     require(len(set(joints)) == len(joints), "joints", list(joints), "different names")
     for limb in limbs:
         require(limb[0] != limb[1] and set(limb) <= set(joints), "limbs", list(limb), "pairs of two of its joints")

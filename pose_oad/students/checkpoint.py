@@ -35,12 +35,11 @@ def load_student(path: str | Path, expected: StudentConfig | None = None, *, oth
 
     Returns:
         the network in evaluation mode, on the CPU.
-
-    Raises:
-        UserError: if the file is missing, damaged or of neither kind, or holds another network than expected.
     """
     path = Path(path)
-    contents = _read(path)
+    if not path.is_file():
+        raise UserError(f"checkpoint {path}: no such file; expected a checkpoint that pretrain or online wrote")
+    contents = read_torch_file(path, f"checkpoint {path}")
     tensors = find_tensors(contents)
     config, weights = _ours(contents, path) if tensors is None else from_trt_pose(tensors, path)
     wanted = expected or config
@@ -72,14 +71,7 @@ def save_student(student: PoseStudent, path: str | Path) -> None:
     write_torch_file(Path(path), {"hyper_parameters": description, "state_dict": weights})
 
 
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise UserError(f"checkpoint {path}: no such file; expected a checkpoint that pretrain or online wrote")
-    return read_torch_file(path, f"checkpoint {path}")
-
-
 def _ours(contents: Any, path: Path) -> tuple[StudentConfig, dict[str, Any]]:
-    """Return description and tensors of a checkpoint of ours."""
     if not isinstance(contents, dict) or not isinstance(contents.get("state_dict"), dict):
         raise UserError(f"checkpoint {path}: not a checkpoint of this project (no state_dict)")
     hyper_parameters = contents.get("hyper_parameters")
@@ -97,7 +89,6 @@ def _ours(contents: Any, path: Path) -> tuple[StudentConfig, dict[str, Any]]:
 
 
 def _filled(config: StudentConfig, weights: Mapping[str, Any], path: Path) -> PoseStudent:
-    """Build a network with given weights."""
     try:
         with torch.device("meta"):  # it takes memory only for what the file holds
             described = {key: value.shape for key, value in PoseStudent(config).state_dict().items()}
@@ -108,10 +99,7 @@ def _filled(config: StudentConfig, weights: Mapping[str, Any], path: Path) -> Po
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from error
     except (RuntimeError, TypeError, AttributeError) as error:  # torch's words for entries that are no tensors differ
-        raise UserError(
-            f"checkpoint {path}: its {len(weights)} tensors are not those of the {config.backbone} student it says it "
-            f"holds; expected a checkpoint written by this project"
-        ) from error
+        raise UserError(f"checkpoint {path}: its tensors are not those of a {config.backbone} student") from error
     if not is_sound(student):
         raise UserError(f"checkpoint {path}: holds weights that are NaN or infinite; expected finite ones")
     return student.eval()
@@ -123,7 +111,6 @@ def _phrase(config: StudentConfig, keys: list[str]) -> str:
 
 
 def _named(config: StudentConfig) -> str:
-    """Name a joint set, one that is described in full too."""
     skeleton = config.skeleton
     return (
         skeleton if isinstance(skeleton, str) else f"{skeleton['name']} ({len(skeleton['joints'])} joints of its own)"

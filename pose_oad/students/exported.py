@@ -152,9 +152,7 @@ class ExportedStudent(PoseNetwork):
         """Predict the maps of some frames, on the CPU; see :meth:`PoseNetwork.maps`."""
         width, height = self.input_size
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1:] != (height, width, 3):
-            raise ValueError(
-                f"frames {frames.dtype} {tuple(frames.shape)}: expected uint8 (frames, {height}, {width}, 3)"
-            )
+            raise ValueError(f"frames {frames.dtype} {tuple(frames.shape)}: expected uint8 (n, {height}, {width}, 3)")
         if not len(frames):  # a batch of nothing is more than some of its operations can do
             (columns, rows), limbs = self.map_size, len(self.skeleton.limbs)
             return torch.zeros(0, len(self.skeleton), rows, columns), torch.zeros(0, limbs, 2, rows, columns)
@@ -166,7 +164,6 @@ class ExportedStudent(PoseNetwork):
         return torch.from_numpy(maps), torch.from_numpy(fields)
 
     def _check_graph(self) -> None:
-        """Refuse a graph that is not what its metadata say."""
         width, height = self.input_size
         inputs = {node.name: (node.type, list(node.shape[1:])) for node in self._session.get_inputs()}
         outputs = {node.name for node in self._session.get_outputs()}

@@ -79,9 +79,6 @@ class PoseNetwork:
         Returns:
             confidence maps, shape (frames, joints, rows, columns), and part affinity fields, shape (frames, limbs, 2,
             rows, columns), float32, where the network runs.
-
-        Raises:
-            ValueError: if the frames have another type or size.
         """
         raise NotImplementedError
 
@@ -105,13 +102,7 @@ class PoseNetwork:
         return Poses(torch.cat([part.single for part in parts]), _padded([part.people for part in parts]))
 
     def decode(self, maps: tuple[Tensor, Tensor], people: Wanted = "one", decoding: Decoding | None = None) -> Poses:
-        """Read people from maps that have been predicted.
-
-        Args:
-            maps: as :meth:`maps` returns them
-            people: as for :meth:`keypoints`
-            decoding: likewise
-        """
+        """Read people from maps that :meth:`maps` has predicted; the other arguments are those of :meth:`keypoints`."""
         confidence_maps, fields = maps
         if (decoding or self.decoding) == "grouped":  # as trt_pose: the best person, of however few joints
             best = decode_people(*maps, self.skeleton, min_parts=1, min_score=0.0, foreground=self.foreground).keypoints

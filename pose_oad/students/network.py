@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pose_oad.poses.maps import MapTargets, encode
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students.config import STRIDE, StudentConfig
-from pose_oad.students.heads import get_head
+from pose_oad.students.heads import HEADS
 from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.tracking.errors import UserError, check, nearest
 
@@ -34,7 +34,8 @@ class PoseStudent(PoseNetwork, nn.Module):
         super().__init__()
         self.config, self.name = config, config.name
         self.skeleton: Skeleton = get_skeleton(config.skeleton)
-        head = get_head(config.head)
+        check(config.head in HEADS, "student.head", config.head, " or ".join(HEADS))
+        head = HEADS[config.head]
         offered = _feature_strides(config.backbone)
         largest = max(offered)
         check(
@@ -70,9 +71,7 @@ class PoseStudent(PoseNetwork, nn.Module):
         """
         width, height = self.input_size
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1:] != (height, width, 3):
-            raise ValueError(
-                f"frames {frames.dtype} {tuple(frames.shape)}: expected uint8 (batch, {height}, {width}, 3)"
-            )
+            raise ValueError(f"frames {frames.dtype} {tuple(frames.shape)}: expected uint8 (n, {height}, {width}, 3)")
         # A permuted view of interleaved RGB is the channels-last layout already: no copy beyond the conversion.
         planes = frames.to(self.scale.device, non_blocking=True).permute(0, 3, 1, 2)
         return planes.to(self.scale.dtype).mul_(self.scale).add_(self.offset)
@@ -117,9 +116,7 @@ def _create(backbone: str, **options: Any) -> Any:
     except (RuntimeError, ValueError, AssertionError, AttributeError, OSError) as error:
         # timm has no common exception for "no features_only" or "no published weights".
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(
-            f"student.backbone={backbone}: cannot be used as a feature extractor ({reason[:160]})"
-        ) from error
+        raise UserError(f"student.backbone={backbone}: cannot extract features ({reason[:160]})") from error
     if backbone.startswith("densenet"):
         # timm joins a ReLU to the last norm; torchvision's and trt_pose's features end before it.
         model.features_norm5.act = nn.Identity()

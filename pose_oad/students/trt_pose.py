@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students.config import StudentConfig
 from pose_oad.students.network import PoseStudent
 from pose_oad.tracking.errors import UserError
@@ -58,16 +57,8 @@ class _Design:
 
 def _published(backbone: str, side: int) -> StudentConfig:
     """Describe a published network; the values are those of trt_pose's training configurations."""
-    return StudentConfig(
-        f"trt_pose_{backbone}",
-        backbone,
-        skeleton="trt-pose-18",
-        input_size=(side, side),
-        head="attention",
-        head_channels=256,
-        sigma=0.025,
-        resize_mode="squash",
-    )
+    name, size = f"trt_pose_{backbone}", (side, side)
+    return StudentConfig(name, backbone, "trt-pose-18", size, "attention", 256, sigma=0.025, resize_mode="squash")
 
 
 _DESIGNS = (
@@ -95,14 +86,11 @@ def find_tensors(contents: object) -> dict[str, Any] | None:
 
 
 def from_trt_pose(tensors: Mapping[str, Any], path: Path) -> tuple[StudentConfig, dict[str, Tensor]]:
-    """Turn trt_pose's tensors into a student's.
+    """Turn trt_pose's tensors into a student's: its description, and its tensors by our names.
 
     Args:
         tensors: what :func:`find_tensors` found
         path: the file, whose topology is read if it lies beside it
-
-    Returns:
-        The network's description, and its tensors by our names.
 
     Raises:
         UserError: if the tensors are not exactly those of a network known here, or a number is not finite; it names the
@@ -122,10 +110,7 @@ def from_trt_pose(tensors: Mapping[str, Any], path: Path) -> tuple[StudentConfig
         tensor = tensors.get(name)
         if not isinstance(tensor, Tensor) or tensor.shape != shape:
             there = f"has shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "is missing"
-            raise UserError(
-                f"checkpoint {path}: its tensor {name} {there}; expected shape {tuple(shape)}, as in a {design.name} "
-                f"for {get_skeleton(config.skeleton).name}"
-            )
+            raise UserError(f"checkpoint {path}: its tensor {name} {there}; expected shape {tuple(shape)}")
         if not is_plain(tensor) or not tensor.isfinite().all():
             raise UserError(f"checkpoint {path}: damaged: its tensor {name} does not hold finite numbers alone")
         ours[design.to_ours(name)] = tensor
@@ -196,14 +181,11 @@ def _described(design: _Design, path: Path) -> StudentConfig:
             raise UserError(f"describes a student with backbone={config.backbone}")
     except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise UserError(
-            f"{file}: expected the description of {path.name}, a {design.name}, as export writes it ({reason})"
-        ) from error
+        raise UserError(f"{file}: expected the description of a {design.name} ({reason})") from error
     return config
 
 
 def _shapes(design: _Design, config: StudentConfig) -> dict[str, torch.Size]:
-    """Shapes of a network's tensors by trt_pose's names, without the classifier's."""
     with torch.device("meta"):
         blank = PoseStudent(config)
     return {design.to_theirs(name): value.shape for name, value in blank.state_dict().items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from pose_oad.poses.skeleton import Skeleton
 
@@ -66,6 +67,12 @@ class TeacherRequest:
             None if self.origin is None else self.origin.take(rows),
         )
 
+    def pixels(self) -> np.ndarray:
+        """Return the images, for a teacher that cannot do without."""
+        if self.images is None:
+            raise ValueError("a network as teacher needs images")
+        return self.images
+
     def seen_by(self, teacher: Teacher) -> TeacherRequest:
         """Pass the request on to another teacher: at its own image size, with the truth only where it asks for it."""
         images, size = self.images, teacher.image_size(self.frame_size)
@@ -101,6 +108,11 @@ class Labels:
     unusable: Tensor | None = None
 
 
+def stack_people(frames: Sequence[Tensor], joints: int) -> Tensor:
+    """Stack the people of each frame, shape (people, joints, 3), padded with zeros to the largest number of people."""
+    return pad_sequence(list(frames), batch_first=True) if frames else torch.zeros(0, 0, joints, 3)
+
+
 class Teacher(Protocol):
     """A labeller of frames. Calls are counted, timed and cached by the window that makes them, not by the teacher.
 
@@ -121,3 +133,19 @@ class Teacher(Protocol):
     def label(self, request: TeacherRequest) -> Labels:
         """Label the frames of one request."""
         ...
+
+
+class TeacherAround:
+    """A teacher that has another one behind it, whose name, joint set and image size are its own.
+
+    Args:
+        teacher: the one behind
+    """
+
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher
+        self.name, self.skeleton, self.uses_truth = teacher.name, teacher.skeleton, teacher.uses_truth
+
+    def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int] | None:
+        """Return the size at which the teacher behind wants frames."""
+        return self._teacher.image_size(frame_size)

@@ -18,7 +18,7 @@ from torch import Tensor
 from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.maps import decode_people
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.base import Labels, TeacherRequest, stack_people
 
 #: Px of the input per cell of the maps, along both axes.
 STRIDE = 8
@@ -95,9 +95,6 @@ def label_frames(
 
     Returns:
         People in px of the original frames; maps that cover the frames, a cell for about ``STRIDE`` px of ``size``.
-
-    Raises:
-        ValueError: if the request has no images, or images of another size.
     """
     images = request.images
     if images is None or images.shape[1:] != (size[1], size[0], 3):
@@ -108,11 +105,10 @@ def label_frames(
     batches = frames.split(batch_size) if len(frames) else ()
     parts = [_label(predict(batch), request.frame_size, size, skeleton, enlarge) for batch in batches]
     if not parts:
-        return Labels(torch.zeros(0, 0, len(skeleton), 3))
+        return Labels(stack_people([], len(skeleton)))
     keypoints, maps, fields = zip(*parts, strict=True)
-    people = max(part.shape[1] for part in keypoints)
-    padded = [F.pad(part, (0, 0, 0, 0, 0, people - part.shape[1])) for part in keypoints]
-    return Labels(torch.cat(padded), torch.cat(maps), torch.cat(fields))
+    people = stack_people([frame for part in keypoints for frame in part], len(skeleton))
+    return Labels(people, torch.cat(maps), torch.cat(fields))
 
 
 def _label(

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from pose_oad.teachers.base import Labels, Origin, Teacher, TeacherRequest
+from pose_oad.teachers.base import Labels, Origin, Teacher, TeacherAround, TeacherRequest, stack_people
 from pose_oad.teachers.identity import content_hash
 from pose_oad.teachers.label_store import FrameLabels, LabelStore
 
@@ -20,7 +19,7 @@ from pose_oad.teachers.label_store import FrameLabels, LabelStore
 _VERSION = 1
 
 
-class CachedTeacher:
+class CachedTeacher(TeacherAround):
     """A teacher that is asked only about frames that nobody has asked it about before.
 
     What counts as the same frame is the content of the video and the frame's number in it, not the file's name, and of
@@ -36,14 +35,9 @@ class CachedTeacher:
     """
 
     def __init__(self, teacher: Teacher, folder: Path, settings: str, keep_maps: bool = False) -> None:
-        self._teacher, self._folder, self._keep_maps = teacher, folder, keep_maps
-        self._settings = settings
-        self.name, self.skeleton, self.uses_truth = teacher.name, teacher.skeleton, teacher.uses_truth
+        super().__init__(teacher)
+        self._folder, self._settings, self._keep_maps = folder, settings, keep_maps
         self._stores: dict[tuple[Path, tuple[int, int]], LabelStore] = {}
-
-    def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int] | None:
-        """See :class:`Teacher`."""
-        return self._teacher.image_size(frame_size)
 
     def label(self, request: TeacherRequest) -> Labels:
         """Label frames, as far as possible with what is known."""
@@ -102,7 +96,6 @@ def _by_frame(labels: Labels, with_maps: bool) -> list[FrameLabels]:
 
 
 def _rows(labels: Labels, rows: np.ndarray) -> Labels:
-    """Take the labels of some frames."""
     kept = torch.from_numpy(rows)
     maps, fields = labels.confidence_maps, labels.part_affinity_fields
     return Labels(
@@ -111,13 +104,9 @@ def _rows(labels: Labels, rows: np.ndarray) -> Labels:
 
 
 def _together(frames: list[FrameLabels], joints: int) -> Labels:
-    """Join the labels of several frames, padded to the largest number of people."""
-    if not frames:
-        return Labels(torch.zeros(0, 0, joints, 3))
-    people = max(len(frame.keypoints) for frame in frames)
-    keypoints = torch.stack([F.pad(f.keypoints, (0, 0, 0, 0, 0, people - len(f.keypoints))) for f in frames])
+    keypoints = stack_people([frame.keypoints for frame in frames], joints)
     pairs = [frame.maps for frame in frames if frame.maps is not None]
-    if len(pairs) < len(frames):
+    if not frames or len(pairs) < len(frames):
         return Labels(keypoints)
     maps, fields = (torch.stack(parts) for parts in zip(*pairs, strict=True))
     return Labels(keypoints, maps, fields)

@@ -17,26 +17,15 @@ from pose_oad.tracking.schema import Number, Text
 
 
 class CocoResultsTeacher:
-    """Label frames with the entries of COCO results files.
+    """Label frames with the entries of COCO results files, with the keys of ``conf/teacher/coco_results.yaml``.
 
     Coordinates are COCO's pixel indices, to which half a px is added. The third number of a joint is its confidence;
     COCO's visibility flags 1 and 2, and whatever else lies above 1, count as 1. People stand in the order of their
     score.
 
     Such a file has no entry for a frame in which nobody was found, nor for one that nobody looked at: it cannot tell
-    the two apart. Frames without an entry are counted in any case.
-
-    Args:
-        path: the file; for several videos a folder with a file for each, ``<name>.json``, named by the clip or the
-            video
-        annotations: for images: which id each has, as ``images`` of a COCO annotation file, or a list of
-            ``{"id": …, "file_name": …}``; None for videos, where the id is the frame's number
-        skeleton: joint set of the entries
-        first: id of a video's first frame
-        missing_labels: what becomes of a frame without an entry: ``nobody``, ``skip`` or ``refuse``
-
-    Raises:
-        UserError: if a file is missing or damaged.
+    the two apart. Frames without an entry are counted in any case. A file of a folder is named by the clip or the
+    video.
     """
 
     uses_truth = False
@@ -78,43 +67,30 @@ class CocoResultsTeacher:
 
     def _file(self, origin: Origin, path: Path) -> Path:
         """Find the file of a clip; no two videos or folders of images share one."""
+        source = f"teacher.path={self._path}"
         if self._path.is_file():
             file = self._path
         else:
             by_clip = self._path / f"{origin.clip}.json"
             name = path.name if origin.names else path.stem
             if not by_clip.is_file() and name not in self._files:
-                raise UserError(
-                    f"teacher.path={self._path}: no {name}.json for {origin.clip}{nearest(name, self._files)}"
-                )
+                raise UserError(f"{source}: no {name}.json for {origin.clip}{nearest(name, self._files)}")
             named = [by_clip] if by_clip.is_file() else self._files[name]
             if len(named) > 1:
-                raise UserError(
-                    f"teacher.path={self._path}: {named[0]} and {named[1]} are both called like {origin.clip}; "
-                    "expected one, or the folder or file of this video alone"
-                )
+                raise UserError(f"{source}: {named[0]} and {named[1]} are both called like {origin.clip}; expected one")
             [file] = named
         owner = self._owners.setdefault(file, path)
         if owner != path:
-            raise UserError(
-                f"teacher.path={self._path}: {file.name} would label both {owner} and {path}; expected a folder with a "
-                f"file for each, as '{origin.clip}.json'"
-            )
+            raise UserError(f"{source}: {file.name} would label both {owner} and {path}; expected a file for each")
         return file
 
     def _numbers(self, origin: Origin) -> list[int]:
-        """Return the image id of each frame."""
         if not origin.names:
             if self._ids is not None:
-                raise UserError(
-                    f"teacher.annotations: expected null: {origin.clip} is a video, whose frames are numbered"
-                )
+                raise UserError(f"teacher.annotations: expected null, since {origin.clip} is a video")
             return [number + self._first for number in origin.numbers.tolist()]
         if self._ids is None:
-            raise UserError(
-                f"teacher.annotations=None: expected a file that gives the images of {origin.clip} their ids (COCO "
-                "annotations, or predict's .images.json)"
-            )
+            raise UserError(f"teacher.annotations=None: expected a file with the ids of {origin.clip}'s images")
         names = [Path(name).name for name in origin.names]
         for name in names:
             if name not in self._ids:
@@ -144,9 +120,7 @@ def _read_results(file: Path, joints: int, first: int | None) -> dict[int, np.nd
     people *= found
     ids = [entry["image_id"] for entry in entries]
     if first is not None and ids and min(ids) < first:
-        raise UserError(
-            f"{file}: image_id={min(ids)} lies before teacher.first={first}; expected the id of the first frame"
-        )
+        raise UserError(f"{file}: image_id={min(ids)} lies before teacher.first={first}")
     by_id: dict[int, list[int]] = {}
     for row in sorted(range(len(entries)), key=lambda row: -entries[row]["score"]):
         by_id.setdefault(ids[row], []).append(row)
@@ -154,7 +128,6 @@ def _read_results(file: Path, joints: int, first: int | None) -> dict[int, np.nd
 
 
 def _image_ids(file: Path) -> dict[str, int]:
-    """Read which id each image has, by file name."""
     require(file.is_file(), "annotations", file, "an existing file that gives images their ids")
     content = read_json(file)
     images = content.get("images") if isinstance(content, dict) else content

@@ -10,31 +10,22 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from pose_oad.metrics.people import box_sizes
 from pose_oad.poses.skeleton import Skeleton, joint_map, map_keypoints
-from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.teachers.base import Labels, Teacher, TeacherRequest, stack_people
 from pose_oad.teachers.window_labels import WindowLabels, match_maps
 from pose_oad.tracking.errors import require
 from pose_oad.tracking.schema import Count, Share
 
 
 class EnsembleTeacher:
-    """The mean of several teachers, in the joint set of the first.
+    """The mean of several teachers, in the joint set of the first, with the keys of ``conf/teacher/ensemble.yaml``.
 
     People of different members are one person where their object keypoint similarity is large enough (best assignment,
     member by member). A joint lies at the members' mean weighted by their confidence; its confidence is the mean over
     the members that have such a joint, 0 where one does not find it: a joint or a person that a single member sees
     counts less. Members that could not label a frame have no part in it. Maps are averaged where all members have them.
-
-    Args:
-        members: the teachers by name, at least two; the first gives the joint set
-        min_oks: similarity from which two are one person, in [0, 1]
-        agree: number of members that must find a person
-
-    Raises:
-        RefusedError: if there are fewer members, or a member has no joint in common with the first.
     """
 
     def __init__(self, members: Mapping[str, Teacher] | None, min_oks: Share = 0.3, agree: Count = 1) -> None:
@@ -72,7 +63,7 @@ class EnsembleTeacher:
             lonely += len(groups) - len(together)
             person = _mean(groups[together], self._has & ~silent[frame].unsqueeze(1))
             merged.append(person[person[..., 2].mean(-1).argsort(descending=True, stable=True)])
-        keypoints = pad_sequence(merged, batch_first=True) if merged else torch.zeros(0, 0, len(self.skeleton), 3)
+        keypoints = stack_people(merged, len(self.skeleton))
         nobody = ~(keypoints[..., 2] > 0).flatten(1).any(1)
         counts = Counter({"labels_rejected/not_agreed": lonely})
         for answer in answers:

@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
-from pose_oad.teachers.base import Labels, Origin
+from pose_oad.teachers.base import Labels, Origin, stack_people
 from pose_oad.tracking.errors import UserError
 
 #: What becomes of a frame without labels: the run stops; it teaches nothing; it is background.
@@ -66,7 +65,7 @@ def assemble(frames: Sequence[np.ndarray | None], missing: Missing, joints: int,
         )
     nobody = np.zeros((0, joints, 3))
     people = [torch.from_numpy(nobody if part is None else part).float() for part in frames]
-    keypoints = pad_sequence(people, batch_first=True) if people else torch.zeros(0, 0, joints, 3)
+    keypoints = stack_people(people, joints)
     return Labels(keypoints, unusable=unlabelled if missing == "skip" else None, counts={"labels_missing": count})
 
 

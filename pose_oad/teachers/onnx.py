@@ -32,29 +32,11 @@ _PADDING = 128  # the grey that OpenPose pads frames with: zero once its network
 
 
 class OnnxTeacher:
-    """OpenPose's own network, or one trained like it, exported to ONNX.
+    """OpenPose's own network, or one trained like it, exported to ONNX, with the keys of ``conf/teacher/onnx.yaml``.
 
     Frames are resized to one height, keeping their aspect ratio; :mod:`pose_oad.teachers.bottom_up` says how they are
-    shown to the network, and what becomes of its maps.
-
-    A file that this project exported is recognised by its metadata and labels as :class:`NetworkTeacher` does; of the
-    options, ``batch_size`` and ``threads`` hold for it.
-
-    Args:
-        path: ONNX file that this project exported, or one with an image input [N, 3, H, W], H and W free, and
-            the two outputs named below at an eighth of it
-        height: height to which frames are resized, px, a multiple of 8
-        batch_size: frames per run of the network
-        threads: threads of the network on a CPU; None leaves it to onnxruntime
-        heat_maps: name of the output with OpenPose's 18 joints and the background
-        fields: name of the output with OpenPose's 38 part affinity field channels
-        channels: order of the input's colour channels, ``bgr`` or ``rgb``
-        mean: what is subtracted from values of 0 to 255
-        scale: what they are divided by afterwards
-        enlarge: cells in which people are looked for, along each axis, per cell of the network's maps
-
-    Raises:
-        UserError: if the file is missing, is no ONNX network, or has other inputs or outputs.
+    shown to the network, and what becomes of its maps. A file that this project exported is recognised by its metadata
+    and labels as :class:`NetworkTeacher` does.
     """
 
     uses_truth = False
@@ -125,7 +107,6 @@ class OpenPoseNetwork:
         threads: threads on a CPU; None leaves it to onnxruntime
 
     Raises:
-        UserError: if the file is missing or is no ONNX network.
         RefusedError: if it has other inputs or outputs; it names what the file has and what is expected.
     """
 

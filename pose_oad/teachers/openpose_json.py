@@ -25,21 +25,11 @@ _PLUS_MINUS_ONE: Final = 4
 
 
 class OpenPoseJsonTeacher:
-    """Label frames with what OpenPose wrote about them, a JSON file a frame.
+    """Label frames with what OpenPose wrote about them, a JSON file a frame, see ``conf/teacher/openpose_json.yaml``.
 
     OpenPose's px are ours: it adds half a px to the index of a heat map's peak, so that (0.5, 0.5) is the centre of the
     first pixel (its ``nmsOffset``). Its normalised coordinates are px divided by the frame's sides less 1
     (``KeypointScaler``). People stand in the order of their mean confidence.
-
-    Args:
-        folder: where the files are, see :class:`~pose_oad.teachers.openpose_json.OpenPoseFiles`
-        skeleton: joint set of the files; None: 25 joints or COCO's 18, whichever the first person has
-        keypoint_scale: what OpenPose was called with: 0 (px of the frame), 3 (0 to 1) or 4 (-1 to 1)
-        first: number that the files give to a video's first frame
-        missing_labels: what becomes of a frame without a file: ``refuse``, ``skip`` or ``nobody``
-
-    Raises:
-        UserError: if there are no such files.
     """
 
     uses_truth = False
@@ -95,13 +85,9 @@ class OpenPoseJsonTeacher:
         """Refuse coordinates, shape (joints, 2), that are plainly of another scale."""
         largest = np.abs(located).max(initial=0)
         if self._scale == _PIXELS and len(located) > 1 and largest <= 1:
-            raise UserError(
-                f"{file}: all coordinates lie between -1 and 1; expected px, or teacher.keypoint_scale=3 or 4"
-            )
+            raise UserError(f"{file}: coordinates from -1 to 1; expected px, or teacher.keypoint_scale=3 or 4")
         if self._scale != _PIXELS and largest > 2:
-            raise UserError(
-                f"{file}: a coordinate of {largest:g} with teacher.keypoint_scale={self._scale}; expected 0 (px)"
-            )
+            raise UserError(f"{file}: coordinate {largest:g} with teacher.keypoint_scale={self._scale}; expected 0")
 
 
 def _listed(file: Path) -> list[object]:
@@ -138,7 +124,7 @@ class OpenPoseFiles:
 
     def __init__(self, folder: Path) -> None:
         require(folder.is_dir(), "folder", folder, "the folder that OpenPose's --write_json wrote")
-        self._folder = folder
+        self._what = f"teacher.folder={folder}"
         self._places: dict[str, dict[str, Path]] = {}
         for place, _, names in os.walk(folder, onerror=_refuse):
             found = {name.removesuffix(_SUFFIX): Path(place, name) for name in names if name.endswith(_SUFFIX)}
@@ -177,10 +163,7 @@ class OpenPoseFiles:
         for place in (origin.clip, name, "."):
             if place in self._places:
                 return place
-        raise UserError(
-            f"teacher.folder={self._folder}: no labels for {origin.clip}; expected a folder '{name}' in it"
-            f"{nearest(name, self._places)}"
-        )
+        raise UserError(f"{self._what}: expected a folder {name!r} for {origin.clip}{nearest(name, self._places)}")
 
     def _claim(self, origin: Origin, path: Path) -> dict[int, Path]:
         """Find a video's files by the number in their names."""
@@ -192,10 +175,7 @@ class OpenPoseFiles:
                 series[parts[1] or ""][int(parts[2])] = file
         name = path.stem if path.stem in series or len(series) != 1 else next(iter(series))
         if name not in series:
-            raise UserError(
-                f"teacher.folder={self._folder}: no labels for {origin.clip}; expected files "
-                f"{name}_<number>{_SUFFIX}{nearest(name, series)}"
-            )
+            raise UserError(f"{self._what}: expected {name}_<number>{_SUFFIX} for {origin.clip}{nearest(name, series)}")
         self._own((place, f"{name}_<number>"), origin, path)
         return series[name]
 
@@ -203,10 +183,7 @@ class OpenPoseFiles:
         """Refuse a second owner of some files, given by their folder and how their names begin."""
         owner = self._owners.setdefault(series, path)
         if owner != path:
-            raise UserError(
-                f"teacher.folder={self._folder}: the files {series[1]}{_SUFFIX} would label both {owner} and {path}; "
-                f"expected a folder of its own for each, as '{origin.clip}'"
-            )
+            raise UserError(f"{self._what}: {series[1]}{_SUFFIX} would label both {owner} and {path}")
 
 
 def _refuse(error: OSError) -> None:

@@ -34,12 +34,10 @@ class NetworkTeacher:
 
     def label(self, request: TeacherRequest) -> Labels:
         """Label frames with the network's people, px of the original frames, and its maps without the padding."""
-        if request.images is None:
-            raise ValueError("a network as teacher needs images")
-        network, resize = self._network, self._resize(request.frame_size)
+        images, network, resize = request.pixels(), self._network, self._resize(request.frame_size)
         left, top, width, height = resize.content
-        frames = torch.zeros(len(request.images), resize.input_size[1], resize.input_size[0], 3, dtype=torch.uint8)
-        frames[:, top : top + height, left : left + width] = torch.from_numpy(request.images)
+        frames = torch.zeros(len(images), resize.input_size[1], resize.input_size[0], 3, dtype=torch.uint8)
+        frames[:, top : top + height, left : left + width] = torch.from_numpy(images)
         outputs = [network.maps(batch) for batch in frames.split(self._batch_size)]
         maps, fields = (torch.cat(parts).cpu() for parts in zip(*outputs, strict=True))
         keypoints = network.decode((maps, fields), "many").people.keypoints
@@ -53,16 +51,7 @@ class NetworkTeacher:
 
 
 class CheckpointTeacher(NetworkTeacher):
-    """The network of a checkpoint, usually a larger one than the student.
-
-    Args:
-        path: checkpoint written by pre-training, or at the end of a stream, or trt_pose's weights
-        batch_size: frames per forward pass
-        device: torch device it runs on
-
-    Raises:
-        UserError: if the checkpoint cannot be loaded, or there is no such device.
-    """
+    """The network of a checkpoint, usually a larger one than the student; see ``conf/teacher/checkpoint.yaml``."""
 
     def __init__(self, path: Text, batch_size: Count = 32, device: str = "cpu") -> None:
         where = find_device(device)

@@ -8,14 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
-from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.joint_names import joint_name
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
-from pose_oad.teachers.keypoint_rcnn import KeypointRcnn, ShorterSide
+from pose_oad.teachers.keypoint_rcnn import KeypointRcnn, ShorterSide, label_in_batches
 from pose_oad.teachers.loading import find_device
 from pose_oad.tracking.errors import UserError, require
 from pose_oad.tracking.schema import Count, Share, Text
@@ -25,25 +23,10 @@ _COCO_EXPERT = 0
 
 
 class VitPoseTeacher:
-    """Label frames with ViTPose, person by person.
+    """Label frames with ViTPose, person by person, with the keys of ``conf/teacher/vitpose.yaml``.
 
     Coordinates of the network are COCO's pixel indices, to which half a px is added; confidences are the heights of its
-    heat maps, at most 1. People stand in the order of the detector's score.
-
-    Args:
-        model: name of a model at Hugging Face, as ``usyd-community/vitpose-base-simple``, or a folder with its files;
-            weights are read from safetensors alone
-        detector: who finds people: ``keypoint_rcnn``, or ``frame``: one person, who fills the frame
-        detector_weights: Keypoint R-CNN's, see :class:`~pose_oad.teachers.keypoint_rcnn.KeypointRcnn`
-        min_score: people of a smaller score of the detector are left out, in [0, 1]
-        size: frames are resized so that their shorter side has this many px, for detector and network
-        skeleton: joint set of the model
-        min_joint_confidence: joints of less were not found, in [0, 1]
-        batch_size: frames at a time
-        device: torch device it runs on
-
-    Raises:
-        UserError: if the package ``transformers`` is missing, or the model cannot be had.
+    heat maps, at most 1. People stand in the order of the detector's score. Weights are read from safetensors alone.
     """
 
     uses_truth = False
@@ -82,16 +65,7 @@ class VitPoseTeacher:
 
     def label(self, request: TeacherRequest) -> Labels:
         """Label frames with a pose for each person found."""
-        images = request.images
-        if images is None:
-            raise ValueError("a network as teacher needs images")
-        if not len(images):
-            return Labels(torch.zeros(0, 0, len(self.skeleton), 3))
-        batches = np.split(images, range(self._batch_size, len(images), self._batch_size))
-        people = [person for batch in batches for person in self._label(batch)]
-        resize = FrameResize.of(request.frame_size, (images.shape[2], images.shape[1]), "squash")
-        keypoints = resize.to_frame(pad_sequence(people, batch_first=True))
-        return Labels(keypoints * (keypoints[..., 2:] >= max(self._least, torch.finfo(torch.float32).tiny)))
+        return label_in_batches(request, self._label, self._batch_size, len(self.skeleton), self._least)
 
     def _label(self, images: np.ndarray) -> list[Tensor]:
         """Find people and their poses, shape (people, joints, 3) for each image, px of the image."""
@@ -128,14 +102,10 @@ def _keypoints(pose: dict[str, Tensor]) -> Tensor:
 
 
 def _load(model: str) -> tuple[Any, Any]:
-    """Load a processor and a network."""
     try:
         from transformers import VitPoseForPoseEstimation, VitPoseImageProcessor
     except ImportError as error:
-        raise UserError(
-            "teacher=vitpose: needs the package transformers, which is not installed; "
-            "install it with: pip install 'pose_oad[vitpose]'"
-        ) from error
+        raise UserError("teacher=vitpose: needs transformers: pip install 'pose_oad[vitpose]'") from error
     try:
         processor = VitPoseImageProcessor.from_pretrained(model)
         # Other formats of weights are pickles.

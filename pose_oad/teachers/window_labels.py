@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pose_oad.poses.maps import MapTargets
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
+from pose_oad.teachers.base import stack_people
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,12 @@ class WindowLabels:
 def stack_labels(parts: list[WindowLabels]) -> WindowLabels:
     """Concatenate labels of several frames, padding them to the largest number of people."""
     parts = [part for part in parts if len(part.keypoints)]
-    people = max(part.keypoints.shape[1] for part in parts)
-    keypoints = torch.cat(
-        [torch.nn.functional.pad(p.keypoints, (0, 0, 0, 0, 0, people - p.keypoints.shape[1])) for p in parts]
-    )
+    keypoints = stack_people([frame for part in parts for frame in part.keypoints], len(parts[0].skeleton))
     maps = [part.confidence_maps for part in parts if part.confidence_maps is not None]
     fields = [part.part_affinity_fields for part in parts if part.part_affinity_fields is not None]
     unusable = None
     if any(part.unusable is not None for part in parts):
-        usable = (part.keypoints.new_zeros(len(part.keypoints), dtype=torch.bool) for part in parts)
+        usable = torch.zeros(len(keypoints), dtype=torch.bool).split([len(part.keypoints) for part in parts])
         unusable = torch.cat([u if p.unusable is None else p.unusable for p, u in zip(parts, usable, strict=True)])
     return WindowLabels(
         parts[0].skeleton, keypoints, torch.cat(maps) if maps else None, torch.cat(fields) if fields else None, unusable

@@ -58,7 +58,7 @@ def encode(
     map_size: tuple[int, int],
     sigma: float = 0.025,
 ) -> MapTargets:
-    """Render people into confidence maps and part affinity fields.
+    """Render people into confidence maps and part affinity fields of ``map_size``, float32, where the people are.
 
     A joint without confidence, or without a finite location, contributes nothing, and neither does a limb that lacks
     one of its joints or has no length. Joints outside the image still reach into it.
@@ -70,12 +70,6 @@ def encode(
         input_size: width and height of the network input, px
         map_size: width and height of the maps, cells
         sigma: spread of a joint and of a limb, fraction of the map's width
-
-    Returns:
-        maps of ``map_size`` on the device of ``keypoints``, float32.
-
-    Raises:
-        ValueError: if ``keypoints`` does not hold the skeleton's joints.
     """
     if keypoints.ndim != 4 or keypoints.shape[2:] != (len(skeleton), 3):
         raise ValueError(f"keypoints {tuple(keypoints.shape)}: expected (batch, people, {len(skeleton)}, 3)")

@@ -57,16 +57,9 @@ def decode_people(
         link_threshold: what the field must exceed at a point of a limb to support it
         link_share: fraction of a limb's points that must be supported
         min_parts: joints a person must have
-        min_score: smallest score of a person per joint found, where the score is the sum of the confidences of its
-            joints and the mean fields of its limbs
+        min_score: smallest score of a person (confidences of its joints, mean fields of its limbs) per joint found
         max_people: people returned for an image; COCO evaluates 20
-        foreground: weight of a joint's cells in the network's training, see :mod:`~pose_oad.poses.maps.single`
-
-    Returns:
-        people in cell coordinates, on the device of the maps.
-
-    Raises:
-        ValueError: if the maps do not fit the skeleton or each other.
+        foreground: weight of a joint's cells in the network's training, see :func:`calibrated`
     """
     _check(confidence_maps, part_affinity_fields, skeleton)
     batch, joints = confidence_maps.shape[:2]
@@ -103,12 +96,9 @@ def decode_people(
 
 
 def _check(confidence_maps: Tensor, part_affinity_fields: Tensor, skeleton: Skeleton) -> None:
-    """Refuse maps that do not fit the skeleton or each other."""
     batch, _, rows, columns = confidence_maps.shape
     if confidence_maps.shape[1] != len(skeleton) or min(rows, columns) < 3:
-        raise ValueError(
-            f"confidence maps {tuple(confidence_maps.shape)}: expected (batch, {len(skeleton)}, >= 3, >= 3)"
-        )
+        raise ValueError(f"confidence maps {tuple(confidence_maps.shape)}: expected (n, {len(skeleton)}, >= 3, >= 3)")
     expected = (batch, len(skeleton.limbs), 2, rows, columns)
     if part_affinity_fields.shape != expected:
         raise ValueError(f"part affinity fields {tuple(part_affinity_fields.shape)}: expected {expected}")

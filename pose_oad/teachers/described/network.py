@@ -74,10 +74,8 @@ class DescribedNetwork:
         outputs = [np.concatenate(output).astype(np.float32) for output in zip(*runs, strict=True)]
         for name, output in zip(self._outputs, outputs, strict=True):
             if output.ndim < 2 or len(output) != len(pictures):
-                raise UserError(
-                    f"teacher.output.names={name}: expected a row for each of {len(pictures)} pictures; it has shape "
-                    f"{list(output.shape)}"
-                )
+                what = f"teacher.output.names={name}"
+                raise UserError(f"{what}: expected a row for each of {len(pictures)}; it has {list(output.shape)}")
         return outputs
 
     def _prepare(self, pictures: np.ndarray) -> np.ndarray:

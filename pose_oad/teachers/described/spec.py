@@ -15,17 +15,7 @@ from pose_oad.tracking.schema import Count, Finite, Number, Positive
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network wants to see.
-
-    Attributes:
-        size: width and height, px; None takes those that the file declares
-        layout: ``nchw`` (planes of colour) or ``nhwc`` (colours of a pixel side by side)
-        channels: order of the colours, ``rgb`` or ``bgr``
-        mean: what is subtracted from values of 0 to 255, of each colour in that order
-        std: what they are divided by afterwards
-        resize_mode: how a whole frame lies in the input, ``letterbox`` or ``squash``
-        border: value of 0 to 255 of what the frame does not cover
-    """
+    """What a network wants to see, as the keys ``input`` of ``conf/teacher/onnx_keypoints.yaml`` say."""
 
     size: tuple[Count, Count] | None = None
     layout: Literal["nchw", "nhwc"] = "nchw"
@@ -38,19 +28,10 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """What a network's numbers mean.
+    """What a network's numbers mean, as the keys ``output`` of ``conf/teacher/onnx_keypoints.yaml`` say.
 
-    Attributes:
-        kind: ``keypoints``: coordinates and a confidence for each joint of each person; ``simcc``: for each joint one
-            row of values along x and one along y (RTMPose); ``heatmaps``: one map for each joint (HRNet, ViTPose)
-        names: outputs of the file that hold them (two for ``simcc``, x first; for ``keypoints`` a second one may hold
-            rows with the people's scores); None takes the file's own order
-        order: of the numbers of a keypoint, ``xyc`` or ``yxc``; c is the confidence
-        units: of coordinates: ``px`` of the input (a pixel's centre is its index) or ``fraction`` of its sides
-        first: place in a person's row at which the keypoints begin, where a row holds more than keypoints
-        score: place of the person's score in that row, or in a row of the second output; None ranks people by their
-            mean confidence
-        activation: what makes confidences of the network's numbers, ``none`` or ``sigmoid``
+    For ``keypoints`` a second output may hold rows with the people's scores. In px, a pixel's centre is its index.
+    Without ``score``, people rank by their mean confidence.
     """
 
     kind: Literal["keypoints", "simcc", "heatmaps"] = "keypoints"

@@ -14,7 +14,7 @@ from torch import Tensor
 from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.joint_names import joint_name
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
-from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.teachers.base import Labels, Teacher, TeacherRequest, stack_people
 from pose_oad.teachers.described.network import DescribedNetwork
 from pose_oad.teachers.described.outputs import read_people
 from pose_oad.teachers.described.spec import InputSpec, OutputSpec
@@ -25,26 +25,10 @@ _AS_DECLARED, _KEYPOINTS = InputSpec(), OutputSpec()
 
 
 class DescribedTeacher:
-    """An ONNX network that finds keypoints, whoever made it.
+    """An ONNX network that finds keypoints, whoever made it, with the keys of ``conf/teacher/onnx_keypoints.yaml``.
 
     It looks at whole frames, or, behind a ``detector``, at one person at a time. Any other teacher can be the detector:
     the boxes around its people are looked at.
-
-    Args:
-        path: ONNX file with one input, an image
-        joints: name of its joint set, or the names of its joints in their order
-        input: what it wants to see (:class:`~pose_oad.teachers.described.spec.InputSpec`)
-        output: what its outputs mean (:class:`~pose_oad.teachers.described.spec.OutputSpec`)
-        detector: the teacher that finds people; None shows the network the whole frame
-        padding: how much more than a detector's box is shown, a factor of its sides
-        height: behind a detector, height at which frames are kept, px
-        min_confidence: joints that the network is less sure of are not found
-        min_score: people with a smaller score are left out
-        batch_size: pictures per run of the network
-        threads: threads of the network on a CPU; None leaves it to onnxruntime
-
-    Raises:
-        UserError: if the file is not what the description says.
     """
 
     uses_truth = False
@@ -83,17 +67,14 @@ class DescribedTeacher:
 
     def label(self, request: TeacherRequest) -> Labels:
         """Label frames with the people that the network finds, best first."""
-        if request.images is None:
-            raise ValueError("a network as teacher needs images")
-        if not len(request.images):
-            return Labels(torch.zeros(0, 0, len(self.skeleton), 3))
-        crops, seen = self._crops(request, request.images)
+        images = request.pixels()
+        crops, seen = self._crops(request, images)
         frame_of = [row for row, parts in enumerate(crops) for _ in parts]
         placed = [crop for parts in crops for crop in parts]
         frames: list[list[tuple[float, Tensor]]] = [[] for _ in crops]
         if placed:
             cut = [
-                crop.cut(request.images[row], self._network.size, self._seen.border)
+                crop.cut(images[row], self._network.size, self._seen.border)
                 for row, crop in zip(frame_of, placed, strict=True)
             ]
             for row, crop, people, scores in zip(frame_of, placed, *self._people(np.stack(cut)), strict=True):
@@ -121,10 +102,9 @@ class DescribedTeacher:
 
     def _together(self, frames: list[list[tuple[float, Tensor]]], request: TeacherRequest) -> Tensor:
         """Stack the people of every frame, best first, in px of the original frame."""
-        keypoints = torch.zeros(len(frames), max(map(len, frames), default=0), len(self.skeleton), 3)
-        for row, people in enumerate(frames):
-            for place, (_, person) in enumerate(sorted(people, key=lambda one: -one[0])):
-                keypoints[row, place] = person
+        nobody, joints = torch.zeros(0, len(self.skeleton), 3), len(self.skeleton)
+        ordered = [[person for _, person in sorted(people, key=lambda one: -one[0])] for people in frames]
+        keypoints = stack_people([torch.stack(people) if people else nobody for people in ordered], joints)
         width, height = self.image_size(request.frame_size)
         scale = keypoints.new_tensor([request.frame_size[0] / width, request.frame_size[1] / height, 1.0])
         return keypoints * scale * (keypoints[..., 2:] > 0)

@@ -143,7 +143,6 @@ def _trunk(last: Literal["relu", "prelu"]) -> nn.Sequential:
 
 
 def _first_stage(branch: str, outputs: int) -> list[_Layer]:
-    """List the layers of a branch of COCO-18's first stage."""
     return [
         *(_Layer(f"conv5_{number}_CPM_{branch}", 128) for number in (1, 2, 3)),
         _Layer(f"conv5_4_CPM_{branch}", 512, kernel=1),
@@ -152,7 +151,6 @@ def _first_stage(branch: str, outputs: int) -> list[_Layer]:
 
 
 def _later_stage(stage: int, branch: str, outputs: int) -> list[_Layer]:
-    """List the layers of a branch of one of COCO-18's stages 2 to 6."""
     return [
         *(_Layer(f"Mconv{number}_stage{stage}_{branch}", 128, kernel=7) for number in range(1, 6)),
         _Layer(f"Mconv6_stage{stage}_{branch}", 128, kernel=1),
@@ -174,7 +172,6 @@ def _dense_stage(name: str, inputs: int, outputs: int, *, first: bool) -> nn.Seq
 
 
 def _stack(inputs: int, layers: Iterable[_Layer]) -> nn.Sequential:
-    """Chain convolutions, each with what follows it."""
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     for name, channels, kernel, activation in layers:
         modules[name] = nn.Conv2d(inputs, channels, kernel, padding=kernel // 2)

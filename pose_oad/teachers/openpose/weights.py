@@ -21,19 +21,15 @@ from pose_oad.tracking.torch_file import is_plain, read_torch_file
 
 
 def load_openpose(path: Path, network: str = "auto") -> OpenPoseCoco18 | OpenPoseBody25:
-    """Build a network of OpenPose's with the weights of a file.
+    """Build a network of OpenPose's with the weights of a file, in evaluation mode, on the CPU, without gradients.
 
     Args:
         path: ``.caffemodel``, or a ``.pth`` or ``.pt`` file of tensors; a PyTorch port may have put its own module
             names in front of the layers' names
         network: ``coco-18``, ``body-25``, or ``auto``: whichever the file holds
 
-    Returns:
-        The network in evaluation mode, on the CPU; its weights want no gradient.
-
     Raises:
-        UserError: if the file is missing, damaged or of another kind, or holds other tensors than the network has; all
-            of them are named.
+        UserError: if the file holds other tensors than the network has; all of them are named.
     """
     read = _READERS.get(path.suffix.lower())
     require(path.is_file(), "path", path, "an existing file of OpenPose's weights")
@@ -55,7 +51,6 @@ def load_openpose(path: Path, network: str = "auto") -> OpenPoseCoco18 | OpenPos
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a PyTorch file by ``<layer>.weight`` and ``<layer>.bias``."""
     content = read_torch_file(path)
     tensors = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(tensors, Mapping) or not tensors:
@@ -64,9 +59,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     for key, value in tensors.items():
         name = _layer_name(str(key))
         if not is_plain(value) or not value.is_floating_point():
-            raise UserError(
-                f"{path}: {key} is {type(value).__name__}: expected a dense tensor of floating-point numbers"
-            )
+            raise UserError(f"{path}: {key} is {type(value).__name__}: expected a dense tensor of floats")
         if name in weights:
             raise UserError(f"{path}: two tensors are called {name}")
         weights[name] = value.detach().float()
@@ -86,7 +79,6 @@ def _network_of(weights: Mapping[str, Tensor], path: Path) -> str:
 
 
 def _fill(network: str, weights: Mapping[str, Tensor], path: Path) -> OpenPoseCoco18 | OpenPoseBody25:
-    """Build a network of weights that are just its own."""
     shapes = _shapes(network)
     given = {name: _without_axes_of_one(value, shapes.get(name)) for name, value in weights.items()}
     wrong = [f"{name} is missing" for name in shapes if name not in given]
@@ -111,12 +103,10 @@ def _without_axes_of_one(value: Tensor, shape: torch.Size | None) -> Tensor:
 
 
 def _shapes(network: str) -> dict[str, torch.Size]:
-    """Return the shapes of a network's tensors by layer."""
     return {_layer_name(key): value.shape for key, value in _empty(network).state_dict().items()}
 
 
 def _empty(network: str) -> OpenPoseCoco18 | OpenPoseBody25:
-    """Build a network without memory for its weights."""
     with torch.device("meta"):
         return NETWORKS[network]()
 
@@ -168,7 +158,6 @@ def read_caffemodel(path: Path) -> dict[str, Tensor]:
 
 
 def _parse(path: Path) -> Any:
-    """Read the message that the file is."""
     size = path.stat().st_size
     if not 0 < size <= _LARGEST:
         raise UserError(f"{path}: no Caffe model: {size} bytes, expected 1 to {_LARGEST}")
@@ -185,14 +174,11 @@ def _tensor(blob: Any, damaged: str) -> Tensor:
     data, dtype = (b"".join(blob.double_data), "<f8") if blob.double_data else (b"".join(blob.data), "<f4")
     expected = math.prod(shape) * np.dtype(dtype).itemsize
     if len(shape) > _MOST_AXES or min(shape, default=1) < 1 or len(data) != expected:
-        raise UserError(
-            f"{damaged} has the shape {shape[:_MOST_AXES]} and {len(data)} bytes of numbers, expected {expected}"
-        )
+        raise UserError(f"{damaged}: {len(data)} bytes for the shape {shape[:_MOST_AXES]}, expected {expected}")
     return torch.from_numpy(np.frombuffer(data, dtype).astype(np.float32)).reshape(shape)
 
 
 def _net_parameter() -> Any:
-    """Build the class of the file's message."""
     file = FileDescriptorProto(name="caffe_weights.proto", package=_PACKAGE, syntax="proto2")
     for message, fields in _FIELDS.items():
         described = file.message_type.add(name=message)

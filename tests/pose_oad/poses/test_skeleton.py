@@ -90,7 +90,7 @@ def test_mapping_there_and_back_keeps_common_joints() -> None:
 
 
 def test_sets_without_a_common_joint_are_refused() -> None:
-    with pytest.raises(UserError, match="hand-1 and body-12 have no joint in common"):
+    with pytest.raises(UserError, match="hand-1 and body-12"):
         joint_map(Skeleton("hand-1", ("thumb",)), get_skeleton("body-12"))
 
 
@@ -135,5 +135,5 @@ def test_a_description_of_no_joint_set_is_refused(change: dict, said: str) -> No
 
 
 def test_the_data_has_a_joint_set_only_where_it_is_read() -> None:
-    with pytest.raises(UserError, match="skeleton=data: stands for"):
+    with pytest.raises(UserError, match="skeleton=data: "):
         get_skeleton("data")

@@ -41,16 +41,16 @@ def test_no_frames_give_no_maps(file: Path) -> None:
 
 @pytest.mark.parametrize("frames", [torch.zeros(1, 64, 96, 3, dtype=torch.uint8), torch.zeros(1, 96, 64, 3)])
 def test_other_frames_are_a_mistake(file: Path, frames: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match=r"expected uint8 \(frames, 96, 64, 3\)"):
+    with pytest.raises(ValueError, match=r"uint8 \(n, 96, 64, 3\)"):
         ExportedStudent(file, 1).maps(frames)
 
 
 def test_other_files_are_refused(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"absent\.onnx: expected an existing ONNX file"):
+    with pytest.raises(UserError, match=r"absent\.onnx: "):
         ExportedStudent(tmp_path / "absent.onnx")
     notes = tmp_path / "notes.onnx"
     notes.write_text("notes")
-    with pytest.raises(UserError, match=r"notes\.onnx: expected an ONNX network"):
+    with pytest.raises(UserError, match=r"notes\.onnx: "):
         ExportedStudent(notes)
     with pytest.raises(UserError, match="threads=0"):
         ExportedStudent(file, threads=0)
@@ -60,7 +60,7 @@ def test_a_network_of_somebody_else_is_refused(file: Path, tmp_path: Path) -> No
     model = onnx.load(file)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "other.onnx")
-    with pytest.raises(UserError, match=r"other\.onnx: no metadata of this project; expected .*make export"):
+    with pytest.raises(UserError, match=r"other\.onnx: .*make export"):
         ExportedStudent(tmp_path / "other.onnx")
 
 
@@ -121,7 +121,7 @@ def test_other_metadata_are_refused(change: dict[str, str], message: str) -> Non
 
 
 def test_missing_metadata_are_refused() -> None:
-    with pytest.raises(UserError, match="no metadata of this project"):
+    with pytest.raises(UserError, match="make export"):
         ExportMetadata.from_strings({}, "x.onnx")
     strings = METADATA.to_strings()
     del strings["pose_oad.resize_mode"]

@@ -167,9 +167,9 @@ def test_bad_values_are_refused() -> None:
     with pytest.raises(RefusedError, match=r"agree=3: .*at most 2"):
         EnsembleTeacher({"a": one["a"], "b": one["a"]}, agree=3)
     for override, message in (
-        ("+teacher.members.a=onnx", r"teacher\.members\.a=onnx: expected a teacher, as \+teacher@teacher\.members\.a"),
+        ("+teacher.members.a=onnx", r"teacher\.members\.a=onnx: .*\+teacher@teacher\.members\.a"),
         ("+teacher@teacher.members.a=onnx", r"teacher\.members\.a\.path=None"),
-        ("teacher.members=5", r"teacher\.members=5: expected teachers by name"),
+        ("teacher.members=5", r"teacher\.members=5: "),
     ):
         with pytest.raises(UserError, match=message):
             make_teacher(compose_config("online", ["teacher=ensemble", override]).teacher, BODY)

@@ -86,7 +86,7 @@ def test_images_are_found_by_name(tmp_path: Path) -> None:
     teacher = OpenPoseJsonTeacher(str(tmp_path))
     labels = teacher.label(ask(0, 1, names=("a.jpg", "b.png")))
     assert labels.keypoints[:, 0, 0, 0].tolist() == [7, 2]
-    with pytest.raises(UserError, match=r"files <image>_keypoints\.json would label both images and others"):
+    with pytest.raises(UserError, match=r"<image>_keypoints\.json .*images and others"):
         teacher.label(ask(0, names=("a.jpg",), path=Path("others")))
 
 
@@ -101,7 +101,7 @@ def test_several_videos_have_folders_or_prefixes_of_their_own(tmp_path: Path) ->
         for clip, folder in (("S1/Walking 1.55", "a"), ("S5/Walking 1.55", "b"), ("left", "c"), ("right", "c"))
     ]
     assert found == [1, 2, 3, 4]
-    with pytest.raises(UserError, match=r"no labels for middle; expected files middle_<number>_keypoints\.json"):
+    with pytest.raises(UserError, match=r"expected middle_<number>_keypoints\.json"):
         teacher.label(ask(0, clip="middle"))
 
 
@@ -109,13 +109,13 @@ def test_two_videos_never_share_their_files(tmp_path: Path) -> None:
     write(tmp_path, "my_0", person())
     teacher = OpenPoseJsonTeacher(str(tmp_path))
     teacher.label(ask(0, clip="first"))  # all files begin alike: they are meant
-    with pytest.raises(UserError, match=r"my_<number>_keypoints.json would label both first.mp4 and second.mp4"):
+    with pytest.raises(UserError, match=r"my_<number>_keypoints.json .*first.mp4 and second.mp4"):
         teacher.label(ask(0, clip="second"))
 
 
 def test_a_frame_without_a_file_is_refused_skipped_or_background(tmp_path: Path) -> None:
     write(tmp_path, "my_1", person())
-    with pytest.raises(UserError, match=r"my: 1 of 2 frames have no labels; .*teacher.missing_labels=skip"):
+    with pytest.raises(UserError, match=r"my: 1 of 2 frames .*teacher.missing_labels=skip"):
         OpenPoseJsonTeacher(str(tmp_path)).label(ask(1, 2))
     skipped = OpenPoseJsonTeacher(str(tmp_path), missing_labels="skip").label(ask(1, 2))
     assert skipped.unusable is not None
@@ -167,11 +167,11 @@ def test_bad_values_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=r"folder=.*<name>_keypoints\.json"):
         OpenPoseJsonTeacher(str(tmp_path))
     write(tmp_path, "my_0")
-    with pytest.raises(UserError, match=r"teacher\.skeleton=None: nobody in any file"):
+    with pytest.raises(UserError, match=r"teacher\.skeleton=None: "):
         OpenPoseJsonTeacher(str(tmp_path))
     assert OpenPoseJsonTeacher(str(tmp_path), skeleton="coco-18").label(ask(0)).keypoints.shape == (1, 0, 18, 3)
     write(tmp_path, "my_1", person(21))
-    with pytest.raises(UserError, match=r"my_1_keypoints.json: a person of 63 numbers: expected 75"):
+    with pytest.raises(UserError, match=r"my_1_keypoints.json: .*63 .*expected 75"):
         OpenPoseJsonTeacher(str(tmp_path))
     with pytest.raises(UserError, match="skeleton=body-26"):
         OpenPoseJsonTeacher(str(tmp_path), skeleton="body-26")
@@ -182,7 +182,7 @@ def test_another_scale_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"expected px, or teacher\.keypoint_scale=3 or 4"):
         OpenPoseJsonTeacher(str(tmp_path)).label(ask(0))
     write(tmp_path, "my_0", person())
-    with pytest.raises(UserError, match=r"a coordinate of 48 with teacher.keypoint_scale=3"):
+    with pytest.raises(UserError, match=r"48 .*teacher.keypoint_scale=3"):
         OpenPoseJsonTeacher(str(tmp_path), keypoint_scale=3).label(ask(0))
 
 

@@ -37,5 +37,5 @@ def test_the_weights_of_trt_pose_are_a_teacher(tmp_path: Path) -> None:
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_there_is_named(tmp_path: Path, device: str) -> None:
     save_student(random_student((64, 96)), tmp_path / "student.ckpt")
-    with pytest.raises(UserError, match=rf"teacher\.device={device}: expected a torch device"):
+    with pytest.raises(UserError, match=rf"teacher\.device={device}: "):
         CheckpointTeacher(str(tmp_path / "student.ckpt"), device=device)

@@ -271,16 +271,16 @@ def test_nothing_asked_is_nothing_labelled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"path": "missing.onnx"}, r"teacher\.path=missing\.onnx: expected an existing"),
-        ({"joints": "coco17"}, r"coco17: unknown joint set; did you mean 'coco-17'"),
+        ({"path": "missing.onnx"}, r"teacher\.path=missing\.onnx: "),
+        ({"joints": "coco17"}, r"coco17: .*did you mean 'coco-17'"),
         ({"joints": ["Nose", "nose"]}, r"teacher\.joints="),
         ({"joints": "coco-17"}, r"gives \[1, 2, 24, 32\]; expected \[pictures, 17"),
         ({"input": {"sise": [64, 48]}}, r"teacher\.input\.sise=.* unknown key; did you mean 'size'"),
-        ({"input": {"size": [32, 48]}}, r"teacher\.input\.size=\[32, 48\]: expected the file's own"),
-        ({"input": {"layout": "nhwc"}}, r"teacher\.input\.layout=nhwc: expected the other one"),
-        ({"output": {"kind": "simcc"}}, r"teacher\.output: the network gives"),
+        ({"input": {"size": [32, 48]}}, r"teacher\.input\.size=\[32, 48\]: .*null"),
+        ({"input": {"layout": "nhwc"}}, r"teacher\.input\.layout=nhwc: "),
+        ({"output": {"kind": "simcc"}}, r"teacher\.output: "),
         ({"output": {"kind": "heatmaps", "names": ["heat"]}}, r"teacher\.output\.names=\['heat'\].*maps"),
-        ({"output": {"kind": "heatmaps", "names": ["a", "b"]}}, r"expected 1 output names for heatmaps"),
+        ({"output": {"kind": "heatmaps", "names": ["a", "b"]}}, r"teacher\.output\.names=.*1 .*heatmaps"),
     ],
 )
 def test_descriptions_that_do_not_fit_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
