@@ -25,18 +25,8 @@ class WindowLoader:
     """Iterate over the windows of a stream; Lightning's data loader of an online run.
 
     Decoding runs in a thread: while a window is worked on, the next one is filled, and no more than that is held in
-    memory, however long the stream. The position behind the last window handed out is the loader's state.
-
-    Args:
-        source: what to play
-        options: how to cut it
-
-    Attributes:
-        source: what it plays
-        options: how it cuts it
-
-    Raises:
-        UserError: if a window cannot be shared equally by the cameras of the source that play side by side.
+    memory, however long the stream. The position behind the last window handed out is the loader's state. Cameras that
+    play side by side must share a window equally.
     """
 
     def __init__(self, source: FrameSource, options: StreamOptions) -> None:
@@ -168,12 +158,7 @@ def _by_camera(instants: Iterator[tuple[DecodedFrame, ...]], cameras: int) -> li
 
 
 class StreamDataModule(LightningDataModule):
-    """Simulate the arrival of video: one pass over a source, one window a batch.
-
-    Args:
-        source: what to play
-        options: how to cut it
-    """
+    """Simulate the arrival of video: one pass over a source, cut into windows, one window a batch."""
 
     def __init__(self, source: FrameSource, options: StreamOptions) -> None:
         super().__init__()

@@ -25,30 +25,20 @@ ImageSize = Callable[[tuple[int, int]], tuple[int, int] | None]
 class StreamOptions:
     """How a stream is cut into windows.
 
-    Attributes:
-        window_frames: length of a window, frames
-        input_size: width and height of the student's input, px
-        resize_mode: ``letterbox`` or ``squash``
-        rate: camera rate, frames/s; None plays every frame of the files
-        teacher_image_size: width and height at which the teacher wants a frame of a given size; None if it reads none
-        teacher_every: the teacher sees one frame in this many
-        decoder_threads: threads of the video decoder
-        cache: keeps decoded frames for later runs; None decodes every time
-        windows: the stream ends after this many; None plays all of them
-
     Raises:
         UserError: if the camera rate or the number of threads cannot be, or a window does not fit into memory.
     """
 
-    window_frames: int
-    input_size: tuple[int, int]
-    resize_mode: ResizeMode = "letterbox"
-    rate: float | None = None
+    window_frames: int  #: length of a window, frames
+    input_size: tuple[int, int]  #: width and height of the student's input, px
+    resize_mode: ResizeMode = "letterbox"  #: ``letterbox`` or ``squash``
+    rate: float | None = None  #: camera rate, frames/s; None plays every frame of the files
+    #: width and height at which the teacher wants a frame of a given size; None if it reads none
     teacher_image_size: ImageSize = lambda size: None
-    teacher_every: int = 1
-    decoder_threads: int = 1
-    cache: FrameCache | None = None
-    windows: int | None = None
+    teacher_every: int = 1  #: the teacher sees one frame in this many
+    decoder_threads: int = 1  #: threads of the video decoder
+    cache: FrameCache | None = None  #: keeps decoded frames for later runs; None decodes every time
+    windows: int | None = None  #: the stream ends after this many; None plays all of them
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
@@ -61,19 +51,12 @@ class StreamOptions:
 
 @dataclass(frozen=True)
 class StreamPosition:
-    """Where in the stream the next window begins.
+    """Where in the stream the next window begins."""
 
-    Attributes:
-        window: number of the next window
-        frame: stream number of its first frame
-        clip: number of the clip that frame is in
-        source_frame: last source frame of that clip already played, None at the clip's start
-    """
-
-    window: int = 0
-    frame: int = 0
-    clip: int = 0
-    source_frame: int | None = None
+    window: int = 0  #: number of the next window
+    frame: int = 0  #: stream number of its first frame
+    clip: int = 0  #: number of the clip that frame is in
+    source_frame: int | None = None  #: last source frame of that clip already played, None at the clip's start
 
 
 def check_rate(rate: object) -> None:
@@ -149,9 +132,7 @@ class WindowBuilder:
     def build(self, metric_width: float | None, truth_skeleton: Skeleton | None) -> FrameWindow:
         """Return the window of the frames that have arrived, at least one.
 
-        Args:
-            metric_width: width of the image, px, to which reported distances are scaled; None: the original frame
-            truth_skeleton: joint set of the ground truth; None where there is none
+        ``metric_width`` is the width of the image, px, to which distances are scaled; None: the original frame.
         """
         ids = np.arange(self._position.frame, self._position.frame + self.filled)
         window = FrameWindow(

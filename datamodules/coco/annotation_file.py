@@ -33,42 +33,25 @@ class ImageEntry(NamedTuple):
 
 
 class Person(NamedTuple):
-    """An annotation, but for its keypoints.
+    """An annotation, but for its keypoints."""
 
-    Attributes:
-        image: position of its image in the file's list
-        crowd: ``iscrowd``
-        hidden: known to be there but not to be learnt: a crowd, ``ignore``, or somebody without a labelled joint
-        box: left, top, width and height, px
-        area: px²
-        outline: ``segmentation``; kept where an image's ignored area depends on it
-    """
-
-    image: int
-    crowd: bool
-    hidden: bool
-    box: tuple[float, ...]
-    area: float
-    outline: Outline | None
+    image: int  #: position of its image in the file's list
+    crowd: bool  #: ``iscrowd``
+    hidden: bool  #: known to be there but not to be learnt: a crowd, ``ignore``, or somebody without a labelled joint
+    box: tuple[float, ...]  #: left, top, width and height, px
+    area: float  #: px²
+    outline: Outline | None  #: ``segmentation``; kept where an image's ignored area depends on it
 
 
 @dataclass(frozen=True)
 class CocoFile:
-    """What an annotation file holds of one category.
+    """What an annotation file holds of one category."""
 
-    Attributes:
-        path: the file
-        category: what is annotated
-        images: all images of the file, in its order
-        people: the annotations of the category, in the file's order
-        keypoints: theirs, float32, shape (people, joints, 3): COCO's px indices and visibility
-    """
-
-    path: Path
-    category: Category
-    images: list[ImageEntry]
-    people: list[Person]
-    keypoints: np.ndarray
+    path: Path  #: the file
+    category: Category  #: what is annotated
+    images: list[ImageEntry]  #: all images of the file, in its order
+    people: list[Person]  #: the annotations of the category, in the file's order
+    keypoints: np.ndarray  #: theirs, float32, shape (people, joints, 3): COCO's px indices and visibility
 
 
 def read_category(path: Path, wanted: str | None = None) -> Category:
@@ -80,9 +63,6 @@ def read_coco(path: Path, category: str | None = None) -> CocoFile:
     """Read and check an annotation file in COCO's keypoint format; see :func:`choose_category` for the category.
 
     Annotations of images that the file does not list are left out, counted, and logged.
-
-    Raises:
-        UserError: if the file is missing or not COCO's format, or an entry is not what it should be.
     """
     data = _read(path)
     chosen = choose_category(data["categories"], path, category)

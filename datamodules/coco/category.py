@@ -22,25 +22,15 @@ _Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 @dataclass(frozen=True)
 class Category:
-    """What is annotated: one category of a file, or several with the same joints, taken as one.
+    """What is annotated: one category of a file, or several with the same joints, taken as one."""
 
-    Attributes:
-        path: the annotation file
-        id: the id in the file (the first one's, of several)
-        ids: the ids in the file of all that are taken
-        name: its name
-        joints: joint set, names in the project's spelling, without limbs
-        limbs: ``skeleton`` as the file has it, pairs of joint numbers from 1; None where it has none
-        sigmas: OKS standard deviation of each joint where the file gives them
-    """
-
-    path: Path
-    id: int
-    ids: frozenset[int]
-    name: str
-    joints: Skeleton
-    limbs: Any
-    sigmas: tuple[float, ...] | None
+    path: Path  #: the annotation file
+    id: int  #: the id in the file (the first one's, of several)
+    ids: frozenset[int]  #: the ids in the file of all that are taken
+    name: str  #: its name
+    joints: Skeleton  #: joint set, names in the project's spelling, without limbs
+    limbs: Any  #: ``skeleton`` as the file has it, pairs of joint numbers from 1; None where it has none
+    sigmas: tuple[float, ...] | None  #: OKS standard deviation of each joint where the file gives them
 
     def joint_set(self) -> Skeleton:
         """Return the joint set with limbs, as a student can be trained on it.

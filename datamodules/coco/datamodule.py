@@ -40,34 +40,21 @@ _LOG = logging.getLogger(__name__)
 
 
 class PoseBatch(NamedTuple):
-    """Images and what is known of the people in them.
+    """Images and what is known of the people in them."""
 
-    Attributes:
-        images: RGB uint8, shape (batch, height, width, 3)
-        keypoints: shape (batch, people, joints, 3): px of the input, 1 where labelled; missing people are all zero
-        joint_mask: joints that the data set can supply, bool, shape (batch, joints)
-        pixel_mask: map cells outside crowds and unlabelled people, bool, shape (batch, rows, columns)
-        image_ids: COCO's ids, int64, shape (batch,)
-        frame_sizes: width and height of the original images, px, int64, shape (batch, 2)
-        random: number of the loader process that made it, and where its random choices are now; None once that is noted
-    """
-
-    images: Tensor
+    images: Tensor  #: RGB uint8, shape (batch, height, width, 3)
+    #: shape (batch, people, joints, 3): px of the input, 1 where labelled; missing people are all zero
     keypoints: Tensor
-    joint_mask: Tensor
-    pixel_mask: Tensor
-    image_ids: Tensor
-    frame_sizes: Tensor
+    joint_mask: Tensor  #: joints that the data set can supply, bool, shape (batch, joints)
+    pixel_mask: Tensor  #: map cells outside crowds and unlabelled people, bool, shape (batch, rows, columns)
+    image_ids: Tensor  #: COCO's ids, int64, shape (batch,)
+    frame_sizes: Tensor  #: width and height of the original images, px, int64, shape (batch, 2)
+    #: number of the loader process that made it, and where its random choices are now; None once that is noted
     random: tuple[int, dict[str, Any]] | None = None
 
 
 class CocoDataModule(LightningDataModule):
-    """A COCO tree's two splits as loaders of :class:`PoseBatch`.
-
-    Attributes:
-        training: the training split
-        validation: the validation split
-    """
+    """A COCO tree's two splits, ``training`` and ``validation``, as loaders of :class:`PoseBatch`."""
 
     def __init__(
         self,
@@ -104,14 +91,7 @@ class CocoDataModule(LightningDataModule):
         self._resumed = False
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the annotations and decode as many images as memory is granted, validation first.
-
-        Args:
-            stage: ``validate`` leaves the training split alone; anything else reads both
-
-        Raises:
-            UserError: if the tree, an annotation file or an image is missing or not what it should be.
-        """
+        """Read the annotations and decode what memory is granted for; ``validate`` leaves the training split alone."""
         wanted = ["validation"] if stage == "validate" else ["validation", "training"]
         if all(hasattr(self, split) for split in wanted):
             return

@@ -27,19 +27,12 @@ _BLOCK = 16384
 
 @dataclass(frozen=True, slots=True)
 class CocoImage:
-    """One annotated image.
+    """One annotated image."""
 
-    Attributes:
-        id: COCO's image id
-        path: the image file
-        size: width and height, px
-        keypoints: labelled people in the wanted joint set, float32, shape (people, joints, 3): continuous px, 1 where
-            labelled
-    """
-
-    id: int
-    path: Path
-    size: tuple[int, int]
+    id: int  #: COCO's image id
+    path: Path  #: the image file
+    size: tuple[int, int]  #: width and height, px
+    #: labelled people in the wanted joint set, float32, shape (people, joints, 3): continuous px, 1 where labelled
     keypoints: np.ndarray
 
 
@@ -50,12 +43,10 @@ class CocoIndex:
     ``keypoints`` but in its :meth:`ignored` area.
 
     Attributes:
-        annotations: the JSON file
         skeleton: joint set of the keypoints
         source: joint set of the file's category
         images: the images, in the file's order
-        missing: images of the file that are not in the folder
-        category_id: COCO's id of the category in this set
+        missing: how many images of the file are not in the folder
         joints: joints that this set can supply, bool, shape (joints,)
     """
 
@@ -68,15 +59,7 @@ class CocoIndex:
         category: str | None = None,
         skip_missing: bool = False,
     ) -> None:
-        """Read and check an annotation file.
-
-        Args:
-            annotations: JSON file in COCO's keypoint format
-            images: folder of the image files
-            skeleton: joint set wanted
-            category: which of several categories with keypoints (see :func:`datamodules.coco.category.choose_category`)
-            skip_missing: leave images out that are not in the folder, instead of refusing the set
-        """
+        """Read and check an annotation file and the folder of its images, of which missing ones may be left out."""
         self.annotations, self.skeleton = annotations, skeleton
         file = read_coco(annotations, category)
         if not images.is_dir():

@@ -20,14 +20,10 @@ class CocoTree:
       ``<root>/train2017``, else in ``<root>/images/train2017``, else in ``<root>/images``;
     - ``json/crowdpose_train.json`` is an annotation file below the root; its images are in ``<root>/images``, else
       beside the file.
-
-    Attributes:
-        root: the folder
-        image_folder: folder of the images below the root; None looks where the above says
     """
 
-    root: Path
-    image_folder: str | None = None
+    root: Path  #: the folder
+    image_folder: str | None = None  #: folder of the images below the root; None looks where the above says
 
     def annotations(self, split: str) -> Path:
         """Return the annotation file of a split."""

@@ -52,14 +52,6 @@ class CocoPoses(Dataset):
     def __init__(
         self, index: CocoIndex, images: Sequence[CocoImage], input_size: tuple[int, int], map_size: tuple[int, int]
     ) -> None:
-        """Wrap some of an index's images.
-
-        Args:
-            index: the annotations
-            images: those of its images to yield
-            input_size: width and height of the network input, px
-            map_size: width and height of the predicted maps, cells
-        """
         self.index, self.images, self.input_size, self.map_size = index, list(images), input_size, map_size
         self._joints = index.joints
         self._kept: list[_Prepared] = []
@@ -106,15 +98,6 @@ class TrainingPoses(CocoPoses):
         augmentation: AugmentationConfig,
         seed: int,
     ) -> None:
-        """Prepare the views.
-
-        Args:
-            index: the annotations
-            input_size: width and height of the network input, px
-            map_size: width and height of the predicted maps, cells
-            augmentation: ranges of the views
-            seed: seed of the views where there are no loader processes
-        """
         super().__init__(index, [image for image in index.images if len(image.keypoints)], input_size, map_size)
         if not self.images:
             raise UserError(f"{index.annotations}: no labelled person to train on")

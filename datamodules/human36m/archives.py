@@ -44,16 +44,11 @@ def find_archives(root: Path, subjects: Sequence[str]) -> list[Path]:
 
 
 def unpack(archive: Path, folder: Path, progress: UnpackProgress = lambda name, done, size: None) -> list[Finding]:
-    """Unpack one archive as the release's tree below a folder, unless that was done before.
+    """Unpack one archive as the release's tree below a folder, unless that was done; return what was damaged or odd.
 
     Members are taken by the end of their path (``…/Walking 1.55011271.mp4``), whatever folders the archive puts in
-    front. A file appears when it is whole. A record is written last, by which a second run knows that all is there.
-
-    Returns:
-        What was damaged or odd; what could be read before the damage is unpacked.
-
-    Raises:
-        UserError: if the files cannot be written.
+    front. A file appears when it is whole; what could be read before damage is unpacked. A record is written last, by
+    which a second run knows that all is there.
     """
     match = _ARCHIVE.fullmatch(archive.name)
     if match is None:

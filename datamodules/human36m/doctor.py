@@ -31,18 +31,13 @@ _Some = Annotated[tuple[_Name, ...], Field(min_length=1), AfterValidator(lambda 
 
 @dataclass(frozen=True)
 class Selection:
-    """What to look at.
+    """What to look at."""
 
-    Attributes:
-        subjects: ``S1``, …
-        cameras: camera numbers
-        actions: canonical names; None for all
-        skip: patterns of recordings to leave out, as ``S11/Directions.54138969`` (shell wild cards)
-    """
-
-    subjects: _Some[Subject]
+    subjects: _Some[Subject]  #: ``S1``, …
+    #: camera numbers
     cameras: _Some[Annotated[Camera, BeforeValidator(str)]]  # bare numbers do
-    actions: _Some[Action] | None = None
+    actions: _Some[Action] | None = None  #: canonical names; None for all
+    #: patterns of recordings to leave out, as ``S11/Directions.54138969`` (shell wild cards)
     skip: tuple[str, ...] = ()
 
     def covers(self, name: RecordingName) -> bool:

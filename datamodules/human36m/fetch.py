@@ -22,17 +22,11 @@ _DATASETS: dict[PoseKind, str] = {"2d": "pose/2d", "camera": "pose/3d"}
 
 @dataclass(frozen=True)
 class FetchRecording:
-    """A recording as h36m-fetch leaves it.
+    """A recording as h36m-fetch leaves it."""
 
-    Attributes:
-        name: what it shows
-        annotations: the HDF5 file, in which the cameras stand one after another
-        footage: folder of the camera's frames
-    """
-
-    name: RecordingName
-    annotations: Path
-    footage: Path
+    name: RecordingName  #: what it shows
+    annotations: Path  #: the HDF5 file, in which the cameras stand one after another
+    footage: Path  #: folder of the camera's frames
 
     def clip(self) -> tuple[Clip, str]:
         """Open it; see :class:`~datamodules.human36m.recordings.Recording`.

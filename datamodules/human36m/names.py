@@ -31,21 +31,13 @@ _TITLE = re.compile(r"(?P<action>[A-Za-z]+)(?:[ -](?P<number>\d+))?")
 
 @dataclass(frozen=True)
 class RecordingName:
-    """What one camera filmed of one sequence.
+    """What one camera filmed of one sequence."""
 
-    Attributes:
-        subject: ``S1``, ``S5``, …
-        title: name of the sequence as the folder spells it, ``Walking 1``
-        action: canonical name of the action
-        number: number behind the name; None where there is none
-        camera: camera number, ``55011271``
-    """
-
-    subject: str
-    title: str
-    action: str
-    number: int | None
-    camera: str
+    subject: str  #: ``S1``, ``S5``, …
+    title: str  #: name of the sequence as the folder spells it, ``Walking 1``
+    action: str  #: canonical name of the action
+    number: int | None  #: number behind the name; None where there is none
+    camera: str  #: camera number, ``55011271``
 
     @property
     def sequence(self) -> str:

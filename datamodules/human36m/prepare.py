@@ -47,27 +47,17 @@ StepProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What to make.
+    """What to make."""
 
-    Attributes:
-        root: folder of the originals
-        out: folder to prepare
-        selection: which recordings
-        size: width and height of the network input for which to keep frames, px; None keeps none
-        resize_mode: how a frame lies in that input
-        compression: of the frames: None or ``lzf``
-        metadata: the release's ``metadata.xml``; None takes the one in ``root``, if it is there
-        workers: processes; 0 works in this one
-    """
-
-    root: Path
-    out: Path
-    selection: Selection
+    root: Path  #: folder of the originals
+    out: Path  #: folder to prepare
+    selection: Selection  #: which recordings
+    #: width and height of the network input for which to keep frames, px; None keeps none
     size: tuple[_Side, _Side] | None = None
-    resize_mode: ResizeMode = "letterbox"
-    compression: Literal["lzf"] | None = None
-    metadata: Path | None = None
-    workers: int = 0
+    resize_mode: ResizeMode = "letterbox"  #: how a frame lies in that input
+    compression: Literal["lzf"] | None = None  #: of the frames: None or ``lzf``
+    metadata: Path | None = None  #: the release's ``metadata.xml``; None takes the one in ``root``, if it is there
+    workers: int = 0  #: processes; 0 works in this one
 
 
 @dataclass(frozen=True)
@@ -111,13 +101,8 @@ def examine_folder(options: PrepareOptions, progress: StepProgress) -> Report:
 def prepare_folder(options: PrepareOptions, report: Report, progress: StepProgress) -> int:
     """Make the files of all usable recordings, and the manifest; return how many were made, not there already.
 
-    Args:
-        options: what to make
-        report: of :func:`examine_folder`; what turns out to be damaged is added
-        progress: told how far it is
-
-    Raises:
-        UserError: if the disk is too small or cannot be written, or another process works on the folder.
+    What turns out to be damaged is added to the report of :func:`examine_folder`. A disk that is too small and a folder
+    that another process works on are refused.
     """
     metadata = options.metadata or options.root / "metadata.xml"
     cameras = read_metadata(metadata) if options.metadata or metadata.is_file() else {}

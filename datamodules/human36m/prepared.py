@@ -31,27 +31,16 @@ _AGAIN = "make data SOURCE=human36m makes it again"
 
 @dataclass(frozen=True)
 class PreparedRecording:
-    """An entry of the manifest.
+    """An entry of the manifest."""
 
-    Attributes:
-        file: the HDF5 file, relative to the folder in the manifest
-        name: what it shows
-        video: the original: an mp4 file or a folder of images
-        frame_size: width and height of the original, px
-        rate: frames/s
-        frames: how many
-        sizes: (width, height) of the frames that are kept, px
-        first_image: number of the first image where the original is a folder of images, else None
-    """
-
-    file: Path
-    name: RecordingName
-    video: Path
-    frame_size: tuple[int, int]
-    rate: float
-    frames: int
-    sizes: tuple[tuple[int, int], ...] = ()
-    first_image: int | None = None
+    file: Path  #: the HDF5 file, relative to the folder in the manifest
+    name: RecordingName  #: what it shows
+    video: Path  #: the original: an mp4 file or a folder of images
+    frame_size: tuple[int, int]  #: width and height of the original, px
+    rate: float  #: frames/s
+    frames: int  #: how many
+    sizes: tuple[tuple[int, int], ...] = ()  #: (width, height) of the frames that are kept, px
+    first_image: int | None = None  #: number of the first image where the original is a folder of images, else None
 
     def clip(self) -> tuple[Clip, str]:
         """Open it; see :class:`~datamodules.human36m.recordings.Recording`."""

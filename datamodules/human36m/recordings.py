@@ -25,14 +25,7 @@ class Recording(Protocol):
         ...
 
     def clip(self) -> tuple[Clip, str]:
-        """Open it.
-
-        Returns:
-            All of its frames that have a 2-D pose, and what is odd about them in a few words, empty for nothing.
-
-        Raises:
-            UserError: if it cannot be streamed.
-        """
+        """Open it: all frames that have a 2-D pose, and what is odd about them in a few words, empty for nothing."""
         ...
 
 

@@ -27,17 +27,11 @@ POSE_FOLDERS: Mapping[PoseKind, str] = {
 
 @dataclass(frozen=True)
 class RawRecording:
-    """A recording as downloaded.
+    """A recording as downloaded."""
 
-    Attributes:
-        name: what it shows
-        footage: the mp4 file
-        pose_files: where the poses of each kind should be
-    """
-
-    name: RecordingName
-    footage: Path
-    pose_files: Mapping[PoseKind, Path]
+    name: RecordingName  #: what it shows
+    footage: Path  #: the mp4 file
+    pose_files: Mapping[PoseKind, Path]  #: where the poses of each kind should be
 
     def clip(self) -> tuple[Clip, str]:
         """Open it; see :class:`~datamodules.human36m.recordings.Recording`."""

@@ -31,17 +31,12 @@ _UNREADABLE = 1000
 
 
 class Decoded(NamedTuple):
-    """A frame of a video.
+    """A frame of a video."""
 
-    Attributes:
-        number: its place in the video, from 0; frames that are lost keep theirs
-        seconds: when it is to be seen, from the start of the video, s; None where the container does not say
-        frame: the picture, upright
-    """
-
-    number: int
+    number: int  #: its place in the video, from 0; frames that are lost keep theirs
+    #: when it is to be seen, from the start of the video, s; None where the container does not say
     seconds: float | None
-    frame: VideoFrame
+    frame: VideoFrame  #: the picture, upright
 
 
 def open_video(

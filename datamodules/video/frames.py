@@ -114,9 +114,6 @@ class FrameCache:
     A file appears under its name only when it is complete. Runs that want the same clip at the same time wait for the
     one that decodes it. The key covers the files (path, size, time of change), the stretch, the camera rate and the
     sizes; the pixels are not compressed, so that reading costs little more than copying.
-
-    Args:
-        folder: where the files are; created when first needed
     """
 
     def __init__(self, folder: Path) -> None:
@@ -126,9 +123,6 @@ class FrameCache:
         """Read a clip, decoding it first if nobody has; the teacher's picture is kept of every frame.
 
         Arguments are those of :func:`~datamodules.video.reading.decode_frames`.
-
-        Raises:
-            UserError: if the video cannot be read or the cache not be written, or the clip is no file.
         """
         path = self._file(clip, sizes, rate)
         with reading(path, _WHAT) as file:

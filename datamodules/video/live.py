@@ -27,17 +27,11 @@ _PAUSE = 1.0  # s before a lost connection is tried again, and for the camera's 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a stream is waited for, and how long it is played.
+    """How long a stream is waited for, and how long it is played."""
 
-    Attributes:
-        timeout: s that it may be silent before it counts as lost
-        reconnects: how often it is opened anew, over all of the stream
-        seconds: s after which it ends; None: when it ends itself
-    """
-
-    timeout: float = TIMEOUT
-    reconnects: int = 1
-    seconds: float | None = None
+    timeout: float = TIMEOUT  #: s that it may be silent before it counts as lost
+    reconnects: int = 1  #: how often it is opened anew, over all of the stream
+    seconds: float | None = None  #: s after which it ends; None: when it ends itself
 
 
 class LiveFeed:
@@ -70,15 +64,7 @@ class LiveFeed:
     def frames(
         self, sizes: FrameSizes, rate: float | None, teacher_every: int, first: int, after: int | None
     ) -> Iterator[DecodedFrame]:
-        """Yield frames from now on.
-
-        Args:
-            sizes: sizes wanted
-            rate: camera rate, frames/s; None keeps every frame
-            teacher_every: the teacher wants one frame in this many, counted in the stream
-            first: number in the stream of the first frame that is read
-            after: number of the last source frame played before; None for none
-        """
+        """Yield frames from now on; see :func:`~datamodules.video.reading.decode_frames`. None at all is refused."""
         self._stopped = stopped = threading.Event()
         self._buffer = buffer = LatestBuffer[DecodedFrame](self.buffer_frames, teacher_every)
         scaled = self._scaled(stopped, sizes, rate, teacher_every, first, 0 if after is None else after + 1)

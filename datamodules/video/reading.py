@@ -61,16 +61,8 @@ def read_frames(
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Decode a clip frame by frame: source frame numbers and decoded frames, upright.
 
-    A damaged frame is left out; those after it keep their numbers, and how many there were is said at the end.
-
-    Args:
-        clip: what to read
-        rate: camera rate, frames/s: of the frames the first in each tick of 1/rate is kept; None keeps all
-        after: go on behind this source frame; None starts at the clip's own start
-        threads: decoder threads
-
-    Raises:
-        UserError: if the file cannot be read, or ends more than ``LENGTH_TOLERANCE`` frames early.
+    A damaged frame is left out; those after it keep their numbers, and how many there were is said at the end. A file
+    that ends more than ``LENGTH_TOLERANCE`` frames early is refused. Arguments are those of :func:`decode_frames`.
     """
     first = clip.start if after is None else after + 1
     ticks = Ticks(rate if rate is not None and rate < clip.rate else None)

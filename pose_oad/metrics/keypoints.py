@@ -27,21 +27,13 @@ UndetectedJoints = Literal["argmax", "drop", "penalty", "zero"]
 
 
 class JointErrors(NamedTuple):
-    """Distances of predicted joints to labelled ones.
+    """Distances of predicted joints to labelled ones."""
 
-    Attributes:
-        distance: px, shape (frames, joints), under the missing-joint policy
-        counted: which of them count, shape (frames, joints)
-        labelled: which joints have a label, shape (frames, joints)
-        found: which labelled joints the student found, shape (frames, joints)
-        located: which labelled joints have a location under the policy, shape (frames, joints)
-    """
-
-    distance: Tensor
-    counted: Tensor
-    labelled: Tensor
-    found: Tensor
-    located: Tensor
+    distance: Tensor  #: px, shape (frames, joints), under the missing-joint policy
+    counted: Tensor  #: which of them count, shape (frames, joints)
+    labelled: Tensor  #: which joints have a label, shape (frames, joints)
+    found: Tensor  #: which labelled joints the student found, shape (frames, joints)
+    located: Tensor  #: which labelled joints have a location under the policy, shape (frames, joints)
 
     def per_frame(self) -> Tensor:
         """Return the mean distance of each frame's counted joints, px, shape (frames,); NaN where none counts."""
@@ -50,17 +42,11 @@ class JointErrors(NamedTuple):
 
 @dataclass(frozen=True)
 class MissingRule:
-    """What becomes of joints that are not found.
+    """What becomes of joints that are not found."""
 
-    Attributes:
-        undetected_joints: ``argmax``, ``drop``, ``penalty`` or ``zero``
-        threshold: confidence from which a joint counts as found
-        penalty: distance of a joint not found under ``penalty``, px
-    """
-
-    undetected_joints: UndetectedJoints = "argmax"
-    threshold: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    penalty: NotNegative = 100.0
+    undetected_joints: UndetectedJoints = "argmax"  #: ``argmax``, ``drop``, ``penalty`` or ``zero``
+    threshold: Annotated[float, Field(ge=0, lt=1)] = 0.1  #: confidence from which a joint counts as found
+    penalty: NotNegative = 100.0  #: distance of a joint not found under ``penalty``, px
 
     def validate(self) -> MissingRule:
         """Refuse unusable values by their config keys."""
@@ -163,10 +149,8 @@ class Pck(_Ratio):
     def update(self, errors: JointErrors, reference: Tensor | None = None) -> None:
         """Take in the errors of some frames.
 
-        Args:
-            errors: their distances
-            reference: length of which the threshold is a fraction, px, shape (frames,); frames where it is NaN are left
-                out; None takes the threshold in px
+        ``reference`` is the length of which the threshold is a fraction, px, shape (frames,); frames where it is NaN
+        are left out. None takes the threshold in px.
         """
         limit = torch.ones(len(errors.distance)) if reference is None else reference.cpu()
         limit = limit.unsqueeze(1).to(errors.distance)

@@ -39,24 +39,16 @@ _THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
 
 class PeopleErrors(NamedTuple):
-    """The people of some frames, each compared with whom it was matched with.
+    """The people of some frames, each compared with whom it was matched with."""
 
-    Attributes:
-        errors: distances, a row for every person of the reference, px
-        people: keypoints of these persons, px, shape (persons, joints, 3)
-        frame: which frame each is in, int64, shape (persons,)
-        counts: of each frame: persons of the reference, people found, persons matched, joints compared in matched
-            pairs, and the sum of these joints' distances, px; float64, shape (frames, 5)
-        scores: how sure those found are, float32, shape (found,)
-        hits: at which of the ten similarities each was matched, a bit for each, int16, shape (found,)
-    """
-
-    errors: JointErrors
-    people: Tensor
-    frame: Tensor
+    errors: JointErrors  #: distances, a row for every person of the reference, px
+    people: Tensor  #: keypoints of these persons, px, shape (persons, joints, 3)
+    frame: Tensor  #: which frame each is in, int64, shape (persons,)
+    #: of each frame: persons of the reference, people found, persons matched, joints compared in matched pairs, and the
+    #: sum of these joints' distances, px; float64, shape (frames, 5)
     counts: Tensor
-    scores: Tensor
-    hits: Tensor
+    scores: Tensor  #: how sure those found are, float32, shape (found,)
+    hits: Tensor  #: at which of the ten similarities each was matched, a bit for each, int16, shape (found,)
 
     def per_frame(self) -> Tensor:
         """Return the mean distance of each frame's counted joints, px, shape (frames,); NaN where none counts."""

@@ -44,19 +44,7 @@ class PretrainModule(LightningModule):
         milestones: Sequence[int] = (75, 150),
         foreground: float = 0.0,
     ) -> None:
-        """Build the student; all arguments are plain values and travel in the checkpoint.
-
-        Args:
-            student: description of the network, the fields of :class:`StudentConfig`
-            learning_rate: Adam's (its largest, where the schedule varies it)
-            schedule: ``one_cycle`` (a rise, then a cosine to zero at the end of training), ``steps`` (divided by ten at
-                each milestone) or ``constant``
-            milestones: epochs at which ``steps`` divides
-            foreground: additional weight of map cells where something is (see :func:`map_loss`); 0 is the paper's
-
-        Raises:
-            UserError: if a value is refused.
-        """
+        """Build the student; the arguments are plain values (keys of ``conf/pretrain.yaml``), kept in checkpoints."""
         super().__init__()
         check_value(Positive, learning_rate, "optimiser.learning_rate")
         check_value(Schedule, schedule, "optimiser.schedule")
@@ -163,15 +151,9 @@ class PretrainModule(LightningModule):
 def checkpoint_score(loss: float, ap: float, ap50: float, people: int) -> float:
     """Say how good a checkpoint is, larger is better: by AP where AP means something, else by the validation loss.
 
-    AP means something where AP50 is at least .05 and two standard errors above 0, taking it for the share p of people
-    who are found: p >= 2 sqrt(p (1 - p) / people), that is p >= 4 / (people + 4). Any such checkpoint is better than
-    any other.
-
-    Args:
-        loss: validation loss
-        ap: OKS-AP, a fraction
-        ap50: AP at OKS .5, a fraction
-        people: people to be found in the validation images
+    AP (fractions, as AP50) means something where AP50 is at least .05 and two standard errors above 0, taking it for
+    the share p of people who are found: p >= 2 sqrt(p (1 - p) / people), that is p >= 4 / (people + 4). Any such
+    checkpoint is better than any other.
     """
     return ap if ap50 >= max(0.05, 4 / (people + 4)) else -loss
 

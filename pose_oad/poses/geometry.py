@@ -18,17 +18,11 @@ LARGEST_IMAGE = 2**26
 
 @dataclass(frozen=True)
 class FrameResize:
-    """Placement of a frame inside a network input.
+    """Placement of a frame inside a network input."""
 
-    Attributes:
-        frame_size: width and height of the original frame, px
-        input_size: width and height of the network input, px
-        content: left, top, width and height of the frame's picture inside the input, whole px
-    """
-
-    frame_size: tuple[int, int]
-    input_size: tuple[int, int]
-    content: tuple[int, int, int, int]
+    frame_size: tuple[int, int]  #: width and height of the original frame, px
+    input_size: tuple[int, int]  #: width and height of the network input, px
+    content: tuple[int, int, int, int]  #: left, top, width and height of the frame's picture inside the input, whole px
 
     @classmethod
     def of(cls, frame_size: tuple[int, int], input_size: tuple[int, int], resize_mode: ResizeMode) -> FrameResize:

@@ -42,16 +42,11 @@ MIDPOINTS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A named joint set.
+    """A named joint set."""
 
-    Attributes:
-        name: how configs and checkpoints call it
-        joints: joint names in channel order; sides are spelled ``left_`` and ``right_``
-        limbs: pairs of joint indices that part affinity fields connect, from the first to the second
-    """
-
-    name: str
-    joints: tuple[str, ...]
+    name: str  #: how configs and checkpoints call it
+    joints: tuple[str, ...]  #: joint names in channel order; sides are spelled ``left_`` and ``right_``
+    #: pairs of joint indices that part affinity fields connect, from the first to the second
     limbs: tuple[tuple[int, int], ...] = field(default=())
 
     def __len__(self) -> int:

@@ -21,32 +21,23 @@ _Size = Annotated[int, Field(ge=1, le=4096)]  # channels, or px of a side
 
 @dataclass(frozen=True)
 class StudentConfig:
-    """A student network in plain values: what ``conf/student`` holds and what a checkpoint carries.
+    """A student network in plain values: what ``conf/student`` holds and what a checkpoint carries."""
 
-    Attributes:
-        name: how reports and checkpoint folders call it
-        backbone: name of a timm model that supports ``features_only``
-        skeleton: joint set it predicts: a name, the plain values of :meth:`Skeleton.describe`, or
-            ``data`` for whatever a checkpoint holds
-        input_size: width and height of its input, px
-        head: kind of head (see ``heads``)
-        head_channels: width of the head, channels
-        sigma: spread of a joint in its target maps, fraction of the map's width
-        pretrained: start from timm's published backbone weights (downloads them)
-        resize_mode: how an original frame lies in the input it was trained on, ``letterbox`` or ``squash``
-        foreground: additional weight of a joint's cells in the training that its weights come from last, by which its
-            confidences are read (see :mod:`pose_oad.poses.maps.single`); training writes it
-    """
-
-    name: Text
-    backbone: Text
+    name: Text  #: how reports and checkpoint folders call it
+    backbone: Text  #: name of a timm model that supports ``features_only``
+    #: joint set it predicts: a name, the plain values of :meth:`Skeleton.describe`, or ``data`` for whatever a
+    #: checkpoint holds
     skeleton: Text | Mapping[str, Any] = "body-12"
-    input_size: tuple[_Size, _Size] = (128, 128)
-    head: Text = "light"
-    head_channels: _Size = 48
+    input_size: tuple[_Size, _Size] = (128, 128)  #: width and height of its input, px
+    head: Text = "light"  #: kind of head (see ``heads``)
+    head_channels: _Size = 48  #: width of the head, channels
+    #: spread of a joint in its target maps, fraction of the map's width
     sigma: Annotated[float, Field(gt=0, lt=1)] = 0.025
-    pretrained: bool = False
+    pretrained: bool = False  #: start from timm's published backbone weights (downloads them)
+    #: how an original frame lies in the input it was trained on, ``letterbox`` or ``squash``
     resize_mode: ResizeMode = "letterbox"
+    #: additional weight of a joint's cells in the training that its weights come from last, by which its confidences
+    #: are read (see :mod:`pose_oad.poses.maps.single`); training writes it
     foreground: NotNegative = 0.0
 
     def __post_init__(self) -> None:

@@ -17,15 +17,7 @@ def is_sound(network: nn.Module, *figures: Tensor) -> bool:
 
 
 def stop_if_diverged(module: LightningModule, network: nn.Module, key: str, rate: float, *figures: Tensor) -> None:
-    """End a training by epochs whose network can no longer be used, before its weights are kept.
-
-    Args:
-        module: what is trained
-        network: the network in it
-        key: config key of the learning rate
-        rate: its value
-        figures: losses or predictions, of any shape
-    """
+    """End a training whose network or figures are no longer finite; ``key`` and ``rate`` are the learning rate's."""
     if is_sound(network, *figures):
         return
     best = getattr(module.trainer.checkpoint_callback, "best_model_path", "")

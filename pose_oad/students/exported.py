@@ -34,36 +34,22 @@ _TEXTS = ("name", "backbone", "resize_mode", "precision", "quantised", "checkpoi
 
 @dataclass(frozen=True)
 class ExportMetadata:
-    """What somebody with nothing but the file needs to know.
+    """What somebody with nothing but the file needs to know."""
 
-    Attributes:
-        name: name of the student
-        backbone: its timm backbone
-        skeleton: joint set and limbs of the maps, in channel order
-        input_size: width and height of the frames it takes, px
-        resize_mode: how an original frame was laid into that size in training, ``letterbox`` or ``squash``
-        sigma: spread of a joint in the maps it was trained on, fraction of the map's width
-        foreground: additional weight of a joint's cells in its training; a confidence is ``m / (1 + foreground -
-            foreground * m)`` where a map's maximum is ``m``
-        precision: of the weights, ``fp32`` or ``fp16``
-        quantised: ``int8`` where weights have been quantised, else ``none``
-        checkpoint_sha256: SHA-256 of the checkpoint it was made from, hexadecimal
-        version: of this project
-        channels: order of the colours in the frames
-    """
-
-    name: str
-    backbone: str
-    skeleton: Skeleton
-    input_size: tuple[int, int]
-    resize_mode: ResizeMode
-    sigma: float
+    name: str  #: name of the student
+    backbone: str  #: its timm backbone
+    skeleton: Skeleton  #: joint set and limbs of the maps, in channel order
+    input_size: tuple[int, int]  #: width and height of the frames it takes, px
+    resize_mode: ResizeMode  #: how an original frame was laid into that size in training, ``letterbox`` or ``squash``
+    sigma: float  #: spread of a joint in the maps it was trained on, fraction of the map's width
+    #: additional weight of a joint's cells in its training; a confidence is ``m / (1 + foreground - foreground * m)``
+    #: where a map's maximum is ``m``
     foreground: float
-    precision: str
-    quantised: str
-    checkpoint_sha256: str
-    version: str
-    channels: str = "rgb"
+    precision: str  #: of the weights, ``fp32`` or ``fp16``
+    quantised: str  #: ``int8`` where weights have been quantised, else ``none``
+    checkpoint_sha256: str  #: SHA-256 of the checkpoint it was made from, hexadecimal
+    version: str  #: of this project
+    channels: str = "rgb"  #: order of the colours in the frames
 
     @classmethod
     def of(
@@ -124,15 +110,7 @@ def is_exported(path: Path) -> bool:
 
 
 class ExportedStudent(PoseNetwork):
-    """Run an exported student with onnxruntime, on a GPU where it has one. It cannot be trained.
-
-    Args:
-        path: ONNX file that ``make export`` wrote
-        threads: threads on a CPU; None leaves it to onnxruntime
-
-    Raises:
-        UserError: if the file is missing, is no ONNX network, or not one of ours.
-    """
+    """Run an exported student with onnxruntime, on a GPU where it has one. It cannot be trained."""
 
     config: ExportMetadata
 

@@ -22,33 +22,22 @@ Wanted = Literal["one", "many"] | Tensor
 
 
 class Poses(NamedTuple):
-    """Who is in some frames, on the CPU, in input px.
+    """Who is in some frames, on the CPU, in input px."""
 
-    Attributes:
-        single: one person a frame, shape (frames, joints, 3): where each confidence map is largest, and the confidence
-            there; a location always exists, and whether it counts as found is the reader's decision. With
-            ``decoding=grouped``: the best of the people in maps and fields; joints that it lacks are all zero
-        people: everybody who is found, in the frames of which that was asked; what was not found is all zero
-    """
-
+    #: one person a frame, shape (frames, joints, 3): where each confidence map is largest, and the confidence there; a
+    #: location always exists, and whether it counts as found is the reader's decision. With ``decoding=grouped``: the
+    #: best of the people in maps and fields; joints that it lacks are all zero
     single: Tensor
-    people: People
+    people: People  #: everybody who is found, in the frames of which that was asked; what was not found is all zero
 
 
 class PoseNetwork:
-    """A network that predicts maps, and how people are read from them: a student, or an exported one.
+    """A network that predicts maps, and how people are read from them: a student, or an exported one."""
 
-    Attributes:
-        config: what the network is
-        skeleton: joint set of the maps
-        name: how tables call it
-        decoding: how one person is read from its maps, see :class:`Poses`
-    """
-
-    config: StudentConfig | ExportMetadata
-    skeleton: Skeleton
-    name: str
-    decoding: Decoding = "argmax"
+    config: StudentConfig | ExportMetadata  #: what the network is
+    skeleton: Skeleton  #: joint set of the maps
+    name: str  #: how tables call it
+    decoding: Decoding = "argmax"  #: how one person is read from its maps, see :class:`Poses`
 
     @property
     def input_size(self) -> tuple[int, int]:

@@ -90,10 +90,7 @@ class PoseStudent(PoseNetwork, nn.Module):
         return maps.float(), fields.float()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict maps.
-
-        Args:
-            images: normalised frames, shape (batch, 3, height, width)
+        """Predict maps of normalised frames, shape (batch, 3, height, width).
 
         Returns:
             confidence maps, shape (batch, joints, height / 4, width / 4), and part affinity fields, shape (batch,

@@ -14,16 +14,13 @@ from pose_oad.students.network import PoseStudent
 
 @dataclass(frozen=True)
 class SharedChannels:
-    """Which channels of one joint set's maps serve another's.
+    """Which channels of one joint set's maps serve another's."""
 
-    Attributes:
-        joints: places of a joint in the source and in the target, for each joint that both have
-        limbs: places of a limb in the source and in the target, and -1 where the target's runs the other way, else 1
-        fresh: joints and limbs of the target that the source lacks, as ``neck`` and ``left_hip-left_knee``
-    """
-
+    #: places of a joint in the source and in the target, for each joint that both have
     joints: tuple[tuple[int, int], ...]
+    #: places of a limb in the source and in the target, and -1 where the target's runs the other way, else 1
     limbs: tuple[tuple[int, int, int], ...]
+    #: joints and limbs of the target that the source lacks, as ``neck`` and ``left_hip-left_knee``
     fresh: tuple[str, ...]
 
     @classmethod

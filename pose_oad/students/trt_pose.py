@@ -86,15 +86,10 @@ def find_tensors(contents: object) -> dict[str, Any] | None:
 
 
 def from_trt_pose(tensors: Mapping[str, Any], path: Path) -> tuple[StudentConfig, dict[str, Tensor]]:
-    """Turn trt_pose's tensors into a student's: its description, and its tensors by our names.
+    """Turn the tensors that :func:`find_tensors` found into a student's: its description, and its tensors by our names.
 
-    Args:
-        tensors: what :func:`find_tensors` found
-        path: the file, whose topology is read if it lies beside it
-
-    Raises:
-        UserError: if the tensors are not exactly those of a network known here, or a number is not finite; it names the
-            first that is not.
+    The topology beside the file is read if there is one. Tensors that are not exactly those of a network known here are
+    refused, as are numbers that are not finite; the first is named.
     """
     [design] = [design for design in _DESIGNS if design.theirs.startswith(_trunk(tensors))]
     config = _described(design, path)

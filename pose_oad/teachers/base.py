@@ -18,18 +18,13 @@ from pose_oad.poses.skeleton import Skeleton
 
 @dataclass(frozen=True)
 class Origin:
-    """Where some frames come from: by it a label that was made elsewhere, or kept from an earlier run, is found.
+    """Where some frames come from: by it a label that was made elsewhere, or kept from an earlier run, is found."""
 
-    Attributes:
-        clip: name of the clip
-        path: the video file, the folder of images, or the image; None for a camera, which never shows a frame again
-        numbers: number of each frame in it, from 0, int64, shape (frames,)
-        names: file name of each frame, below the path, where every frame is a file of its own; empty otherwise
-    """
-
-    clip: str
+    clip: str  #: name of the clip
+    #: the video file, the folder of images, or the image; None for a camera, which never shows a frame again
     path: Path | None
-    numbers: np.ndarray
+    numbers: np.ndarray  #: number of each frame in it, from 0, int64, shape (frames,)
+    #: file name of each frame, below the path, where every frame is a file of its own; empty otherwise
     names: tuple[str, ...] = ()
 
     def take(self, rows: np.ndarray) -> Origin:
@@ -39,22 +34,17 @@ class Origin:
 
 @dataclass(frozen=True)
 class TeacherRequest:
-    """The frames a teacher is asked to label.
+    """The frames a teacher is asked to label."""
 
-    Attributes:
-        ids: frame numbers in the stream, int64, shape (frames,)
-        images: RGB frames at the teacher's own resolution, uint8, shape (frames, height, width, 3); None where the
-            teacher reads no pixels (:attr:`Teacher.image_size` is None)
-        frame_size: width and height of the original frame, px
-        truth: ground-truth people, shape (frames, people, joints, 3) in original px, joint set of the stream; given
-            only to a teacher that declares :attr:`Teacher.uses_truth`, None for everybody else
-        origin: where the frames come from, for labels that were made elsewhere or are kept; None where nobody knows
-    """
-
-    ids: np.ndarray
+    ids: np.ndarray  #: frame numbers in the stream, int64, shape (frames,)
+    #: RGB frames at the teacher's own resolution, uint8, shape (frames, height, width, 3); None where the teacher reads
+    #: no pixels (:attr:`Teacher.image_size` is None)
     images: np.ndarray | None
-    frame_size: tuple[int, int]
+    frame_size: tuple[int, int]  #: width and height of the original frame, px
+    #: ground-truth people, shape (frames, people, joints, 3) in original px, joint set of the stream; given only to a
+    #: teacher that declares :attr:`Teacher.uses_truth`, None for everybody else
     truth: Tensor | None = None
+    #: where the frames come from, for labels that were made elsewhere or are kept; None where nobody knows
     origin: Origin | None = None
 
     def take(self, rows: np.ndarray) -> TeacherRequest:
@@ -85,26 +75,22 @@ class TeacherRequest:
 
 @dataclass(frozen=True)
 class Labels:
-    """What a teacher says about some frames.
+    """What a teacher says about some frames."""
 
-    Attributes:
-        keypoints: people of each frame, best first, float32, shape (frames, people, joints, 3): x and y in px of the
-            original frame, confidence (0 = joint not found). ``people`` is the largest number in any frame; missing
-            people are all zero, and may be zero in number
-        confidence_maps: the teacher's own maps where it has them, shape (frames, joints, rows, columns); they cover
-            exactly the original frame (padding removed)
-        part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns), x then y component, pointing
-            as in the original frame
-        counts: what happened to these frames, by the name under which a run adds it up and logs it, as
-            ``{"labels_from_cache": 3}``
-        unusable: frames about which the keypoints say too little to learn from, not even that nobody is there: no label
-            was made, or somebody in them was rejected; bool, shape (frames,). None: no such frame
-    """
-
+    #: people of each frame, best first, float32, shape (frames, people, joints, 3): x and y in px of the original
+    #: frame, confidence (0 = joint not found). ``people`` is the largest number in any frame; missing people are all
+    #: zero, and may be zero in number
     keypoints: Tensor
+    #: the teacher's own maps where it has them, shape (frames, joints, rows, columns); they cover exactly the original
+    #: frame (padding removed)
     confidence_maps: Tensor | None = None
+    #: likewise, shape (frames, limbs, 2, rows, columns), x then y component, pointing as in the original frame
     part_affinity_fields: Tensor | None = None
+    #: what happened to these frames, by the name under which a run adds it up and logs it, as ``{"labels_from_cache":
+    #: 3}``
     counts: Mapping[str, int] = field(default_factory=dict)
+    #: frames about which the keypoints say too little to learn from, not even that nobody is there: no label was made,
+    #: or somebody in them was rejected; bool, shape (frames,). None: no such frame
     unusable: Tensor | None = None
 
 
@@ -114,17 +100,11 @@ def stack_people(frames: Sequence[Tensor], joints: int) -> Tensor:
 
 
 class Teacher(Protocol):
-    """A labeller of frames. Calls are counted, timed and cached by the window that makes them, not by the teacher.
+    """A labeller of frames. Calls are counted, timed and cached by the window that makes them, not by the teacher."""
 
-    Attributes:
-        name: how reports call it
-        skeleton: joint set of its labels
-        uses_truth: whether it needs the ground truth (only a simulated teacher does)
-    """
-
-    name: str
-    skeleton: Skeleton
-    uses_truth: bool
+    name: str  #: how reports call it
+    skeleton: Skeleton  #: joint set of its labels
+    uses_truth: bool  #: whether it needs the ground truth (only a simulated teacher does)
 
     def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int] | None:
         """Return the width and height (px) at which it wants frames of ``frame_size``; None if it reads no pixels."""

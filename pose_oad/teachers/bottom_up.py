@@ -37,16 +37,12 @@ _FIELD_X = {
 
 
 class PaddedMaps(NamedTuple):
-    """A network's maps of padded frames.
+    """A network's maps of padded frames."""
 
-    Attributes:
-        maps: shape (frames, joints + 2 · limbs, rows, columns), a cell for ``STRIDE`` px of the padded frame; the
-            confidence maps of the joints, then x and y component of each limb's field, in the order of the joint set
-        size: width and height of the frame's picture in the padded frame's top-left corner, px
-    """
-
+    #: shape (frames, joints + 2 · limbs, rows, columns), a cell for ``STRIDE`` px of the padded frame; the confidence
+    #: maps of the joints, then x and y component of each limb's field, in the order of the joint set
     maps: Tensor
-    size: tuple[int, int]
+    size: tuple[int, int]  #: width and height of the frame's picture in the padded frame's top-left corner, px
 
 
 def field_channels(skeleton: Skeleton) -> list[int]:

@@ -23,15 +23,9 @@ class CachedTeacher(TeacherAround):
     """A teacher that is asked only about frames that nobody has asked it about before.
 
     What counts as the same frame is the content of the video and the frame's number in it, not the file's name, and of
-    a folder of images its content and the image's name in it; what counts as the same teacher is ``settings``. Frames
-    of a camera are never seen again: their labels are not kept. The budget of a query strategy is spent all the same,
-    whether a label is new or kept.
-
-    Args:
-        teacher: who labels
-        folder: where the labels are
-        settings: what the teacher's labels depend on (:func:`pose_oad.teachers.identity.settings_key`)
-        keep_maps: whether its maps are wanted, and kept, too
+    a folder of images its content and the image's name in it; what counts as the same teacher is ``settings``
+    (:func:`pose_oad.teachers.identity.settings_key`). Frames of a camera are never seen again: their labels are not
+    kept. The budget of a query strategy is spent all the same, whether a label is new or kept.
     """
 
     def __init__(self, teacher: Teacher, folder: Path, settings: str, keep_maps: bool = False) -> None:

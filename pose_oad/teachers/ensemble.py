@@ -111,15 +111,8 @@ class EnsembleTeacher:
 def similarity(people: Tensor, others: Tensor, skeleton: Skeleton) -> Tensor:
     """Compare every person with every other one: COCO's object keypoint similarity over the joints that both have.
 
-    The area that COCO takes from the segmentation is the mean of the boxes around their joints, at least 1 px².
-
-    Args:
-        people: shape (people, joints, 3), px
-        others: shape (others, joints, 3), px
-        skeleton: joint set of both
-
-    Returns:
-        In [0, 1], shape (people, others); 0 where two have no joint in common.
+    The area that COCO takes from the segmentation is the mean of the boxes around their joints, at least 1 px². Both
+    have the shape (people, joints, 3), px; two without a joint in common are at 0.
     """
     both = (people[:, None, :, 2] > 0) & (others[None, :, :, 2] > 0)
     squared = (people[:, None, :, :2] - others[None, :, :, :2]).square().sum(-1)

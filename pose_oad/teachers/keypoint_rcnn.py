@@ -34,15 +34,10 @@ ShorterSide = Annotated[int, Field(ge=32)]
 
 
 class People(NamedTuple):
-    """The people that the network found in one image, best first.
+    """The people that the network found in one image, best first."""
 
-    Attributes:
-        boxes: left, top, right, bottom, px of the image, shape (people, 4)
-        keypoints: x, y, confidence, px of the image, shape (people, 17, 3)
-    """
-
-    boxes: Tensor
-    keypoints: Tensor
+    boxes: Tensor  #: left, top, right, bottom, px of the image, shape (people, 4)
+    keypoints: Tensor  #: x, y, confidence, px of the image, shape (people, 17, 3)
 
 
 class KeypointRcnn:
@@ -58,9 +53,6 @@ class KeypointRcnn:
         min_score: people of less are left out, in [0, 1]
         device: torch device it runs on
         key: config key of the weights, for errors
-
-    Raises:
-        UserError: if the weights cannot be had.
     """
 
     def __init__(self, weights: str, size: int, min_score: float, device: str, key: str = "teacher.weights") -> None:

@@ -45,16 +45,10 @@ def read_people(lists: Sequence[object], joints: int, path: Path) -> np.ndarray:
 
 
 def assemble(frames: Sequence[np.ndarray | None], missing: Missing, joints: int, source: str) -> Labels:
-    """Put the people of some frames together; the labels count ``labels_missing``.
+    """Put the people of some frames together, best first, px; the labels count ``labels_missing``.
 
-    Args:
-        frames: people of each frame, best first, shape (people, joints, 3), px; None where nothing is known of it
-        missing: what becomes of those, see :data:`Missing`
-        joints: number of joints
-        source: whose labels these are and which frames are asked for, for the error
-
-    Raises:
-        UserError: if there is a frame without labels, and it is to be refused.
+    A frame of which nothing is known is None; ``missing`` says what becomes of it (:data:`Missing`). ``source`` is
+    whose labels these are and which frames are asked for, for the message.
     """
     unlabelled = torch.tensor([people is None for people in frames], dtype=torch.bool)
     count = int(unlabelled.sum())

@@ -23,15 +23,11 @@ _WHAT = "labels"
 
 @dataclass(frozen=True)
 class FrameLabels:
-    """The labels of one frame.
+    """The labels of one frame."""
 
-    Attributes:
-        keypoints: shape (people, joints, 3): px of the original frame and confidence
-        maps: confidence maps, shape (joints, rows, columns), and part affinity fields, shape (limbs, 2, rows,
-            columns); None where they are not kept or the teacher has none
-    """
-
-    keypoints: Tensor
+    keypoints: Tensor  #: shape (people, joints, 3): px of the original frame and confidence
+    #: confidence maps, shape (joints, rows, columns), and part affinity fields, shape (limbs, 2, rows, columns); None
+    #: where they are not kept or the teacher has none
     maps: tuple[Tensor, Tensor] | None = None
 
 
@@ -40,13 +36,7 @@ class LabelStore:
 
     A file appears when it is complete and never changes, so that runs can share a folder and nothing is lost but what
     was not yet written when one of them dies. Keypoints are held in memory; maps are read when they are wanted.
-
-    Args:
-        folder: the folder; made when first written to
-        joints: joints of a person
-
-    Attributes:
-        kept: numbers of the frames whose labels were there before
+    ``kept`` are the numbers of the frames whose labels were there before.
     """
 
     def __init__(self, folder: Path, joints: int) -> None:

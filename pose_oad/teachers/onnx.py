@@ -97,17 +97,8 @@ _PROBE = (1, 3, 64, 96)  # small, and not square, so that exchanged axes are fou
 class OpenPoseNetwork:
     """Run an OpenPose-type network from an ONNX file, on a GPU where onnxruntime has one.
 
-    Declared shapes may be symbolic or missing, so the network is run once on a small black image to see what it is.
-
-    Args:
-        path: ONNX file
-        heat_maps: name of the output with the joints and the background
-        fields: name of the output with the part affinity fields
-        batch_size: images that will be given at once, at most
-        threads: threads on a CPU; None leaves it to onnxruntime
-
-    Raises:
-        RefusedError: if it has other inputs or outputs; it names what the file has and what is expected.
+    Declared shapes may be symbolic or missing, so the network is run once on a small black image to see what it is. A
+    file with other inputs or outputs is refused with what it has and what is expected.
     """
 
     def __init__(

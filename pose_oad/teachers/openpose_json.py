@@ -114,12 +114,6 @@ class OpenPoseFiles:
     (``Walking 1.55011271``), else in the folder itself; there they are those that begin with the video's name, or all
     of them where all begin alike. An image's file bears the image's name. No two videos or folders of images
     share their files: labels of one would pass for the other's.
-
-    Args:
-        folder: where they are
-
-    Raises:
-        UserError: if there is no such folder, or no such file in it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -142,13 +136,7 @@ class OpenPoseFiles:
     def find(self, origin: Origin, path: Path, first: int) -> list[Path | None]:
         """Return the file of each of some frames, None where a frame has none.
 
-        Args:
-            origin: where they come from
-            path: its file, or folder of images
-            first: number that the files give to a video's first frame
-
-        Raises:
-            UserError: if no files, or those of several videos, may be meant.
+        They come from the video or folder ``path``, to whose first frame the files give the number ``first``.
         """
         if origin.names:
             place = self._place(origin, path)

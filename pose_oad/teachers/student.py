@@ -14,13 +14,7 @@ from pose_oad.tracking.schema import Count, Text
 
 
 class NetworkTeacher:
-    """A network of ours that labels frames at its own input size and resize mode.
-
-    Args:
-        network: the network
-        batch_size: frames per forward pass
-        name: how reports call the teacher
-    """
+    """A network of ours that labels frames at its own input size and resize mode."""
 
     uses_truth = False
 

@@ -15,21 +15,14 @@ from pose_oad.teachers.base import stack_people
 
 @dataclass(frozen=True)
 class WindowLabels:
-    """Labels of some frames of a window, in the teacher's joint set.
+    """Labels of some frames of a window, in the teacher's joint set."""
 
-    Attributes:
-        skeleton: the teacher's joint set
-        keypoints: people of each frame, best first, original px, shape (frames, people, joints, 3)
-        confidence_maps: the teacher's maps on the student's map grid, shape (frames, joints, rows, columns), where kept
-        part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns)
-        unusable: frames that teach nothing, bool, shape (frames,); None: no such frame
-    """
-
-    skeleton: Skeleton
-    keypoints: Tensor
+    skeleton: Skeleton  #: the teacher's joint set
+    keypoints: Tensor  #: people of each frame, best first, original px, shape (frames, people, joints, 3)
+    #: the teacher's maps on the student's map grid, shape (frames, joints, rows, columns), where kept
     confidence_maps: Tensor | None = None
-    part_affinity_fields: Tensor | None = None
-    unusable: Tensor | None = None
+    part_affinity_fields: Tensor | None = None  #: likewise, shape (frames, limbs, 2, rows, columns)
+    unusable: Tensor | None = None  #: frames that teach nothing, bool, shape (frames,); None: no such frame
 
     @property
     def nobody(self) -> Tensor:

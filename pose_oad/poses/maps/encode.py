@@ -26,15 +26,10 @@ _NEGLIGIBLE = 1e-5
 
 
 class MapTargets(NamedTuple):
-    """What a map-predicting network is trained towards.
+    """What a map-predicting network is trained towards."""
 
-    Attributes:
-        confidence_maps: shape (batch, joints, rows, columns), values in [0, 1]
-        part_affinity_fields: shape (batch, limbs, 2, rows, columns), x then y component
-    """
-
-    confidence_maps: Tensor
-    part_affinity_fields: Tensor
+    confidence_maps: Tensor  #: shape (batch, joints, rows, columns), values in [0, 1]
+    part_affinity_fields: Tensor  #: shape (batch, limbs, 2, rows, columns), x then y component
 
 
 class _Cells(NamedTuple):

@@ -15,15 +15,10 @@ _TAUGHT = 0.01
 
 
 class KnownCells(NamedTuple):
-    """Cells whose targets can be trusted.
+    """Cells whose targets can be trusted."""
 
-    Attributes:
-        joints: of confidence maps, bool, shape (batch, joints, rows, columns)
-        limbs: of part affinity fields, bool, shape (batch, limbs, rows, columns)
-    """
-
-    joints: Tensor
-    limbs: Tensor
+    joints: Tensor  #: of confidence maps, bool, shape (batch, joints, rows, columns)
+    limbs: Tensor  #: of part affinity fields, bool, shape (batch, limbs, rows, columns)
 
 
 def known_cells(

@@ -18,17 +18,11 @@ _COMPONENT, _DOWN, _RIGHT = np.ogrid[:2, :2, :2]
 
 
 class Links(NamedTuple):
-    """Accepted limbs of a batch, all of shape (links,).
+    """Accepted limbs of a batch, all of shape (links,)."""
 
-    Attributes:
-        first: number of the peak at the limb's first joint
-        second: number of the peak at its second joint
-        score: mean of the field along the limb, in its direction
-    """
-
-    first: np.ndarray
-    second: np.ndarray
-    score: np.ndarray
+    first: np.ndarray  #: number of the peak at the limb's first joint
+    second: np.ndarray  #: number of the peak at its second joint
+    score: np.ndarray  #: mean of the field along the limb, in its direction
 
 
 class _Pairs(NamedTuple):

@@ -45,17 +45,12 @@ _THREE = np.array([-1, 0, 1])[:, None, None]
 def refine_peaks(maps: Maps, channel: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
     """Locate peaks with sub-cell precision, by a parabola through the logarithm of three cells in each direction.
 
-    The logarithm of a Gaussian is a parabola, so the location is exact for maps that ``encode``
-    renders, also where the peak is in the outermost row or column: there the three cells are the outermost ones.
-
-    Args:
-        maps: float32, shape (..., rows, columns), at least 3 rows and columns
-        channel: number of each peak's map, int64, shape (peaks,)
-        row: its cell's row, likewise
-        column: its cell's column, likewise
+    The logarithm of a Gaussian is a parabola, so the location is exact for maps that ``encode`` renders, also where the
+    peak is in the outermost row or column: there the three cells are the outermost ones. ``channel`` (number of the
+    map), ``row`` and ``column`` have the shape (peaks,).
 
     Returns:
-        x and y of each peak in continuous cell coordinates, shape (2, peaks), float32; at most half a cell away.
+        x and y in continuous cell coordinates, shape (2, peaks), float32; at most half a cell from the cell's centre.
     """
     rows, columns = maps.shape[-2:]
     peak = np.array([column, row])
@@ -77,21 +72,13 @@ _DIRECT = _SQUARE[:, np.abs(_SQUARE).sum((0, 2)) == 1]
 
 
 class Peaks(NamedTuple):
-    """Candidate joints of a batch, all of shape (peaks,), sorted by map and, within a map, by falling score.
+    """Candidate joints of a batch, all of shape (peaks,), sorted by map and, within a map, by falling score."""
 
-    Attributes:
-        map: number of the map, ``image * joints + joint``, int64
-        rank: place among the peaks of its map, 0 for the strongest, int64
-        x: continuous cell coordinate (a cell's centre is at +0.5), float32
-        y: likewise
-        score: value of the map at the peak's cell, float32
-    """
-
-    map: np.ndarray
-    rank: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    score: np.ndarray
+    map: np.ndarray  #: number of the map, ``image * joints + joint``, int64
+    rank: np.ndarray  #: place among the peaks of its map, 0 for the strongest, int64
+    x: np.ndarray  #: continuous cell coordinate (a cell's centre is at +0.5), float32
+    y: np.ndarray  #: likewise
+    score: np.ndarray  #: value of the map at the peak's cell, float32
 
 
 def find_peaks(confidence_maps: Maps, threshold: float, most: int) -> Peaks:

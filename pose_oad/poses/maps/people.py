@@ -18,16 +18,13 @@ _MOST_PEAKS = 32
 
 
 class People(NamedTuple):
-    """The people found in a batch of images, best first.
+    """The people found in a batch of images, best first."""
 
-    Attributes:
-        keypoints: shape (batch, people, joints, 3): x and y in continuous cell coordinates (a cell's centre is at
-            +0.5), confidence in [0, 1] (0 = not found); ``people`` is the largest number in any image and may be 0
-        scores: shape (batch, people), 0 for a missing person: evidence for the person out of what the skeleton could
-            give, that is confidences of joints and mean fields of limbs, summed and divided by their number
-    """
-
+    #: shape (batch, people, joints, 3): x and y in continuous cell coordinates (a cell's centre is at +0.5), confidence
+    #: in [0, 1] (0 = not found); ``people`` is the largest number in any image and may be 0
     keypoints: Tensor
+    #: shape (batch, people), 0 for a missing person: evidence for the person out of what the skeleton could give, that
+    #: is confidences of joints and mean fields of limbs, summed and divided by their number
     scores: Tensor
 
 
@@ -109,10 +106,6 @@ def group_joints(joint: np.ndarray, links: Links) -> tuple[np.ndarray, np.ndarra
 
     People are the connected parts of the graph. A part that holds two peaks of one joint is more than one person tied
     by a wrong limb. So limbs are laid one by one, the surest first, leaving out those that would tie such peaks.
-
-    Args:
-        joint: joint of each peak, shape (peaks,)
-        links: limbs between the peaks
 
     Returns:
         person of each peak, shape (peaks,), counted from 0, and which links hold, shape (links,).

@@ -16,20 +16,9 @@ _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(ui
 
 
 class DescribedNetwork:
-    """Run a network on pictures of its input's size, on a GPU where onnxruntime has one.
+    """Run a network on pictures of its input's ``size`` (width and height, px), on a GPU where onnxruntime has one.
 
-    Args:
-        path: ONNX file with one input
-        seen: what it wants to see
-        said: what its outputs mean
-        batch_size: pictures per run; a file that takes one at a time gets one
-        threads: threads on a CPU; None leaves it to onnxruntime
-
-    Attributes:
-        size: width and height of the input, px
-
-    Raises:
-        UserError: if the file is missing, is no ONNX network, or is not what its description says.
+    A file that takes one picture at a time gets one. A file that is not what its description says is refused.
     """
 
     def __init__(

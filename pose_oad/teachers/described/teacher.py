@@ -120,24 +120,16 @@ def _joint_set(joints: str | Sequence[str], file: Path) -> Skeleton:
 
 @dataclass(frozen=True)
 class Crop:
-    """Placement of a picture in a network's input: ``input = picture * scale + offset``.
+    """Placement of a picture in a network's input: ``input = picture * scale + offset``."""
 
-    Attributes:
-        scale: input px per picture px, along both axes
-        offset: where the picture's top-left corner lies, input px along x and y
-    """
-
-    scale: float
-    offset: tuple[float, float]
+    scale: float  #: input px per picture px, along both axes
+    offset: tuple[float, float]  #: where the picture's top-left corner lies, input px along x and y
 
     @classmethod
     def around(cls, box: np.ndarray, size: tuple[int, int], padding: float) -> Crop:
-        """Place a box so that it fills an input along one axis, and is centred along the other.
+        """Place a box (left, top, right, bottom, px) so that it fills an input along one axis, centred along the other.
 
-        Args:
-            box: left, top, right and bottom, px of the picture, shape (4,)
-            size: width and height of the input, px
-            padding: how much more than the box is shown, a factor of its sides
+        ``padding`` is how much more than the box is shown, a factor of its sides.
         """
         left, top, right, bottom = box.tolist()
         width, height = max(right - left, 1.0) * padding, max(bottom - top, 1.0) * padding

@@ -23,13 +23,8 @@ from pose_oad.tracking.torch_file import is_plain, read_torch_file
 def load_openpose(path: Path, network: str = "auto") -> OpenPoseCoco18 | OpenPoseBody25:
     """Build a network of OpenPose's with the weights of a file, in evaluation mode, on the CPU, without gradients.
 
-    Args:
-        path: ``.caffemodel``, or a ``.pth`` or ``.pt`` file of tensors; a PyTorch port may have put its own module
-            names in front of the layers' names
-        network: ``coco-18``, ``body-25``, or ``auto``: whichever the file holds
-
-    Raises:
-        UserError: if the file holds other tensors than the network has; all of them are named.
+    A PyTorch port may have put its own module names in front of the layers' names. Tensors that are not the network's
+    are all named. ``network`` may be ``auto``: whichever the file holds.
     """
     read = _READERS.get(path.suffix.lower())
     require(path.is_file(), "path", path, "an existing file of OpenPose's weights")
@@ -139,9 +134,6 @@ def read_caffemodel(path: Path) -> dict[str, Tensor]:
     Returns:
         Tensors by ``<layer>.weight`` and ``<layer>.bias``, float32, in the shapes that the file states. The slopes of a
         PReLU are its ``weight``.
-
-    Raises:
-        UserError: if the file is no Caffe model, is damaged, or names a layer twice.
     """
     net = _parse(path)
     weights: dict[str, Tensor] = {}
