@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pose_oad.poses.maps import decode_single
-from pose_oad.teachers.described.spec import OutputSpec
+from pose_oad.teachers.described.network import OutputSpec
 from pose_oad.tracking.errors import UserError
 
 

@@ -15,9 +15,8 @@ from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.joint_names import joint_name
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest, stack_people
-from pose_oad.teachers.described.network import DescribedNetwork
+from pose_oad.teachers.described.network import DescribedNetwork, InputSpec, OutputSpec
 from pose_oad.teachers.described.outputs import read_people
-from pose_oad.teachers.described.spec import InputSpec, OutputSpec
 from pose_oad.tracking.errors import require
 from pose_oad.tracking.schema import Count, Positive, Share, Text
 

@@ -144,7 +144,7 @@ def test_people_that_are_none_are_refused(path: Path, person: dict[str, Any], sa
 @pytest.mark.parametrize(
     ("image", "said"),
     [
-        ({"id": 9}, "id 9"),
+        ({"id": 9}, ".*id 9"),
         ({"id": "a"}, "image id 'a'"),
         ({"id": 2**70}, "image id"),
         ({"file_name": ""}, "file_name '' of image 3"),

@@ -14,7 +14,7 @@ from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import compose_config
 from pose_oad.teachers.base import Labels, Origin, Teacher, TeacherRequest
 from pose_oad.teachers.described import DescribedTeacher
-from pose_oad.teachers.described.spec import InputSpec, OutputSpec
+from pose_oad.teachers.described.network import InputSpec, OutputSpec
 from pose_oad.tracking.errors import RefusedError, UserError
 from pose_oad.tracking.schema import build_options
 

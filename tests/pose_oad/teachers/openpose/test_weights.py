@@ -247,7 +247,7 @@ def test_numbers_that_do_not_fill_their_shape_are_refused(tmp_path: Path) -> Non
     shape = bytes([2, 3, 2, 2])
     assert content.count(shape) == 1
     path.write_bytes(content.replace(shape, bytes([2, 3, 2, 9])))
-    said = r"net\.caffemodel: damaged: conv1_1\.weight has the shape \(2, 3, 2, 9\) and 96 bytes of .*, expected 432"
+    said = r"net\.caffemodel: damaged: conv1_1\.weight: 96 bytes .*\(2, 3, 2, 9\), expected 432"
     with pytest.raises(UserError, match=said):
         read_caffemodel(path)
 
