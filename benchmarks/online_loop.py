@@ -23,7 +23,7 @@ from datamodules.windowing import window_length
 from pose_oad.cli import online
 from pose_oad.cli.command import build
 from pose_oad.online.learner import TrainingOptions
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.students import load_student
 from pose_oad.tracking.errors import check
 from pose_oad.tracking.torch_file import read_torch_file
@@ -150,9 +150,9 @@ def _stream(cfg: DictConfig, input_size: tuple[int, int]) -> PlainStream:
     sizes = sorted({clip.frame_size for clip in source.clips})
     check(len(sizes) == 1, "stream", sizes, "recordings of one frame size, as the plain loop knows nothing else")
     window = window_length(cfg.window.seconds, cfg.window.frames, source.clips[0].rate)
-    fit = FrameFit.of(sizes[0], input_size, cfg.window.fit)
+    resize = FrameResize.of(sizes[0], input_size, cfg.window.resize_mode)
     scale = source.metric_width / sizes[0][0] if source.metric_width else 1.0
-    return PlainStream(source.clips, source.skeleton, fit, scale, window, cfg.window.decoder_threads)
+    return PlainStream(source.clips, source.skeleton, resize, scale, window, cfg.window.decoder_threads)
 
 
 def require_same_work(ours: Outcome, other: Outcome) -> None:

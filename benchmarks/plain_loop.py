@@ -21,7 +21,7 @@ from datamodules.video.clips import Clip
 from pose_oad.offline.shuffling import order_seed
 from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.objectives import map_loss
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.maps import MapTargets, decode_single
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.students import PoseStudent
@@ -37,7 +37,7 @@ class PlainStream:
     Attributes:
         clips: one after another, all of one frame size, every frame of each
         skeleton: joint set of their ground truth
-        fit: how a frame lies in the student's input
+        resize: how a frame lies in the student's input
         metric_scale: px of the reported error per px of the original frame
         window_frames: length of a window, frames
         decoder_threads: threads of the video decoder
@@ -45,7 +45,7 @@ class PlainStream:
 
     clips: list[Clip]
     skeleton: Skeleton
-    fit: FrameFit
+    resize: FrameResize
     metric_scale: float
     window_frames: int
     decoder_threads: int
@@ -93,13 +93,13 @@ def plain_loop(
     windows = decode_windows(stream)
     for index, (frames, truth) in enumerate(one_ahead(windows) if prefetch else windows):
         truth = map_keypoints(truth, stream.skeleton, student.skeleton)
-        predicted = stream.fit.to_frame(_predict(student, frames, batch_size))
+        predicted = stream.resize.to_frame(_predict(student, frames, batch_size))
         distance = (predicted - truth)[..., :2].norm(dim=-1)
         errors.append(float(distance.mean()) * stream.metric_scale)
         rng = np.random.Generator(np.random.Philox(key=[selection_seed, index]))
         chosen = np.sort(np.argsort(-rng.random(len(frames)))[: int(rate * len(frames) + 1e-9)])
         if len(chosen):
-            _train(student, frames[chosen], stream.fit.to_input(truth[chosen]), training, index)
+            _train(student, frames[chosen], stream.resize.to_input(truth[chosen]), training, index)
         selected.append((first + chosen).tolist())
         first += len(frames)
     return PlainRun(time.perf_counter() - started, selected, errors)
@@ -115,8 +115,8 @@ def decode_windows(stream: PlainStream) -> Iterator[Window]:
     Raises:
         UserError: if a clip has no ground truth.
     """
-    left, top, width, height = stream.fit.content
-    shape = (stream.window_frames, *reversed(stream.fit.input_size), 3)
+    left, top, width, height = stream.resize.content
+    shape = (stream.window_frames, *reversed(stream.resize.input_size), 3)
     frames = np.zeros(shape, np.uint8)
     truth: list[np.ndarray] = []
     for clip in stream.clips:

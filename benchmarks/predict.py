@@ -23,7 +23,7 @@ from datamodules.video.clips import FrameSource
 from datamodules.video.reading import probe
 from pose_oad.cli.command import build, compose_config
 from pose_oad.cli.predict import main as predict
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.predict.canvas import even
 from pose_oad.predict.overlay import overlay_video
 from pose_oad.students import PoseStudent, load_student
@@ -59,7 +59,7 @@ def bench_predict(cfg: DictConfig) -> list[Figure]:
                 "overwrite=true",
                 "people=single",
                 f"batch_size={cfg.metric.batch_size}",
-                f"fit={cfg.window.fit}",
+                f"resize_mode={cfg.window.resize_mode}",
             ],
         )
         ours.checkpoint, ours.source, ours.threads = checkpoint, str(video), cfg.threads
@@ -94,7 +94,7 @@ def _bare(student: PoseStudent, video: Path, target: Path, cfg: DictConfig) -> f
         stream = container.streams.video[0]
         stream.thread_type, stream.codec_context.thread_count = "AUTO", 1
         size = (stream.codec_context.width, stream.codec_context.height)
-        left, top, width, height = FrameFit.of(size, student.input_size, cfg.fit).content
+        left, top, width, height = FrameResize.of(size, student.input_size, cfg.resize_mode).content
         inputs = np.zeros((cfg.batch_size, student.input_size[1], student.input_size[0], 3), np.uint8)
         rate = stream.average_rate or stream.guessed_rate
         with overlay_video(target, even(size), Fraction(rate or 1), cfg.output.crf) as encode:

@@ -17,7 +17,7 @@ from datamodules.video import VideoFileSource
 from datamodules.video.clips import FrameSource
 from datamodules.windowing import StreamOptions, window_length
 from pose_oad.cli.command import build
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.tracking.errors import check
 
 _LIMIT = 0.8
@@ -43,7 +43,7 @@ def _compare(name: str, source: FrameSource, cfg: DictConfig) -> list[Figure]:
     options = StreamOptions(
         window_frames=window_length(cfg.window.seconds, cfg.window.frames, source.clips[0].rate),
         input_size=(cfg.student.input_size[0], cfg.student.input_size[1]),
-        fit=cfg.window.fit,
+        resize_mode=cfg.window.resize_mode,
         decoder_threads=cfg.window.decoder_threads,
     )
     frames = sum(clip.stop - clip.start for clip in source.clips)
@@ -95,7 +95,7 @@ def read_bare(source: FrameSource, options: StreamOptions) -> int:
     """Decode and resize a stream's frames with nothing but PyAV and return how many there are."""
     seen = 0
     for clip in source.clips:
-        _, _, width, height = FrameFit.of(clip.frame_size, options.input_size, options.fit).content
+        _, _, width, height = FrameResize.of(clip.frame_size, options.input_size, options.resize_mode).content
         with av.open(str(clip.path)) as container:
             video = container.streams.video[0]
             video.thread_type, video.codec_context.thread_count = "AUTO", options.decoder_threads

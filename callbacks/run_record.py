@@ -122,7 +122,7 @@ class RunRecord(Callback):
             "PCK @ 3 px / @ 0.2 torso", f"{_said(values['pck_3px'], '.1%')} / {_said(values['pck_02_torso'], '.1%')}"
         )
         found = _said(values["detection_rate"], ".1%")
-        table.add_row("joints found", f"{found} (missing joints: {self.evaluation.measurement.rule.policy})")
+        table.add_row("joints found", f"{found} (missing joints: {self.evaluation.measurement.rule.undetected_joints})")
         share = values["selected"] / max(1, values["frames"])
         table.add_row("frames labelled", f"{values['selected']:,} of {values['frames']:,} ({share:.1%})")
         calls, measuring = values["teacher_calls"], values["evaluation_teacher_calls"]

@@ -15,7 +15,7 @@ from datamodules.video.clips import Clip, DecodedFrame, FrameSizes, FrameSource,
 from datamodules.video.reading import decode_frames
 from datamodules.windowing import StreamOptions, StreamPosition, WindowBuilder
 from pose_oad.online.window import FrameWindow
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.tracking.ahead import one_ahead
 from pose_oad.tracking.errors import check
 
@@ -24,18 +24,8 @@ class WindowLoader:
     """Iterate over the windows of a stream; Lightning's data loader of an online run.
 
     Decoding runs in a thread: while a window is worked on, the next one is filled, and no more than that is held in
-    memory, however long the stream. The position behind the last window handed out is the loader's state.
-
-    Args:
-        source: what to play
-        options: how to cut it
-
-    Attributes:
-        source: what it plays
-        options: how it cuts it
-
-    Raises:
-        UserError: if a window cannot be shared equally by the cameras of the source that play side by side.
+    memory, however long the stream. The position behind the last window handed out is the loader's state. Cameras that
+    play side by side must share a window equally.
     """
 
     def __init__(self, source: FrameSource, options: StreamOptions) -> None:
@@ -50,11 +40,7 @@ class WindowLoader:
 
     @property
     def total_frames(self) -> int:
-        """Frames of the whole stream (an estimate where a file's time stamps are irregular).
-
-        Raises:
-            UserError: if the source is live.
-        """
+        """Frames of the whole stream (an estimate where time stamps are irregular); a live one is refused."""
         return sum(clip.sampled_length(self.options.rate) for clip in self.source.clips)
 
     def __len__(self) -> int:
@@ -73,11 +59,7 @@ class WindowLoader:
         return asdict(self._position)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a position returned by :meth:`state_dict`.
-
-        Raises:
-            ValueError: if the source has no such clip.
-        """
+        """Go on from a position returned by :meth:`state_dict`; refuse a clip that the source has not."""
         self._position = StreamPosition(**state)
         if self._position.clip > len(self.source.clips):  # as many, at the stream's end
             raise ValueError(f"clip {self._position.clip} of {len(self.source.clips)}")
@@ -133,7 +115,7 @@ class WindowLoader:
     def _frames(self, clip: Clip, after: int | None, first: int) -> Iterator[DecodedFrame]:
         """Yield a clip's frames behind a source frame; ``first`` is the stream's number of the next one."""
         options = self.options
-        _, _, width, height = FrameFit.of(clip.frame_size, options.input_size, options.fit).content
+        _, _, width, height = FrameResize.of(clip.frame_size, options.input_size, options.resize_mode).content
         sizes = FrameSizes((width, height), options.teacher_image_size(clip.frame_size))
         every = options.teacher_every
         if clip.live is not None:
@@ -175,12 +157,7 @@ def _by_camera(instants: Iterator[tuple[DecodedFrame, ...]], cameras: int) -> li
 
 
 class StreamDataModule(LightningDataModule):
-    """Simulate the arrival of video: one pass over a source, one window a batch.
-
-    Args:
-        source: what to play
-        options: how to cut it
-    """
+    """Simulate the arrival of video: one pass over a source, cut into windows, one window a batch."""
 
     def __init__(self, source: FrameSource, options: StreamOptions) -> None:
         super().__init__()

@@ -12,9 +12,9 @@ import torch
 from datamodules.video.clips import Clip, DecodedFrame
 from datamodules.video.frames import FrameCache
 from pose_oad.online.window import FrameWindow, Segment
-from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.teachers.origin import Origin
+from pose_oad.teachers.base import Origin
 from pose_oad.tracking.errors import check
 from pose_oad.tracking.schema import Count, Number, Positive, check_value
 
@@ -25,30 +25,20 @@ ImageSize = Callable[[tuple[int, int]], tuple[int, int] | None]
 class StreamOptions:
     """How a stream is cut into windows.
 
-    Attributes:
-        window_frames: length of a window, frames
-        input_size: width and height of the student's input, px
-        fit: ``letterbox`` or ``squash``
-        rate: camera rate, frames/s; None plays every frame of the files
-        teacher_image_size: width and height at which the teacher wants a frame of a given size; None if it reads none
-        teacher_every: the teacher sees one frame in this many
-        decoder_threads: threads of the video decoder
-        cache: keeps decoded frames for later runs; None decodes every time
-        windows: the stream ends after this many; None plays all of them
-
     Raises:
         UserError: if the camera rate or the number of threads cannot be, or a window does not fit into memory.
     """
 
-    window_frames: int
-    input_size: tuple[int, int]
-    fit: Fit = "letterbox"
-    rate: float | None = None
+    window_frames: int  #: length of a window, frames
+    input_size: tuple[int, int]  #: width and height of the student's input, px
+    resize_mode: ResizeMode = "letterbox"  #: ``letterbox`` or ``squash``
+    rate: float | None = None  #: camera rate, frames/s; None plays every frame of the files
+    #: width and height at which the teacher wants a frame of a given size; None if it reads none
     teacher_image_size: ImageSize = lambda size: None
-    teacher_every: int = 1
-    decoder_threads: int = 1
-    cache: FrameCache | None = None
-    windows: int | None = None
+    teacher_every: int = 1  #: the teacher sees one frame in this many
+    decoder_threads: int = 1  #: threads of the video decoder
+    cache: FrameCache | None = None  #: keeps decoded frames for later runs; None decodes every time
+    windows: int | None = None  #: the stream ends after this many; None plays all of them
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
@@ -61,40 +51,21 @@ class StreamOptions:
 
 @dataclass(frozen=True)
 class StreamPosition:
-    """Where in the stream the next window begins.
+    """Where in the stream the next window begins."""
 
-    Attributes:
-        window: number of the next window
-        frame: stream number of its first frame
-        clip: number of the clip that frame is in
-        source_frame: last source frame of that clip already played, None at the clip's start
-    """
-
-    window: int = 0
-    frame: int = 0
-    clip: int = 0
-    source_frame: int | None = None
+    window: int = 0  #: number of the next window
+    frame: int = 0  #: stream number of its first frame
+    clip: int = 0  #: number of the clip that frame is in
+    source_frame: int | None = None  #: last source frame of that clip already played, None at the clip's start
 
 
 def check_rate(rate: object) -> None:
-    """Refuse a ``window.camera_rate`` that is neither None nor a number of frames/s.
-
-    Raises:
-        UserError: naming the key.
-    """
+    """Refuse a ``window.camera_rate`` that is neither None nor a number of frames/s."""
     check_value(Positive | None, rate, "window.camera_rate")
 
 
 def window_length(seconds: float | None, frames: int | None, rate: float) -> int:
-    """Resolve a window length given in seconds or in frames.
-
-    Args:
-        seconds: length in s, or None
-        frames: length in frames, or None; exactly one of the two is given
-        rate: camera rate, frames/s
-
-    Returns:
-        The length in frames.
+    """Resolve a window length given in seconds or in frames, one of them None, at a camera rate (frames/s), to frames.
 
     Raises:
         UserError: if both or neither are given, or the window is shorter than one frame.
@@ -109,12 +80,7 @@ def window_length(seconds: float | None, frames: int | None, rate: float) -> int
 
 
 class WindowBuilder:
-    """A window while its frames arrive.
-
-    Args:
-        position: where in the stream it begins
-        options: how the stream is cut
-    """
+    """A window while its frames arrive, from a position in the stream on."""
 
     def __init__(self, position: StreamPosition, options: StreamOptions) -> None:
         width, height = options.input_size
@@ -132,18 +98,15 @@ class WindowBuilder:
         return self._options.window_frames - self.filled
 
     def add(self, clip: Clip, frames: Iterable[DecodedFrame], truth: np.ndarray | None) -> list[int]:
-        """Add neighbouring frames of one clip.
+        """Add neighbouring frames of one clip, no more than there is room for; return their source frame numbers.
 
         Args:
             clip: the clip
-            frames: its frames, no more than there is room for
+            frames: its frames
             truth: ground truth of all source frames of the clip, shape (frames, people, joints, 3), px; None for none
-
-        Returns:
-            The source frame numbers of the frames added.
         """
-        fit = FrameFit.of(clip.frame_size, self._options.input_size, self._options.fit)
-        left, top, width, height = fit.content
+        resize = FrameResize.of(clip.frame_size, self._options.input_size, self._options.resize_mode)
+        left, top, width, height = resize.content
         start, numbers, teacher_images = self.filled, [], []
         for frame in frames:
             self._pixels[self.filled, top : top + height, left : left + width] = frame.student
@@ -160,7 +123,7 @@ class WindowBuilder:
         path = None if clip.live is not None or clip.url else clip.path
         origin = Origin(clip.name, path, np.array(numbers), names)
         self._segments.append(
-            Segment(clip.name, start, self.filled, fit, images, clip.labels, origin, clip.recording or clip.name)
+            Segment(clip.name, start, self.filled, resize, images, clip.labels, origin, clip.recording or clip.name)
         )
         if truth is not None:
             self._truth.append(truth[numbers])
@@ -171,11 +134,8 @@ class WindowBuilder:
     ) -> FrameWindow:
         """Return the window of the frames that have arrived, at least one.
 
-        Args:
-            metric_width: width of the image, px, to which reported distances are scaled; None: the original frame
-            truth_skeleton: joint set of the ground truth; None where there is none
-            rate: frames of the stream per second
-            decode_s: time that decoding them took, s
+        ``metric_width`` is the width of the image, px, to which distances are scaled; None: the original frame.
+        ``rate`` is the frames of the stream per second, ``decode_s`` the time that decoding these took, s.
         """
         ids = np.arange(self._position.frame, self._position.frame + self.filled)
         return FrameWindow(
@@ -184,7 +144,7 @@ class WindowBuilder:
             ids=ids,
             candidates=np.flatnonzero(ids % self._options.teacher_every == 0),
             segments=tuple(
-                replace(segment, metric_scale=metric_width / segment.fit.frame_size[0] if metric_width else 1.0)
+                replace(segment, metric_scale=metric_width / segment.resize.frame_size[0] if metric_width else 1.0)
                 for segment in self._segments
             ),
             truth_skeleton=truth_skeleton,

@@ -9,9 +9,9 @@ import onnx
 import torch
 
 from pose_oad.export.graph import Precision, add_metadata, quantise_int8, to_onnx
-from pose_oad.poses.geometry import Fit
+from pose_oad.poses.geometry import ResizeMode
 from pose_oad.students import PoseStudent, StudentConfig, build_student
-from pose_oad.students.onnx_metadata import ExportMetadata
+from pose_oad.students.exported import ExportMetadata
 
 
 def random_student(size: tuple[int, int] = (64, 64), **values: str) -> PoseStudent:
@@ -22,14 +22,19 @@ def random_student(size: tuple[int, int] = (64, 64), **values: str) -> PoseStude
 
 
 def write_export(
-    student: PoseStudent, path: Path, *, precision: Precision = "fp32", fit: Fit = "letterbox", int8: bool = False
+    student: PoseStudent,
+    path: Path,
+    *,
+    precision: Precision = "fp32",
+    resize_mode: ResizeMode = "letterbox",
+    int8: bool = False,
 ) -> Path:
     """Write a student as the export command does."""
     model: onnx.ModelProto = to_onnx(student, precision=precision)
     if int8:
         model, _, _ = quantise_int8(model)
     metadata = ExportMetadata.of(student, precision, "int8" if int8 else "none", "0" * 64, "0.1.0")
-    add_metadata(model, replace(metadata, fit=fit))
+    add_metadata(model, replace(metadata, resize_mode=resize_mode))
     path.write_bytes(model.SerializeToString())
     return path
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from pose_oad.poses.geometry import Fit
+from pose_oad.poses.geometry import ResizeMode
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.students import PoseNetwork
 
@@ -21,11 +21,11 @@ class MapNetwork(PoseNetwork):
         skeleton: joint set of the maps
         input_size: width and height of the frames, px
         map_size: of the maps, cells; None: a quarter of it
-        fit: how frames lie in the input
+        resize_mode: how frames lie in the input
     """
 
     input_size = map_size = (0, 0)
-    fit: Fit = "letterbox"
+    resize_mode: ResizeMode = "letterbox"
     foreground = 0.0
 
     def __init__(
@@ -34,9 +34,9 @@ class MapNetwork(PoseNetwork):
         skeleton: Skeleton,
         input_size: tuple[int, int] = (64, 64),
         map_size: tuple[int, int] | None = None,
-        fit: Fit = "letterbox",
+        resize_mode: ResizeMode = "letterbox",
     ) -> None:
-        self.draw, self.skeleton, self.input_size, self.fit = draw, skeleton, input_size, fit
+        self.draw, self.skeleton, self.input_size, self.resize_mode = draw, skeleton, input_size, resize_mode
         self.map_size = map_size or (input_size[0] // 4, input_size[1] // 4)
         self.name = "drawn"
 

@@ -29,7 +29,7 @@ from datamodules.windowing import StreamOptions
 from pose_oad.export.registered_model import StudentModel
 from pose_oad.students import StudentConfig, build_student, load_student
 from pose_oad.students.checkpoint import save_student
-from pose_oad.teachers.openpose.caffemodel import read_caffemodel
+from pose_oad.teachers.openpose.weights import read_caffemodel
 from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.hdf5 import reading
 from pose_oad.tracking.torch_file import read_torch_file

@@ -27,12 +27,11 @@ from pose_oad.cli.data import main as prepare_data
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import StudentConfig, build_student, load_student
 from pose_oad.students.checkpoint import save_student
-from pose_oad.teachers.base import TeacherRequest
+from pose_oad.teachers.base import Origin, TeacherRequest
 from pose_oad.teachers.coco_results import CocoResultsTeacher
 from pose_oad.teachers.onnx import OnnxTeacher
-from pose_oad.teachers.openpose.caffemodel import read_caffemodel
+from pose_oad.teachers.openpose.weights import read_caffemodel
 from pose_oad.teachers.openpose_json import OpenPoseJsonTeacher
-from pose_oad.teachers.origin import Origin
 from pose_oad.tracking.errors import UserError
 from tests.exports import random_student, write_export
 from tests.media import counting_frames, walking_pose, write_cdf, write_full_sequence, write_video

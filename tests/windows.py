@@ -21,7 +21,7 @@ from pose_oad.online.record import Choice, WindowRecord
 from pose_oad.online.triggers import Always, Plan
 from pose_oad.online.view import SelectionView, Situation
 from pose_oad.online.window import FrameWindow, Segment
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import PoseStudent, StudentConfig, build_student
 from pose_oad.teachers.base import Teacher
@@ -60,7 +60,9 @@ def make_window(
         ids=ids,
         candidates=np.flatnonzero(ids % every == 0),
         segments=tuple(
-            Segment(f"clip {n}", int(a), int(b), FrameFit.of(s, (size, size), "letterbox"), metric_scale=metric_scale)
+            Segment(
+                f"clip {n}", int(a), int(b), FrameResize.of(s, (size, size), "letterbox"), metric_scale=metric_scale
+            )
             for n, (s, a, b) in enumerate(zip(sizes, bounds[:-1], bounds[1:], strict=True))
         ),
         truth_skeleton=get_skeleton("body-12"),

@@ -33,42 +33,25 @@ class ImageEntry(NamedTuple):
 
 
 class Person(NamedTuple):
-    """An annotation, but for its keypoints.
+    """An annotation, but for its keypoints."""
 
-    Attributes:
-        image: position of its image in the file's list
-        crowd: ``iscrowd``
-        hidden: known to be there but not to be learnt: a crowd, ``ignore``, or somebody without a labelled joint
-        box: left, top, width and height, px
-        area: px²
-        outline: ``segmentation``; kept where an image's ignored area depends on it
-    """
-
-    image: int
-    crowd: bool
-    hidden: bool
-    box: tuple[float, ...]
-    area: float
-    outline: Outline | None
+    image: int  #: position of its image in the file's list
+    crowd: bool  #: ``iscrowd``
+    hidden: bool  #: known to be there but not to be learnt: a crowd, ``ignore``, or somebody without a labelled joint
+    box: tuple[float, ...]  #: left, top, width and height, px
+    area: float  #: px²
+    outline: Outline | None  #: ``segmentation``; kept where an image's ignored area depends on it
 
 
 @dataclass(frozen=True)
 class CocoFile:
-    """What an annotation file holds of one category.
+    """What an annotation file holds of one category."""
 
-    Attributes:
-        path: the file
-        category: what is annotated
-        images: all images of the file, in its order
-        people: the annotations of the category, in the file's order
-        keypoints: theirs, float32, shape (people, joints, 3): COCO's px indices and visibility
-    """
-
-    path: Path
-    category: Category
-    images: list[ImageEntry]
-    people: list[Person]
-    keypoints: np.ndarray
+    path: Path  #: the file
+    category: Category  #: what is annotated
+    images: list[ImageEntry]  #: all images of the file, in its order
+    people: list[Person]  #: the annotations of the category, in the file's order
+    keypoints: np.ndarray  #: theirs, float32, shape (people, joints, 3): COCO's px indices and visibility
 
 
 def read_category(path: Path, wanted: str | None = None) -> Category:
@@ -77,16 +60,9 @@ def read_category(path: Path, wanted: str | None = None) -> Category:
 
 
 def read_coco(path: Path, category: str | None = None) -> CocoFile:
-    """Read and check an annotation file.
+    """Read and check an annotation file in COCO's keypoint format; see :func:`choose_category` for the category.
 
     Annotations of images that the file does not list are left out, counted, and logged.
-
-    Args:
-        path: JSON file in COCO's keypoint format
-        category: ``data.category``, see :func:`choose_category`
-
-    Raises:
-        UserError: if the file is missing or not COCO's format, or an entry is not what it should be.
     """
     data = _read(path)
     chosen = choose_category(data["categories"], path, category)
@@ -151,13 +127,11 @@ def _of_category(
     of_image: list[int] = []
     unlisted = 0
     for entry in annotations:
+        what = f"{path}: annotation {entry.get('id')}"
         if not {"image_id", "category_id"} <= entry.keys():
-            raise UserError(f"{path}: annotation {entry.get('id')} has no image_id or no category_id")
+            raise UserError(f"{what} has no image_id or no category_id")
         if not (_whole(entry["image_id"]) and _whole(entry["category_id"])):
-            raise UserError(
-                f"{path}: annotation {entry.get('id')} has image_id {entry['image_id']!r} and category_id "
-                f"{entry['category_id']!r}; expected whole numbers"
-            )
+            raise UserError(f"{what}: image_id or category_id is no whole number")
         if entry["category_id"] not in category.ids:
             continue
         if entry["image_id"] in places:
@@ -177,10 +151,7 @@ def _keypoints(entries: Sequence[dict[str, Any]], joints: int, path: Path) -> np
     for entry, row in zip(entries, rows, strict=True):
         if not isinstance(row, list) or len(row) != 3 * joints:
             count = len(row) if isinstance(row, list) else row
-            raise UserError(
-                f"{path}: annotation {entry.get('id')} holds {count} numbers; expected {3 * joints}, three for each of "
-                f"the category's {joints} keypoints"
-            )
+            raise UserError(f"{path}: annotation {entry.get('id')} holds {count} numbers; expected {3 * joints}")
     try:
         with np.errstate(over="ignore"):
             stacked = np.array(rows, np.float32).reshape(-1, joints, 3)
@@ -206,7 +177,8 @@ def _person(
     if masked or box is None or area is None:
         outline = read_outline(entry.get("segmentation"), size, what)
     if box is None:
-        box = _box_of_outline(outline, size, what) if outline else _box_of_joints(keypoints)
+        around = cv2.boundingRect(outline_mask(outline, size, what)) if outline else _box_of_joints(keypoints)
+        box = list(map(float, around))
     elif not (isinstance(box, list) and len(box) == 4 and all(map(_number, box))):
         raise UserError(f"{what}: bbox {box}; expected [left, top, width, height] in px")
     if area is None:
@@ -216,10 +188,6 @@ def _person(
     elif not _number(area):
         raise UserError(f"{what}: area {area}; expected px²")
     return Person(place, bool(entry.get("iscrowd")), hidden, tuple(box), float(area), outline if masked else None)
-
-
-def _box_of_outline(outline: Outline, size: tuple[int, int], what: str) -> list[float]:
-    return [float(side) for side in cv2.boundingRect(outline_mask(outline, size, what))]
 
 
 def _box_of_joints(keypoints: np.ndarray) -> list[float]:
@@ -237,5 +205,5 @@ def _whole(value: object) -> bool:
 
 
 def _number(value: object) -> bool:
-    """Whether it is a number that px can be reckoned with: not NaN, not infinite, not near overflow."""
+    """Return True for a number that px can be reckoned with: not NaN, not infinite, not near overflow."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST_NUMBER

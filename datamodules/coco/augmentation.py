@@ -34,8 +34,8 @@ class AugmentationConfig:
         scale: smallest and largest of what ``scale_of`` names
         scale_of: ``image``: its magnification; ``section``: side of the section of the image that is seen, as a share
             of the image's (the paper's and trt_pose's: 0.5 shows half of it, magnified twice)
-        fit: ``cover``: the image keeps its shape, covers the canvas and is cropped; ``squash``: all of it is brought to
-            the canvas's shape (the paper's and trt_pose's)
+        resize_mode: ``cover``: the image keeps its shape, covers the canvas and is cropped; ``squash``: all of it is
+            brought to the canvas's shape (the paper's and trt_pose's)
         shift: largest shift either way, fraction of the image
         flip: probability of a mirror image
         colour: ``none``, ``light`` (the paper's jitter) or ``strong`` (light, tone, blur, noise, compression)
@@ -44,7 +44,7 @@ class AugmentationConfig:
     rotation: Annotated[float, Field(ge=0, le=math.pi)] = 0.2
     scale: tuple[Positive, Positive] = (0.5, 2.0)
     scale_of: Literal["image", "section"] = "image"
-    fit: Literal["cover", "squash"] = "cover"
+    resize_mode: Literal["cover", "squash"] = "cover"
     shift: Share = 0.2
     flip: Share = 0.5
     colour: Literal["none", "light", "strong"] = "light"

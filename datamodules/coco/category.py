@@ -5,46 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from pose_oad.poses.joint_names import joint_name
 from pose_oad.poses.skeleton import SKELETONS, Skeleton, get_skeleton
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.errors import UserError, nearest
+from pose_oad.tracking.schema import check_value
 
 #: ``data.category``: every category that has keypoints, as if it were one.
 EVERY = "all"
 
+_Fraction = Annotated[float, Field(gt=0, lt=1)]
+
 
 @dataclass(frozen=True)
 class Category:
-    """What is annotated: one category of a file, or several with the same joints, taken as one.
+    """What is annotated: one category of a file, or several with the same joints, taken as one."""
 
-    Attributes:
-        path: the annotation file
-        id: the id in the file (the first one's, of several)
-        ids: the ids in the file of all that are taken
-        name: its name
-        joints: joint set, names in the project's spelling, without limbs
-        limbs: ``skeleton`` as the file has it, pairs of joint numbers from 1; None where it has none
-        sigmas: OKS standard deviation of each joint where the file gives them
-    """
-
-    path: Path
-    id: int
-    ids: frozenset[int]
-    name: str
-    joints: Skeleton
-    limbs: Any
-    sigmas: tuple[float, ...] | None
+    path: Path  #: the annotation file
+    id: int  #: the id in the file (the first one's, of several)
+    ids: frozenset[int]  #: the ids in the file of all that are taken
+    name: str  #: its name
+    joints: Skeleton  #: joint set, names in the project's spelling, without limbs
+    limbs: Any  #: ``skeleton`` as the file has it, pairs of joint numbers from 1; None where it has none
+    sigmas: tuple[float, ...] | None  #: OKS standard deviation of each joint where the file gives them
 
     def joint_set(self) -> Skeleton:
         """Return the joint set with limbs, as a student can be trained on it.
 
         The limbs are those of the file's ``skeleton``. Where it has none, they are those of the body (COCO's) whose
-        two ends the set holds.
-
-        Raises:
-            UserError: if the limbs are not pairs of the category's joints, or there are none.
+        two ends the set holds. Limbs that are no pairs of the joints, or none at all, are refused.
         """
         if self.joints.name in SKELETONS and not self.limbs:
             return self.joints
@@ -55,24 +47,18 @@ class Category:
             body = [limb for limb in get_skeleton("coco-17").limb_names if set(limb) <= set(held)]
             limbs = tuple((held.index(start), held.index(end)) for start, end in body)
         if not limbs:
-            raise UserError(
-                f"{self.path}: category {self.name} has no skeleton and no limb of the body can be told from its "
-                f'joints; expected "skeleton": [[1, 2], …], pairs of joint numbers from 1'
-            )
+            raise UserError(f'{self.path}: category {self.name} has no limbs; expected "skeleton": [[1, 2], …]')
         return Skeleton(f"{self.name}-{len(self.joints)}", self.joints.joints, limbs)
 
 
 def choose_category(categories: Sequence[Mapping[str, Any]], path: Path, wanted: str | None = None) -> Category:
-    """Find the category to train and evaluate on.
+    """Find the category of a file to train and evaluate on.
 
     Args:
         categories: the file's
         path: the file
         wanted: ``data.category``: a name; ``all`` for every category with keypoints, taken as one; None for "person",
             or for the only one with keypoints
-
-    Raises:
-        UserError: if there is no such category, or its entry is not what it should be.
     """
     named = [category for category in categories if category.get("keypoints")]
     names = [category.get("name") for category in categories]
@@ -96,35 +82,29 @@ def choose_category(categories: Sequence[Mapping[str, Any]], path: Path, wanted:
 
 
 def _read_category(entry: Mapping[str, Any], path: Path) -> Category:
-    number, name, spellings = entry.get("id"), str(entry.get("name")), entry["keypoints"]
-    if type(number) is not int:
-        raise UserError(f"{path}: id {number!r} of category {name}; expected a whole number")
-    written = isinstance(spellings, list) and all(isinstance(spelling, str) for spelling in spellings)
-    check(written, f"{path}: keypoints of category {name}", spellings, "a list of names")
+    name, spellings = str(entry.get("name")), entry["keypoints"]
+    number = check_value(int, entry.get("id"), f"{path}: id of category {name}")
+    check_value(list[str], spellings, f"{path}: keypoints of category {name}")
     joints = tuple(joint_name(spelling) for spelling in spellings)
     for spelling, joint in zip(spellings, joints, strict=True):
-        check(bool(joint), f"{path}: keypoint of category {name}", repr(spelling), "a name")
+        if not joint:
+            raise UserError(f"{path}: keypoint {spelling!r} of category {name}; expected a name")
         if joints.count(joint) > 1:
             same = [other for other, found in zip(spellings, joints, strict=True) if found == joint]
             raise UserError(f"{path}: keypoints {same} of category {name} are the same joint, {joint}; expected one")
     sigmas = entry.get("sigmas")
     if sigmas is not None:
-        listed = isinstance(sigmas, list) and len(sigmas) == len(joints)
-        positive = listed and all(isinstance(sigma, int | float) and 0 < sigma < 1 for sigma in sigmas)
-        check(positive, f"{path}: sigmas of category {name}", sigmas, f"{len(joints)} fractions in (0, 1)")
-        sigmas = tuple(map(float, sigmas))
+        sigmas = tuple(check_value(list[_Fraction], sigmas, f"{path}: sigmas of category {name}"))
+        if len(sigmas) != len(joints):
+            raise UserError(f"{path}: {len(sigmas)} sigmas of category {name}; expected {len(joints)}")
     return Category(path, number, frozenset([number]), name, _named(joints, name), entry.get("skeleton"), sigmas)
 
 
 def _merged(categories: list[Category]) -> Category:
-    """Take categories with the same joints as one."""
     first = categories[0]
     for other in categories[1:]:
         if other.joints.joints != first.joints.joints:
-            raise UserError(
-                f"category={EVERY}: categories {first.name} and {other.name} of {first.path} have different "
-                f"keypoints; expected the name of one"
-            )
+            raise UserError(f"category={EVERY}: keypoints of {first.name} and {other.name} in {first.path} differ")
     ids = frozenset().union(*(category.ids for category in categories))
     name = first.name if len(categories) == 1 else EVERY
     joints = _named(first.joints.joints, name)
@@ -139,11 +119,9 @@ def _named(joints: tuple[str, ...], category: str) -> Skeleton:
 
 def _read_limbs(limbs: Any, joints: int, path: Path, name: str) -> tuple[tuple[int, int], ...]:
     """Turn COCO's pairs, which count joints from 1, into pairs of indices."""
-    accepted = f"pairs of different joint numbers from 1 to {joints}"
-    check(isinstance(limbs, list), f"{path}: skeleton of category {name}", limbs, accepted)
-    for limb in limbs:
-        pair = (
-            isinstance(limb, list) and len(limb) == 2 and all(type(end) is int and 1 <= end <= joints for end in limb)
-        )
-        check(pair and limb[0] != limb[1], f"{path}: limb in the skeleton of category {name}", limb, accepted)
-    return tuple((start - 1, end - 1) for start, end in limbs)
+    number = Annotated[int, Field(ge=1, le=joints)]
+    pairs = check_value(list[tuple[number, number]], limbs, f"{path}: skeleton of category {name}")
+    for limb in pairs:
+        if limb[0] == limb[1]:
+            raise UserError(f"{path}: limb {list(limb)} of category {name}; expected two different joints")
+    return tuple((start - 1, end - 1) for start, end in pairs)

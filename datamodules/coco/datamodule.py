@@ -6,7 +6,7 @@ hold.
 
 Training images fill the input (no bars: cropped, or squashed), randomly seen through
 :mod:`datamodules.coco.augmentation`. Validation images lie whole in it, so that
-:class:`~pose_oad.poses.geometry.FrameFit` brings predictions back to the original px exactly.
+:class:`~pose_oad.poses.geometry.FrameResize` brings predictions back to the original px exactly.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ import torch
 from lightning.pytorch import LightningDataModule
 from pycocotools.coco import COCO
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, RandomSampler, get_worker_info
 
 from datamodules.coco.augmentation import AugmentationConfig
 from datamodules.coco.index import CocoIndex
 from datamodules.coco.tree import CocoTree
 from datamodules.coco.views import Sample, TrainingPoses, ValidationPoses
-from pose_oad.poses.geometry import Fit
+from pose_oad.poses.geometry import ResizeMode
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import check
 from pose_oad.tracking.schema import Count, Number
@@ -39,34 +40,21 @@ _LOG = logging.getLogger(__name__)
 
 
 class PoseBatch(NamedTuple):
-    """Images and what is known of the people in them.
+    """Images and what is known of the people in them."""
 
-    Attributes:
-        images: RGB uint8, shape (batch, height, width, 3)
-        keypoints: shape (batch, people, joints, 3): px of the input, 1 where labelled; missing people are all zero
-        joint_mask: joints that the data set can supply, bool, shape (batch, joints)
-        pixel_mask: map cells outside crowds and unlabelled people, bool, shape (batch, rows, columns)
-        image_ids: COCO's ids, int64, shape (batch,)
-        frame_sizes: width and height of the original images, px, int64, shape (batch, 2)
-        random: number of the loader process that made it, and where its random choices are now; None once that is noted
-    """
-
-    images: Tensor
+    images: Tensor  #: RGB uint8, shape (batch, height, width, 3)
+    #: shape (batch, people, joints, 3): px of the input, 1 where labelled; missing people are all zero
     keypoints: Tensor
-    joint_mask: Tensor
-    pixel_mask: Tensor
-    image_ids: Tensor
-    frame_sizes: Tensor
+    joint_mask: Tensor  #: joints that the data set can supply, bool, shape (batch, joints)
+    pixel_mask: Tensor  #: map cells outside crowds and unlabelled people, bool, shape (batch, rows, columns)
+    image_ids: Tensor  #: COCO's ids, int64, shape (batch,)
+    frame_sizes: Tensor  #: width and height of the original images, px, int64, shape (batch, 2)
+    #: number of the loader process that made it, and where its random choices are now; None once that is noted
     random: tuple[int, dict[str, Any]] | None = None
 
 
 class CocoDataModule(LightningDataModule):
-    """A COCO tree's two splits as loaders of :class:`PoseBatch`.
-
-    Attributes:
-        training: the training split
-        validation: the validation split
-    """
+    """A COCO tree's two splits, ``training`` and ``validation``, as loaders of :class:`PoseBatch`."""
 
     def __init__(
         self,
@@ -85,51 +73,30 @@ class CocoDataModule(LightningDataModule):
         workers: Number = 1,
         cache_mib: Number = 1024,
         seed: int = 0,
-        fit: Fit = "letterbox",
+        resize_mode: ResizeMode = "letterbox",
     ) -> None:
-        """Name the data; nothing is read before :meth:`setup`.
+        """Name the data, with the keys of ``conf/pretrain.yaml``; nothing is read before :meth:`setup`.
 
-        Args:
-            root: folder of the set (see :class:`~datamodules.coco.tree.CocoTree`)
-            skeleton: joint set wanted
-            input_size: width and height of the network input, px
-            map_size: width and height of the predicted maps, cells
-            augmentation: ranges of the random training views
-            train: the training split, a name or an annotation file below the root
-            val: the validation split, likewise
-            image_folder: folder of the images below the root; None looks where the tree may have them
-            category: which of several categories with keypoints, ``all`` for every one; None: "person", or the only one
-            missing_images: ``refuse`` a set of which images are missing, or ``skip`` these
-            batch_size: images per batch
-            workers: loader processes that make training views; 0 makes them in the training process
-            cache_mib: memory for decoded images, MiB, shared by the loader processes
-            seed: seed of the order and of the views
-            fit: how validation images lie in the input, ``letterbox`` or ``squash``
+        ``input_size`` (width and height, px) and ``map_size`` (cells) are the network's; ``resize_mode`` says how
+        validation images lie in its input.
         """
         super().__init__()
         self.tree, self.category, self.missing_images = CocoTree(Path(root), image_folder), category, missing_images
         self.skeleton, self.input_size, self.map_size = skeleton, input_size, map_size
         self.augmentation, self.splits = augmentation, {"train": train, "val": val}
         self.batch_size, self.workers, self.cache_mib, self.seed = batch_size, workers, cache_mib, seed
-        self.fit: Fit = fit
+        self.resize_mode: ResizeMode = resize_mode
         self._order = torch.Generator().manual_seed(seed)
         self._drawn: dict[int, dict[str, Any]] = {}  # where each loader process is
         self._resumed = False
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the annotations and decode as many images as memory is granted, validation first.
-
-        Args:
-            stage: ``validate`` leaves the training split alone; anything else reads both
-
-        Raises:
-            UserError: if the tree, an annotation file or an image is missing or not what it should be.
-        """
+        """Read the annotations and decode what memory is granted for; ``validate`` leaves the training split alone."""
         wanted = ["validation"] if stage == "validate" else ["validation", "training"]
         if all(hasattr(self, split) for split in wanted):
             return
         self.tree.check()
-        self.validation = ValidationPoses(self._index("val"), self.input_size, self.map_size, self.fit)
+        self.validation = ValidationPoses(self._index("val"), self.input_size, self.map_size, self.resize_mode)
         self.validation.keep(self.cache_mib // 2)
         if stage != "validate":
             index = self._index("train")
@@ -178,11 +145,7 @@ class CocoDataModule(LightningDataModule):
         return {"order": self._order.get_state(), "views": views, "workers": self.workers}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state.
-
-        Raises:
-            UserError: if it is of another number of loader processes.
-        """
+        """Go on from a state of the same number of loader processes."""
         before = state_dict["workers"]
         check(before == self.workers, "data.workers", self.workers, f"{before}, as before the training was stopped")
         self._order.set_state(state_dict["order"])
@@ -231,15 +194,10 @@ def _start_worker(views: Mapping[int, dict[str, Any]], worker: int) -> None:
 
 
 def _collate(samples: list[Sample]) -> PoseBatch:
-    """Stack samples, padding to the largest number of people."""
-    people = max(len(sample.keypoints) for sample in samples)
-    keypoints = np.zeros((len(samples), people, *samples[0].keypoints.shape[1:]), np.float32)
-    for row, sample in zip(keypoints, samples, strict=True):
-        row[: len(sample.keypoints)] = sample.keypoints
     info: Any = get_worker_info()
     return PoseBatch(
         images=torch.from_numpy(np.stack([sample.image for sample in samples])),
-        keypoints=torch.from_numpy(keypoints),
+        keypoints=pad_sequence([torch.from_numpy(sample.keypoints) for sample in samples], batch_first=True),
         joint_mask=torch.from_numpy(np.stack([sample.joint_mask for sample in samples])),
         pixel_mask=torch.from_numpy(np.stack([sample.pixel_mask for sample in samples])),
         image_ids=torch.tensor([sample.image_id for sample in samples]),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
 import os
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ from pycocotools.coco import COCO
 
 from datamodules.coco.annotation_file import ImageEntry, Person, read_coco
 from datamodules.coco.regions import box_mask, outline_mask
-from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE, evaluated_joints
+from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE, evaluated_joints, make_coco
 from pose_oad.poses.skeleton import Skeleton, joint_map, map_keypoints
 from pose_oad.tracking.errors import UserError
 
@@ -29,19 +27,12 @@ _BLOCK = 16384
 
 @dataclass(frozen=True, slots=True)
 class CocoImage:
-    """One annotated image.
+    """One annotated image."""
 
-    Attributes:
-        id: COCO's image id
-        path: the image file
-        size: width and height, px
-        keypoints: labelled people in the wanted joint set, float32, shape (people, joints, 3): continuous px, 1 where
-            labelled
-    """
-
-    id: int
-    path: Path
-    size: tuple[int, int]
+    id: int  #: COCO's image id
+    path: Path  #: the image file
+    size: tuple[int, int]  #: width and height, px
+    #: labelled people in the wanted joint set, float32, shape (people, joints, 3): continuous px, 1 where labelled
     keypoints: np.ndarray
 
 
@@ -52,11 +43,11 @@ class CocoIndex:
     ``keypoints`` but in its :meth:`ignored` area.
 
     Attributes:
-        annotations: the JSON file
         skeleton: joint set of the keypoints
         source: joint set of the file's category
         images: the images, in the file's order
-        missing: images of the file that are not in the folder
+        missing: how many images of the file are not in the folder
+        joints: joints that this set can supply, bool, shape (joints,)
     """
 
     def __init__(
@@ -68,25 +59,13 @@ class CocoIndex:
         category: str | None = None,
         skip_missing: bool = False,
     ) -> None:
-        """Read and check an annotation file.
-
-        Args:
-            annotations: JSON file in COCO's keypoint format
-            images: folder of the image files
-            skeleton: joint set wanted
-            category: which of several categories with keypoints (see :func:`datamodules.coco.category.choose_category`)
-            skip_missing: leave images out that are not in the folder, instead of refusing the set
-
-        Raises:
-            UserError: if the file or the folder is missing, the file is not COCO's format, an annotation does not hold
-                its category's number of joints, an image file is missing, or no joint is common to both sets.
-        """
+        """Read and check an annotation file and the folder of its images, of which missing ones may be left out."""
         self.annotations, self.skeleton = annotations, skeleton
         file = read_coco(annotations, category)
         if not images.is_dir():
             raise UserError(f"{images}: no such folder; expected the images that {annotations} lists")
         self._category, self.source = file.category, file.category.joints
-        self._supplied = _supplied(self.source, skeleton, annotations)
+        self.category_id, self.joints = file.category.id, _supplied(self.source, skeleton, annotations)
         self._file = file
         there = _there(file.images, images)
         self.missing = len(there) - int(there.sum())
@@ -94,16 +73,6 @@ class CocoIndex:
             self._report_missing(there, images, skip_missing)
         self._kept = np.flatnonzero(there)
         self.images = self._grouped(images)
-
-    @property
-    def category_id(self) -> int:
-        """COCO's id of the category in this set."""
-        return self._category.id
-
-    @property
-    def joints(self) -> np.ndarray:
-        """Joints that this set can supply, bool, shape (joints,)."""
-        return self._supplied
 
     @cached_property
     def ground_truth(self) -> COCO:
@@ -135,25 +104,15 @@ class CocoIndex:
             if person.image in kept
         ]
         listed = [{"id": image.id, "width": image.size[0], "height": image.size[1]} for image in self.images]
-        coco = COCO()
-        coco.dataset = {"info": {}, "images": listed, "annotations": people, "categories": [category]}
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports to standard output
-            coco.createIndex()
-        return coco
+        return make_coco({"info": {}, "images": listed, "annotations": people, "categories": [category]})
 
     def ignored(self, image: CocoImage) -> np.ndarray | None:
         """Mark the area where people are known to be but not labelled: crowds, and people without labelled joints.
 
         Where such an area overlaps a labelled person, the labelled person wins.
 
-        Args:
-            image: one of :attr:`images`
-
         Returns:
             uint8, shape (height, width), 1 inside the area; None where there is none.
-
-        Raises:
-            UserError: if an outline is damaged.
         """
         people = self._around_hidden.get(image.id, [])
         if not people:
@@ -205,10 +164,7 @@ class CocoIndex:
         first = folder / listed[int(np.argmin(there))].file_name
         count = f"{self.missing} of its {len(there)} images"
         if not skip:
-            raise UserError(
-                f"{first}: no such image, but {self.annotations} lists it ({count} are missing); "
-                f"missing_images=skip leaves them out"
-            )
+            raise UserError(f"{first}: no such image ({count} are missing); missing_images=skip leaves them out")
         if not there.any():
             raise UserError(f"{folder}: none of the images that {self.annotations} lists, as {first}")
         _LOG.warning("%s: %s are not in %s; left out, the first is %s", self.annotations, count, folder, first.name)
@@ -219,9 +175,7 @@ def _supplied(source: Skeleton, wanted: Skeleton, path: Path) -> np.ndarray:
     try:
         weights = joint_map(source, wanted)
     except UserError as error:
-        raise UserError(
-            f"{path}: {error}: it has {', '.join(source.joints)}; student.skeleton=data trains on these"
-        ) from error
+        raise UserError(f"{path}: {error}: it has {', '.join(source.joints)} (student.skeleton=data)") from error
     evaluated_joints(source, wanted)  # refuses sets of which nothing could be measured
     return weights.any(1).numpy()
 

@@ -28,7 +28,7 @@ def read_outline(segmentation: object, size: tuple[int, int], what: str) -> Outl
         what: how messages call the annotation
 
     Returns:
-        the outline, None where it is empty or absent.
+        None where it is empty or absent.
 
     Raises:
         UserError: if it is neither, or has run lengths of another image size.
@@ -43,26 +43,15 @@ def read_outline(segmentation: object, size: tuple[int, int], what: str) -> Outl
         found = [polygon for polygon in polygons if polygon is not None]
         outline = found if len(found) == len(polygons) else None
     if outline is None:
-        raise UserError(
-            f"{what}: segmentation is neither polygons of at least three points nor run lengths of its image's "
-            f"{size[0]} by {size[1]} px"
-        )
+        raise UserError(f"{what}: segmentation: expected polygons, or run lengths of {size[0]} by {size[1]} px")
     return outline
 
 
 def outline_mask(outline: Outline, size: tuple[int, int], what: str) -> np.ndarray:
-    """Draw an outline.
-
-    Args:
-        outline: from :func:`read_outline`
-        size: width and height of the image, px
-        what: how messages call the annotation
-
-    Returns:
-        uint8, shape (height, width), 1 inside.
+    """Draw an outline in an image of a width and height, px: uint8, shape (height, width), 1 inside.
 
     Raises:
-        UserError: if run lengths do not fill the image.
+        UserError: if run lengths do not fill the image; ``what`` is how the message calls the annotation.
     """
     width, height = size
     if isinstance(outline, list):
@@ -78,15 +67,7 @@ def outline_mask(outline: Outline, size: tuple[int, int], what: str) -> np.ndarr
 
 
 def box_mask(box: tuple[float, ...], size: tuple[int, int]) -> np.ndarray:
-    """Draw a box.
-
-    Args:
-        box: left, top, width and height, px
-        size: width and height of the image, px
-
-    Returns:
-        uint8, shape (height, width), 1 in every pixel it touches.
-    """
+    """Draw a box (left, top, width, height, px): uint8, shape (height, width), 1 in every pixel it touches."""
     x, y, w, h = box
     mask = np.zeros(size[::-1], np.uint8)
     mask[max(0, int(y)) : max(0, math.ceil(y + h)), max(0, int(x)) : max(0, math.ceil(x + w))] = 1

@@ -75,7 +75,7 @@ class SourceFrames:
     @cached_property
     def _frames(self) -> LabelledBatch:
         student = self._student
-        views = ValidationPoses(self._index, student.input_size, student.map_size, student.config.fit)
+        views = ValidationPoses(self._index, student.input_size, student.map_size, student.config.resize_mode)
         views.images = self._wanted
         limbs = torch.ones(1, len(student.skeleton.limbs), dtype=torch.bool)
         return join([

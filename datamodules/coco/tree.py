@@ -20,14 +20,10 @@ class CocoTree:
       ``<root>/train2017``, else in ``<root>/images/train2017``, else in ``<root>/images``;
     - ``json/crowdpose_train.json`` is an annotation file below the root; its images are in ``<root>/images``, else
       beside the file.
-
-    Attributes:
-        root: the folder
-        image_folder: folder of the images below the root; None looks where the above says
     """
 
-    root: Path
-    image_folder: str | None = None
+    root: Path  #: the folder
+    image_folder: str | None = None  #: folder of the images below the root; None looks where the above says
 
     def annotations(self, split: str) -> Path:
         """Return the annotation file of a split."""
@@ -48,23 +44,11 @@ class CocoTree:
         return next((place for place in places if place.is_dir()), places[0])
 
     def check(self) -> None:
-        """Refuse a root that is no folder.
-
-        Raises:
-            UserError: naming ``data.root``.
-        """
+        """Refuse a root that is no folder."""
         if not self.root.is_dir():
             raise UserError(f"data.root={self.root}: no such folder; expected a COCO tree (make data writes one)")
 
     def category(self, split: str, wanted: str | None = None) -> Category:
-        """Read what is annotated in a split: its :meth:`~Category.joint_set` is what ``student.skeleton=data`` means.
-
-        Args:
-            split: name or file of the split
-            wanted: ``data.category``
-
-        Raises:
-            UserError: if the root, the file or the category is not there or not what it should be.
-        """
+        """Read what is annotated in a split, whose :meth:`~Category.joint_set` ``student.skeleton=data`` means."""
         self.check()
         return read_category(self.annotations(split), wanted)

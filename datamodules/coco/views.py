@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from datamodules.coco.augmentation import Augmentation, AugmentationConfig, unlabel_outside
 from datamodules.coco.index import CocoImage, CocoIndex
-from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.tracking.errors import UserError
 
 # Training images are kept this much larger than the input, so that magnified views stay sharp.
@@ -42,21 +42,16 @@ class _Prepared(NamedTuple):
 class CocoPoses(Dataset):
     """One split of a COCO set; what the two kinds of split share: decoding, once, as far as memory is granted.
 
-    Attributes:
-        images: the images it yields, in order
+    Args:
+        index: the annotations
+        images: those of its images to yield, in order
+        input_size: width and height of the network input, px
+        map_size: width and height of the predicted maps, cells
     """
 
     def __init__(
         self, index: CocoIndex, images: Sequence[CocoImage], input_size: tuple[int, int], map_size: tuple[int, int]
     ) -> None:
-        """Wrap some of an index's images.
-
-        Args:
-            index: the annotations
-            images: those of its images to yield
-            input_size: width and height of the network input, px
-            map_size: width and height of the predicted maps, cells
-        """
         self.index, self.images, self.input_size, self.map_size = index, list(images), input_size, map_size
         self._joints = index.joints
         self._kept: list[_Prepared] = []
@@ -65,13 +60,9 @@ class CocoPoses(Dataset):
         return len(self.images)
 
     def keep(self, budget_mib: int, threads: int = 2) -> None:
-        """Decode images into memory, first to last, until the budget is spent; the others are decoded when needed.
+        """Decode images into memory, first to last, until the budget (MiB) is spent.
 
-        Done before loader processes start, which then share the memory.
-
-        Args:
-            budget_mib: memory granted, MiB
-            threads: decoding threads
+        The others are decoded when needed. Done before loader processes start, which then share the memory.
         """
         spent, block = 0, 64
         with ThreadPoolExecutor(threads) as pool:
@@ -97,7 +88,7 @@ class CocoPoses(Dataset):
 
 
 class TrainingPoses(CocoPoses):
-    """Random views of the images that show a labelled person."""
+    """Random views of the images that show a labelled person; the seed is for want of loader processes."""
 
     def __init__(
         self,
@@ -107,15 +98,6 @@ class TrainingPoses(CocoPoses):
         augmentation: AugmentationConfig,
         seed: int,
     ) -> None:
-        """Prepare the views.
-
-        Args:
-            index: the annotations
-            input_size: width and height of the network input, px
-            map_size: width and height of the predicted maps, cells
-            augmentation: ranges of the views
-            seed: seed of the views where there are no loader processes
-        """
         super().__init__(index, [image for image in index.images if len(image.keypoints)], input_size, map_size)
         if not self.images:
             raise UserError(f"{index.annotations}: no labelled person to train on")
@@ -134,7 +116,7 @@ class TrainingPoses(CocoPoses):
         """Scale an image to the canvas, or, keeping its shape, to the smallest size that covers it."""
         pixels = read_image(image)  # first: it refuses sizes that are not the file's
         width, height = self._canvas
-        if self.augmentation.config.fit == "cover":
+        if self.augmentation.config.resize_mode == "cover":
             scale = max(width / image.size[0], height / image.size[1])
             width, height = (max(side, round(was * scale)) for side, was in zip(self._canvas, image.size, strict=True))
         ignored = self.index.ignored(image)
@@ -147,23 +129,27 @@ class ValidationPoses(CocoPoses):
     """Every image as it is, letterboxed or squashed into the input."""
 
     def __init__(
-        self, index: CocoIndex, input_size: tuple[int, int], map_size: tuple[int, int], fit: Fit = "letterbox"
+        self,
+        index: CocoIndex,
+        input_size: tuple[int, int],
+        map_size: tuple[int, int],
+        resize_mode: ResizeMode = "letterbox",
     ) -> None:
-        """Wrap all images of an index, laid into the input by ``fit``; the others are those of :class:`CocoPoses`."""
+        """Wrap all images of an index; the other arguments are those of :class:`CocoPoses`."""
         super().__init__(index, index.images, input_size, map_size)
-        self._fit = fit
+        self._resize_mode = resize_mode
 
     def __getitem__(self, at: int) -> Sample:
         """Return an image."""
         image, prepared = self.images[at], self._prepared(at)
-        fit = FrameFit.of(image.size, self.input_size, self._fit)
+        resize = FrameResize.of(image.size, self.input_size, self._resize_mode)
         keypoints = torch.from_numpy(unlabel_outside(image.keypoints, image.size))
         labelled = keypoints[..., 2:] > 0
-        return self._sample(image, prepared.image, (fit.to_input(keypoints) * labelled).numpy(), prepared.ignored)
+        return self._sample(image, prepared.image, (resize.to_input(keypoints) * labelled).numpy(), prepared.ignored)
 
     def _prepare(self, image: CocoImage) -> _Prepared:
         pixels = read_image(image)
-        left, top, width, height = FrameFit.of(image.size, self.input_size, self._fit).content
+        left, top, width, height = FrameResize.of(image.size, self.input_size, self._resize_mode).content
         inside = np.s_[top : top + height, left : left + width]
         canvas = np.zeros((self.input_size[1], self.input_size[0], 3), np.uint8)
         canvas[inside] = _resized(pixels, (width, height))
@@ -176,10 +162,7 @@ class ValidationPoses(CocoPoses):
 
 
 def read_image(image: CocoImage) -> np.ndarray:
-    """Decode an image file.
-
-    Returns:
-        RGB, uint8, shape (height, width, 3).
+    """Decode an image file: RGB, uint8, shape (height, width, 3).
 
     Raises:
         UserError: if it cannot be decoded or has another size than its annotations say.
@@ -192,9 +175,8 @@ def read_image(image: CocoImage) -> np.ndarray:
     except OSError as error:
         raise UserError(f"{image.path}: cannot be read as an image ({error.strerror})") from error
     except cv2.error as error:  # a header that claims more px than OpenCV takes
-        raise UserError(
-            f"{image.path}: cannot be decoded as an image ({' '.join(str(error).split())[:120]})"
-        ) from error
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(f"{image.path}: cannot be decoded as an image ({reason})") from error
     if pixels is None:
         raise UserError(f"{image.path}: cannot be decoded as an image ({len(data)} bytes)")
     if _size(pixels) != image.size:
@@ -207,7 +189,6 @@ def _size(image: np.ndarray) -> tuple[int, int]:
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize without aliasing."""
     smaller = size[0] < image.shape[1]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 

@@ -33,12 +33,7 @@ UnpackProgress = Callable[[str, int, int], None]
 
 
 def find_archives(root: Path, subjects: Sequence[str]) -> list[Path]:
-    """List the archives of some subjects whose contents are not already unpacked beside them.
-
-    Args:
-        root: the folder
-        subjects: ``S1``, …
-    """
+    """List the archives of some subjects (``S1``, …) whose contents are not already unpacked beside them."""
     return [
         path
         for path in sorted(root.glob("*.tgz"))
@@ -49,21 +44,11 @@ def find_archives(root: Path, subjects: Sequence[str]) -> list[Path]:
 
 
 def unpack(archive: Path, folder: Path, progress: UnpackProgress = lambda name, done, size: None) -> list[Finding]:
-    """Unpack one archive as the release's tree, unless that was done before.
+    """Unpack one archive as the release's tree below a folder, unless that was done; return what was damaged or odd.
 
     Members are taken by the end of their path (``…/Walking 1.55011271.mp4``), whatever folders the archive puts in
-    front. A file appears when it is whole. A record is written last, by which a second run knows that all is there.
-
-    Args:
-        archive: the file
-        folder: where to; nothing is written outside of it
-        progress: told how far it is
-
-    Returns:
-        What was damaged or odd; what could be read before the damage is unpacked.
-
-    Raises:
-        UserError: if the files cannot be written.
+    front. A file appears when it is whole; what could be read before damage is unpacked. A record is written last, by
+    which a second run knows that all is there.
     """
     match = _ARCHIVE.fullmatch(archive.name)
     if match is None:
@@ -80,9 +65,12 @@ def unpack(archive: Path, folder: Path, progress: UnpackProgress = lambda name, 
         with archive.open("rb") as file, gzip.open(file) as content, tarfile.open(fileobj=content, mode="r|") as tar:
             for member in tar:
                 progress(archive.name, file.tell(), archive.stat().st_size)
-                if refused := _refusal(member, target):
-                    findings.append(Finding("odd", subject, archive.name, f"not unpacked: {refused}"))
-                elif member.isfile() and member.name.endswith(_ENDINGS):
+                try:
+                    tarfile.data_filter(member, str(target))
+                except tarfile.FilterError as error:  # a path or a link that leads outside
+                    findings.append(Finding("odd", subject, archive.name, f"not unpacked: {error}"))
+                    continue
+                if member.isfile() and member.name.endswith(_ENDINGS):
                     _extract(tar, member, target / Path(member.name).name)
             while content.read(2**20):  # the sum is at the end
                 pass
@@ -94,15 +82,6 @@ def unpack(archive: Path, folder: Path, progress: UnpackProgress = lambda name, 
     with replacing(record) as partial:
         partial.write_text(json.dumps(file_facts(archive)))
     return findings
-
-
-def _refusal(member: tarfile.TarInfo, target: Path) -> str:
-    """Say why a member is not to be unpacked: paths and links that lead outside; empty if it is harmless."""
-    try:
-        tarfile.data_filter(member, str(target))
-    except tarfile.FilterError as error:
-        return str(error)
-    return ""
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:

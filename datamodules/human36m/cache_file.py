@@ -45,7 +45,7 @@ def write_cache_file(
     compression: str | None,
     made_from: Mapping[str, Any],
 ) -> int:
-    """Write one file; it appears when it is complete.
+    """Write one file; it appears when it is complete. Return how many frames could not be decoded and are not kept.
 
     Args:
         path: where to; its folder is made
@@ -56,9 +56,6 @@ def write_cache_file(
         size: width and height of the frames to keep, px; None keeps none
         compression: of the frames: None or ``lzf``
         made_from: what decides about all that, as plain values
-
-    Returns:
-        How many frames are not kept because they could not be decoded.
 
     Raises:
         UserError: if the frames cannot be decoded, or the file not be written.

@@ -21,23 +21,15 @@ _LEAST_POINTS = 100
 
 @dataclass(frozen=True)
 class CameraParameters:
-    """One camera as it stood while a subject was filmed.
+    """One camera as it stood while a subject was filmed."""
 
-    Attributes:
-        focal: focal lengths along x and y, px
-        centre: principal point, px
-        origin: where these numbers come from
-        distortion: radial k1, k2, k3 and tangential p1, p2; None where they are not known
-        rotation: world-to-camera rotation, shape (3, 3); None where it is not known
-        position: optical centre in the world, shape (3,), mm; None where it is not known
-    """
-
-    focal: tuple[float, float]
-    centre: tuple[float, float]
-    origin: str
+    focal: tuple[float, float]  #: focal lengths along x and y, px
+    centre: tuple[float, float]  #: principal point, px
+    origin: str  #: where these numbers come from
+    #: radial k1, k2, k3 and tangential p1, p2; None where they are not known
     distortion: tuple[float, ...] | None = None
-    rotation: np.ndarray | None = None
-    position: np.ndarray | None = None
+    rotation: np.ndarray | None = None  #: world-to-camera rotation, shape (3, 3); None where it is not known
+    position: np.ndarray | None = None  #: optical centre in the world, shape (3,), mm; None where it is not known
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known, as values that HDF5 attributes take."""
@@ -45,13 +37,7 @@ class CameraParameters:
 
 
 def read_metadata(path: Path) -> dict[tuple[str, str], CameraParameters]:
-    """Read the cameras of all subjects.
-
-    Args:
-        path: the release's ``metadata.xml``, whose element ``w0`` holds 300 numbers
-
-    Returns:
-        Parameters by subject and camera number.
+    """Read the release's ``metadata.xml``, whose element ``w0`` holds 300 numbers: parameters by subject and camera.
 
     Raises:
         UserError: if the file is missing or holds no such element.
@@ -84,18 +70,11 @@ def _from_numbers(outer: np.ndarray, inner: np.ndarray) -> CameraParameters:
 
 
 def estimate_camera(pixels: np.ndarray, local: np.ndarray, world: np.ndarray | None = None) -> CameraParameters | None:
-    """Estimate a camera without distortion from poses, by least squares.
+    """Estimate a camera without distortion from poses, by least squares; None where the points are too few or alike.
 
     As h36m-fetch does: ``x z = fx X + cx Z`` is linear in the unknowns, and so is y. Multiplying by the depth weighs
-    far points more.
-
-    Args:
-        pixels: shape (frames, joints, 2), px
-        local: the same joints in camera coordinates, shape (frames, joints, 3), mm
-        world: the same in the world, mm; None leaves rotation and position out
-
-    Returns:
-        The camera; None where there are too few points to tell, or they do not differ.
+    far points more. ``pixels`` have the shape (frames, joints, 2), px; ``local``, in camera coordinates, and ``world``,
+    without which rotation and position are left out, (frames, joints, 3), mm.
     """
     frames = min(map(len, (pixels, local) if world is None else (pixels, local, world)))
     flat, points = pixels[:frames].reshape(-1, 2).astype(float), local[:frames].reshape(-1, 3).astype(float)

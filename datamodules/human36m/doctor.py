@@ -31,41 +31,26 @@ _Some = Annotated[tuple[_Name, ...], Field(min_length=1), AfterValidator(lambda 
 
 @dataclass(frozen=True)
 class Selection:
-    """What to look at.
+    """What to look at."""
 
-    Attributes:
-        subjects: ``S1``, …
-        cameras: camera numbers
-        actions: canonical names; None for all
-        skip: patterns of recordings to leave out, as ``S11/Directions.54138969`` (shell wild cards)
-    """
-
-    subjects: _Some[Subject]
+    subjects: _Some[Subject]  #: ``S1``, …
+    #: camera numbers
     cameras: _Some[Annotated[Camera, BeforeValidator(str)]]  # bare numbers do
-    actions: _Some[Action] | None = None
+    actions: _Some[Action] | None = None  #: canonical names; None for all
+    #: patterns of recordings to leave out, as ``S11/Directions.54138969`` (shell wild cards)
     skip: tuple[str, ...] = ()
 
     def covers(self, name: RecordingName) -> bool:
-        """Say whether a recording is of a camera and an action that are wanted."""
+        """Return True for a recording of a camera and an action that are wanted."""
         return name.camera in self.cameras and (self.actions is None or name.action in self.actions)
 
     def leaves_out(self, name: RecordingName) -> bool:
-        """Say whether a recording is on the list of those to leave out."""
+        """Return True for a recording on the list of those to leave out."""
         return any(fnmatch.fnmatchcase(name.key, pattern) for pattern in self.skip)
 
 
 def examine_tree(tree: RawTree | FetchTree, selection: Selection, workers: int, progress: Progress) -> Report:
-    """Look at everything that is wanted of a tree.
-
-    Args:
-        tree: the tree
-        selection: what is wanted
-        workers: processes; 0 works in this one
-        progress: told how many recordings are done, and of how many
-
-    Returns:
-        What was found; nothing is written.
-    """
+    """Look at everything that is wanted of a tree, in several processes (0: in this one); nothing is written."""
     report = Report(selection.subjects)
     wanted: list[Original] = []
     for subject in selection.subjects:
@@ -77,13 +62,7 @@ def examine_tree(tree: RawTree | FetchTree, selection: Selection, workers: int, 
 
 
 def examine(recording: Original) -> Examination:
-    """Look at the files of one recording.
-
-    A pose file is read as a whole; of a video every packet, its first picture and its last key picture.
-
-    Args:
-        recording: the recording
-    """
+    """Look at one recording: all of its pose files; of a video every packet, its first and its last key picture."""
     name = recording.name
     finding = partial(_finding, name)
     try:
@@ -113,11 +92,7 @@ def _finding(name: RecordingName, kind: FindingKind, what: str) -> Finding:
 
 
 def _check_end(clip: Clip) -> None:
-    """Read a video's packets and decode its last key picture, or its last image; opening it has decoded the first.
-
-    Raises:
-        UserError: if it is damaged there, or shorter than it says.
-    """
+    """Read a video's packets and decode its last key picture, or its last image; opening it has decoded the first."""
     if clip.names:
         decode_image(clip.path / clip.names[-1])
         return

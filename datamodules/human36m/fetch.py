@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,11 @@ _DATASETS: dict[PoseKind, str] = {"2d": "pose/2d", "camera": "pose/3d"}
 
 @dataclass(frozen=True)
 class FetchRecording:
-    """A recording as h36m-fetch leaves it.
+    """A recording as h36m-fetch leaves it."""
 
-    Attributes:
-        name: what it shows
-        annotations: the HDF5 file, in which the cameras stand one after another
-        footage: folder of the camera's frames
-    """
-
-    name: RecordingName
-    annotations: Path
-    footage: Path
+    name: RecordingName  #: what it shows
+    annotations: Path  #: the HDF5 file, in which the cameras stand one after another
+    footage: Path  #: folder of the camera's frames
 
     def clip(self) -> tuple[Clip, str]:
         """Open it; see :class:`~datamodules.human36m.recordings.Recording`.
@@ -47,23 +40,22 @@ class FetchRecording:
         gaps = np.flatnonzero(np.diff(numbers) != 1)
         if len(gaps):
             before, behind = numbers[gaps[0]], numbers[gaps[0] + 1]
-            raise UserError(
-                f"{self.annotations}: {self.name.key} is not a stream: frame {behind} follows frame {before}; expected "
-                "every frame (h36m-fetch leaves most out unless it is told to process every one)"
-            )
+            raise UserError(f"{self.annotations}: frame {behind} follows {before}; expected all of {self.name.key}")
         names = tuple(f"img_{number:06d}.jpg" for number in numbers)
         there = {path.name for path in self.footage.glob("img_*.jpg")}
         for name in names:
             if name not in there:
                 raise UserError(f"{self.footage / name}: no such file, though {self.annotations} lists its frame")
         size = image_size(self.footage / names[0])
-        truth = partial(_read_truth, self)
-        labels = self.name.labels
-        clip = Clip(self.name.key, self.footage, size, FRAME_RATE, 0, len(numbers), truth, labels, names=names)
-        return clip, ""
+        key, stop, labels = self.name.key, len(numbers), self.name.labels
+        return Clip(key, self.footage, size, FRAME_RATE, 0, stop, self.truth, labels, names=names), ""
+
+    def truth(self) -> np.ndarray:
+        """Read the 2-D poses as a clip's ground truth, shape (frames, 1 person, 32, 3); float32."""
+        return with_confidence(self.poses("2d"))
 
     def has(self, kind: PoseKind) -> bool:
-        """Say whether there are poses of a kind (the tool keeps none in world coordinates)."""
+        """Return True if there are poses of a kind (the tool keeps none in world coordinates)."""
         return kind in _DATASETS
 
     def poses(self, kind: PoseKind) -> np.ndarray:
@@ -71,10 +63,7 @@ class FetchRecording:
         poses = self._rows(_DATASETS[kind]).astype(np.float32)
         axes = 2 if kind == "2d" else 3
         if poses.shape[1:] != (32, axes) or not np.isfinite(poses).all():
-            raise UserError(
-                f"{self.annotations}: {_DATASETS[kind]} has shape {list(poses.shape)} or holds values that are not "
-                f"finite; expected finite values, [frames, 32, {axes}]"
-            )
+            raise UserError(f"{self.annotations}: {_DATASETS[kind]} {poses.shape}: expected finite (n, 32, {axes})")
         return poses
 
     def facts(self) -> dict[str, Any]:
@@ -104,7 +93,7 @@ class FetchTree:
 
     @classmethod
     def found_in(cls, folder: Path) -> bool:
-        """Say whether a folder holds such a tree."""
+        """Return True if a folder holds such a tree."""
         return any(cls(folder).root.glob(f"S*/*/{_ANNOTATIONS}"))
 
     def subjects(self) -> list[str]:
@@ -119,7 +108,3 @@ class FetchTree:
             for images in sorted((annotations.parent / _IMAGES).glob("*"))
             if (name := parse_name(subject, f"{annotations.parent.name}.{images.name}")) is not None
         ]
-
-
-def _read_truth(recording: FetchRecording) -> np.ndarray:
-    return with_confidence(recording.poses("2d"))

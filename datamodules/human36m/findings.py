@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rich.table import Table
 from rich.text import Text
@@ -14,62 +14,40 @@ from datamodules.human36m.names import RecordingName
 from datamodules.human36m.recordings import Original, PoseKind
 
 FindingKind = Literal["missing", "odd", "damaged", "left out"]
-_KINDS: tuple[FindingKind, ...] = ("missing", "odd", "damaged", "left out")
+_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing worth knowing.
+    """One thing worth knowing."""
 
-    Attributes:
-        kind: ``missing``, ``odd`` (usable all the same), ``damaged`` (not usable) or ``left out`` (on purpose)
-        subject: whom it is about
-        where: recording, sequence, or file
-        what: in a few words
-    """
-
+    #: ``missing``, ``odd`` (usable all the same), ``damaged`` (not usable) or ``left out`` (on purpose)
     kind: FindingKind
-    subject: str
-    where: str
-    what: str
+    subject: str  #: whom it is about
+    where: str  #: recording, sequence, or file
+    what: str  #: in a few words
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What is known of one recording.
+    """What is known of one recording."""
 
-    Attributes:
-        name: of the recording
-        recording: the recording itself
-        usable: whether it can be streamed
-        findings: what is worth knowing about it
-        kinds: poses that can be read
-        frames: frames that have a 2-D pose
-        frame_size: width and height, px
-    """
-
-    name: RecordingName
-    recording: Original
-    usable: bool
-    findings: tuple[Finding, ...] = ()
-    kinds: tuple[PoseKind, ...] = ()
-    frames: int = 0
-    frame_size: tuple[int, int] = (0, 0)
+    name: RecordingName  #: of the recording
+    recording: Original  #: the recording itself
+    usable: bool  #: whether it can be streamed
+    findings: tuple[Finding, ...] = ()  #: what is worth knowing about it
+    kinds: tuple[PoseKind, ...] = ()  #: poses that can be read
+    frames: int = 0  #: frames that have a 2-D pose
+    frame_size: tuple[int, int] = (0, 0)  #: width and height, px
 
 
 @dataclass
 class Report:
-    """What the doctor found in a folder.
+    """What the doctor found in a folder."""
 
-    Attributes:
-        subjects: those asked for, in this order
-        examined: every recording found of them
-        general: findings that are not about one recording
-    """
-
-    subjects: tuple[str, ...]
-    examined: list[Examination] = field(default_factory=list)
-    general: list[Finding] = field(default_factory=list)
+    subjects: tuple[str, ...]  #: those asked for, in this order
+    examined: list[Examination] = field(default_factory=list)  #: every recording found of them
+    general: list[Finding] = field(default_factory=list)  #: findings that are not about one recording
 
     @property
     def usable(self) -> list[Examination]:
@@ -115,11 +93,7 @@ class Report:
         return table
 
     def details(self, most: int) -> Table:
-        """Lay findings out for the terminal, what is damaged first.
-
-        Args:
-            most: so many of them
-        """
+        """Lay out so many findings for the terminal, what is damaged first."""
         order: tuple[FindingKind, ...] = ("damaged", "missing", "odd", "left out")
         found = sorted(self.findings, key=lambda finding: order.index(finding.kind))
         rest = len(found) - most

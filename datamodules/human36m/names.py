@@ -31,21 +31,13 @@ _TITLE = re.compile(r"(?P<action>[A-Za-z]+)(?:[ -](?P<number>\d+))?")
 
 @dataclass(frozen=True)
 class RecordingName:
-    """What one camera filmed of one sequence.
+    """What one camera filmed of one sequence."""
 
-    Attributes:
-        subject: ``S1``, ``S5``, …
-        title: name of the sequence as the folder spells it, ``Walking 1``
-        action: canonical name of the action
-        number: number behind the name; None where there is none
-        camera: camera number, ``55011271``
-    """
-
-    subject: str
-    title: str
-    action: str
-    number: int | None
-    camera: str
+    subject: str  #: ``S1``, ``S5``, …
+    title: str  #: name of the sequence as the folder spells it, ``Walking 1``
+    action: str  #: canonical name of the action
+    number: int | None  #: number behind the name; None where there is none
+    camera: str  #: camera number, ``55011271``
 
     @property
     def sequence(self) -> str:
@@ -69,15 +61,7 @@ class RecordingName:
 
 
 def parse_name(subject: str, stem: str) -> RecordingName | None:
-    """Take the name of a file or a folder apart.
-
-    Args:
-        subject: whose folder it is in
-        stem: ``Walking 1.55011271``
-
-    Returns:
-        The parts; None for names that are no recording's, as ``_ALL.55011271``.
-    """
+    """Take a name as ``Walking 1.55011271`` apart; None for one that is no recording's, as ``_ALL.55011271``."""
     title, _, camera = stem.rpartition(".")
     match = _TITLE.fullmatch(title)
     if match is None or not camera.isdecimal():

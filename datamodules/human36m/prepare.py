@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from datamodules.human36m.archives import find_archives, unpack
@@ -26,7 +27,7 @@ from datamodules.human36m.findings import Examination, Finding, Report
 from datamodules.human36m.prepared import MANIFEST, PreparedRecording, made_from, read_entry, write_manifest
 from datamodules.human36m.processes import in_processes
 from datamodules.human36m.tree import RawTree
-from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.tracking.errors import UnwritableError, UserError
 from pose_oad.tracking.files import replacing, writing
 from pose_oad.tracking.locks import holding
@@ -46,27 +47,17 @@ StepProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What to make.
+    """What to make."""
 
-    Attributes:
-        root: folder of the originals
-        out: folder to prepare
-        selection: which recordings
-        size: width and height of the network input for which to keep frames, px; None keeps none
-        fit: how a frame lies in that input
-        compression: of the frames: None or ``lzf``
-        metadata: the release's ``metadata.xml``; None takes the one in ``root``, if it is there
-        workers: processes; 0 works in this one
-    """
-
-    root: Path
-    out: Path
-    selection: Selection
+    root: Path  #: folder of the originals
+    out: Path  #: folder to prepare
+    selection: Selection  #: which recordings
+    #: width and height of the network input for which to keep frames, px; None keeps none
     size: tuple[_Side, _Side] | None = None
-    fit: Fit = "letterbox"
-    compression: Literal["lzf"] | None = None
-    metadata: Path | None = None
-    workers: int = 0
+    resize_mode: ResizeMode = "letterbox"  #: how a frame lies in that input
+    compression: Literal["lzf"] | None = None  #: of the frames: None or ``lzf``
+    metadata: Path | None = None  #: the release's ``metadata.xml``; None takes the one in ``root``, if it is there
+    workers: int = 0  #: processes; 0 works in this one
 
 
 @dataclass(frozen=True)
@@ -83,10 +74,6 @@ class _Job:
 
 def examine_folder(options: PrepareOptions, progress: StepProgress) -> Report:
     """Unpack the archives in a folder, and look at every file of what is asked for.
-
-    Args:
-        options: what is asked for
-        progress: told how far it is
 
     Raises:
         UserError: if the folder holds neither a tree nor archives of one.
@@ -112,20 +99,13 @@ def examine_folder(options: PrepareOptions, progress: StepProgress) -> Report:
 
 
 def prepare_folder(options: PrepareOptions, report: Report, progress: StepProgress) -> int:
-    """Make the files of all usable recordings, and the manifest.
+    """Make the files of all usable recordings, and the manifest; return how many were made, not there already.
 
-    Args:
-        options: what to make
-        report: of :func:`examine_folder`; what turns out to be damaged is added
-        progress: told how far it is
-
-    Returns:
-        How many files were made; the others were there.
-
-    Raises:
-        UserError: if the disk is too small or cannot be written, or another process works on the folder.
+    What turns out to be damaged is added to the report of :func:`examine_folder`. A disk that is too small and a folder
+    that another process works on are refused.
     """
-    cameras = _cameras(options)
+    metadata = options.metadata or options.root / "metadata.xml"
+    cameras = read_metadata(metadata) if options.metadata or metadata.is_file() else {}
     with writing(options.out), holding(options.out):
         for left in options.out.glob("S*/*.partial"):  # of a run that was killed
             left.unlink()
@@ -142,15 +122,10 @@ def prepare_folder(options: PrepareOptions, report: Report, progress: StepProgre
     return made
 
 
-def _cameras(options: PrepareOptions) -> dict[tuple[str, str], CameraParameters]:
-    path = options.metadata or options.root / "metadata.xml"
-    return read_metadata(path) if options.metadata or path.is_file() else {}
-
-
 def _job(options: PrepareOptions, examination: Examination, cameras: dict[tuple[str, str], CameraParameters]) -> _Job:
     name, size = examination.name, None
     if options.size is not None:
-        size = FrameFit.of(examination.frame_size, options.size, options.fit).content[2:]
+        size = FrameResize.of(examination.frame_size, options.size, options.resize_mode).content[2:]
     camera = cameras.get((name.subject, name.camera))
     origin = {
         "version": VERSION,
@@ -158,18 +133,15 @@ def _job(options: PrepareOptions, examination: Examination, cameras: dict[tuple[
         "poses": examination.kinds,
         "size": size,
         "compression": options.compression,
-        "camera": None if camera is None else {key: _plain(value) for key, value in camera.to_dict().items()},
+        "camera": None if camera is None else camera.to_dict(),
     }
     path = options.out / name.subject / f"{name.stem}.h5"
-    return _Job(examination, path, size, options.compression, camera, json.loads(json.dumps(origin)))
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
+    plain = json.loads(json.dumps(origin, default=np.ndarray.tolist))
+    return _Job(examination, path, size, options.compression, camera, plain)
 
 
 def _bytes(job: _Job) -> int:
-    """Room that a file takes, bytes, but for compression."""
+    """Return the room that a file takes, bytes, but for compression."""
     width, height = job.size or (0, 0)
     return job.examination.frames * (width * height * 3 + _POSE_BYTES)
 
@@ -204,13 +176,7 @@ def _entries(out: Path, originals: dict[Path, Path]) -> Iterator[PreparedRecordi
 
 
 def _check_room(out: Path, needed: int, purpose: str) -> None:
-    """Refuse to begin what the disk has no room for.
-
-    Args:
-        out: folder that is to be written, which need not exist
-        needed: bytes
-        purpose: what for, for the message
-    """
+    """Refuse to begin what the disk has no room for: so many bytes below a folder that need not exist."""
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(existing).free
     if needed * _MARGIN > free:
@@ -221,14 +187,6 @@ def _check_room(out: Path, needed: int, purpose: str) -> None:
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write what the doctor found as JSON.
-
-    Args:
-        path: the file; its folder is made
-        report: what it found
-
-    Raises:
-        UnwritableError: if it cannot be written.
-    """
+    """Write what the doctor found as JSON; the folder of the file is made."""
     with replacing(path) as whole:
         whole.write_text(json.dumps(report.to_dict(), indent=1) + "\n")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from datamodules.human36m.cache_file import VERSION
 from datamodules.human36m.names import RecordingName, parse_name
@@ -31,27 +31,16 @@ _AGAIN = "make data SOURCE=human36m makes it again"
 
 @dataclass(frozen=True)
 class PreparedRecording:
-    """An entry of the manifest.
+    """An entry of the manifest."""
 
-    Attributes:
-        file: the HDF5 file, relative to the folder in the manifest
-        name: what it shows
-        video: the original: an mp4 file or a folder of images
-        frame_size: width and height of the original, px
-        rate: frames/s
-        frames: how many
-        sizes: (width, height) of the frames that are kept, px
-        first_image: number of the first image where the original is a folder of images, else None
-    """
-
-    file: Path
-    name: RecordingName
-    video: Path
-    frame_size: tuple[int, int]
-    rate: float
-    frames: int
-    sizes: tuple[tuple[int, int], ...] = ()
-    first_image: int | None = None
+    file: Path  #: the HDF5 file, relative to the folder in the manifest
+    name: RecordingName  #: what it shows
+    video: Path  #: the original: an mp4 file or a folder of images
+    frame_size: tuple[int, int]  #: width and height of the original, px
+    rate: float  #: frames/s
+    frames: int  #: how many
+    sizes: tuple[tuple[int, int], ...] = ()  #: (width, height) of the frames that are kept, px
+    first_image: int | None = None  #: number of the first image where the original is a folder of images, else None
 
     def clip(self) -> tuple[Clip, str]:
         """Open it; see :class:`~datamodules.human36m.recordings.Recording`."""
@@ -59,13 +48,18 @@ class PreparedRecording:
         if self.first_image is not None:
             names = tuple(f"img_{self.first_image + number:06d}.jpg" for number in range(self.frames))
         clip = Clip(
-            self.name.key, self.video, self.frame_size, self.rate, 0, self.frames, partial(_read_truth, self.file),
+            self.name.key, self.video, self.frame_size, self.rate, 0, self.frames, self.truth,
             self.name.labels, self, names=names,
         )  # fmt: skip
         return clip, ""
 
+    def truth(self) -> np.ndarray:
+        """Read the 2-D poses as a clip's ground truth, shape (frames, 1 person, 32, 3); float32."""
+        with reading(self.file, _WHAT) as file:
+            return with_confidence(file["pose/2d"][:])
+
     def holds(self, sizes: FrameSizes) -> bool:
-        """Say whether frames of these sizes are there.
+        """Return True if frames of these sizes are there.
 
         Raises:
             UserError: if they are not, and cannot be decoded either because the original is gone.
@@ -87,27 +81,18 @@ class PreparedRecording:
             yield from stored_frames(file["frames"], clip, sizes, rate, after)
 
 
-def _read_truth(path: Path) -> np.ndarray:
-    with reading(path, _WHAT) as file:
-        return with_confidence(file["pose/2d"][:])
+_ENTRIES = TypeAdapter(list[PreparedRecording])
 
 
 class PreparedFolder:
-    """A prepared folder, as its manifest describes it.
-
-    Args:
-        root: the folder
-
-    Raises:
-        UserError: if the manifest cannot be read.
-    """
+    """A prepared folder, as its manifest describes it; a manifest that cannot be read is refused."""
 
     def __init__(self, root: Path) -> None:
         self._recordings = read_manifest(root)
 
     @classmethod
     def found_in(cls, folder: Path) -> bool:
-        """Say whether a folder was prepared, to the end."""
+        """Return True if a folder was prepared, to the end."""
         return (folder / MANIFEST).is_file()
 
     def subjects(self) -> list[str]:
@@ -120,16 +105,9 @@ class PreparedFolder:
 
 
 def write_manifest(root: Path, recordings: Sequence[PreparedRecording]) -> None:
-    """Write the manifest, the last thing that makes a folder complete.
-
-    Args:
-        root: the folder
-        recordings: what is in it, their files below it
-    """
-    entries = [
-        asdict(recording) | {"file": str(recording.file.relative_to(root)), "video": str(recording.video)}
-        for recording in sorted(recordings, key=lambda recording: recording.name.key)
-    ]
+    """Write the manifest of recordings below a root, the last thing that makes a folder complete."""
+    relative = [replace(recording, file=recording.file.relative_to(root)) for recording in recordings]
+    entries = _ENTRIES.dump_python(sorted(relative, key=lambda recording: recording.name.key), mode="json")
     content = {"format": _FORMAT, "version": VERSION, "recordings": entries}
     with replacing(root / MANIFEST) as partial_file:
         partial_file.write_text(json.dumps(content, indent=1) + "\n")
@@ -137,9 +115,6 @@ def write_manifest(root: Path, recordings: Sequence[PreparedRecording]) -> None:
 
 def read_manifest(root: Path) -> list[PreparedRecording]:
     """Read the manifest of a prepared folder.
-
-    Args:
-        root: the folder
 
     Raises:
         UserError: if it cannot be read, or was written by another version.
@@ -149,32 +124,15 @@ def read_manifest(root: Path) -> list[PreparedRecording]:
         content = json.loads(path.read_text())
         if (content["format"], content["version"]) != (_FORMAT, VERSION):
             raise ValueError(f"format {content['format']}, version {content['version']}; expected version {VERSION}")
-        return [_entry(root, entry) for entry in content["recordings"]]
+        recordings = _ENTRIES.validate_python(content["recordings"])
+        return [replace(recording, file=root / recording.file) for recording in recordings]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())[:100]
         raise UserError(f"{path}: cannot be read as a manifest ({reason}); {_AGAIN}") from error
 
 
-def _entry(root: Path, entry: dict[str, Any]) -> PreparedRecording:
-    width, height = entry["frame_size"]
-    first = entry["first_image"]
-    return PreparedRecording(
-        file=root / str(entry["file"]),
-        name=RecordingName(**entry["name"]),
-        video=Path(entry["video"]),
-        frame_size=(int(width), int(height)),
-        rate=float(entry["rate"]),
-        frames=int(entry["frames"]),
-        sizes=tuple((int(width), int(height)) for width, height in entry["sizes"]),
-        first_image=None if first is None else int(first),
-    )
-
-
 def read_entry(path: Path) -> PreparedRecording:
     """Describe a prepared file from its own attributes.
-
-    Args:
-        path: the file
 
     Raises:
         UserError: if it is damaged or not complete.
@@ -186,22 +144,15 @@ def read_entry(path: Path) -> PreparedRecording:
         name = parse_name(str(facts["subject"]), f"{facts['title']}.{facts['camera']}")
         if name is None:
             raise UserError(f"{path}: says it shows {facts['title']}; {_AGAIN}")
-        numbers = file["frame"]
-        entry = {
-            "file": path, "name": asdict(name), "video": facts["video"], "frame_size": facts["frame_size"],
-            "rate": facts["rate"], "frames": len(numbers),
-            "sizes": [dataset.shape[2:0:-1] for dataset in file.get("frames", {}).values() if dataset.ndim == 4],
-            "first_image": numbers[0] if facts["images"] else None,
-        }  # fmt: skip
-        return _entry(Path(), entry)
+        width, height = facts["frame_size"].tolist()
+        sizes = tuple(dataset.shape[2:0:-1] for dataset in file.get("frames", {}).values() if dataset.ndim == 4)
+        first = int(file["frame"][0]) if facts["images"] else None
+        frames, rate = len(file["frame"]), float(facts["rate"])
+        return PreparedRecording(path, name, Path(facts["video"]), (width, height), rate, frames, sizes, first)
 
 
 def made_from(path: Path) -> Any:
-    """Return what a prepared file was made from; None where there is no whole file.
-
-    Args:
-        path: the file, which need not exist
-    """
+    """Return what a prepared file was made from; None where there is no whole file."""
     if not path.is_file():
         return None
     try:

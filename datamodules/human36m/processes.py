@@ -23,18 +23,10 @@ Progress = Callable[[int, int], None]
 def in_processes(
     work: Callable[[Item], Result], items: Sequence[Item], workers: int, progress: Progress
 ) -> list[Result]:
-    """Do something to every item.
+    """Do something to every item, in so many worker processes (0: in this one); results in the order of the items.
 
-    An interrupt ends the other processes at once; so does the death of this one.
-
-    Args:
-        work: what to do, a function that other processes can import
-        items: to what
-        workers: processes; 0 works in this one
-        progress: told how far it is
-
-    Returns:
-        The results, in the order of the items.
+    An interrupt ends the other processes at once; so does the death of this one. ``work`` is a function that other
+    processes can import.
 
     Raises:
         RuntimeError: if a process was killed.

@@ -25,14 +25,7 @@ class Recording(Protocol):
         ...
 
     def clip(self) -> tuple[Clip, str]:
-        """Open it.
-
-        Returns:
-            All of its frames that have a 2-D pose, and what is odd about them in a few words, empty for nothing.
-
-        Raises:
-            UserError: if it cannot be streamed.
-        """
+        """Open it: all frames that have a 2-D pose, and what is odd about them in a few words, empty for nothing."""
         ...
 
 
@@ -45,15 +38,11 @@ class Original(Recording, Protocol):
         ...
 
     def has(self, kind: PoseKind) -> bool:
-        """Say whether there are poses of a kind, readable or not."""
+        """Return True if there are poses of a kind, readable or not."""
         ...
 
     def poses(self, kind: PoseKind) -> np.ndarray:
-        """Read poses, shape (frames, 32, 2), px, or (frames, 32, 3), mm; float32.
-
-        Raises:
-            UserError: if there are none, or they cannot be read.
-        """
+        """Read poses, shape (frames, 32, 2), px, or (frames, 32, 3), mm; float32. Refuse those that cannot be read."""
         ...
 
     def facts(self) -> Mapping[str, Any]:

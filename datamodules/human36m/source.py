@@ -12,12 +12,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from datamodules.human36m.catalogue import open_catalogue
+from datamodules.human36m.fetch import FetchTree
 from datamodules.human36m.names import RecordingName
-from datamodules.human36m.recordings import Recording
+from datamodules.human36m.prepared import PreparedFolder
+from datamodules.human36m.recordings import Catalogue, Recording
+from datamodules.human36m.tree import RawTree
 from datamodules.video.clips import Clip, End, Start, fraction_of
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.errors import RefusedError, nearest, require
 from pose_oad.tracking.schema import Positive, Text
 
 log = logging.getLogger(__name__)
@@ -26,25 +28,9 @@ log = logging.getLogger(__name__)
 class Human36mSource:
     """Sequences of Human3.6M, one after another, or each filmed by several cameras side by side.
 
-    Args:
-        root: a folder that ``make data SOURCE=human36m`` prepared, or a tree as downloaded (``S1``, ``S5``, …) or as
-            h36m-fetch leaves it
-        subjects: subjects to play, in this order
-        cameras: cameras to play, in this order within a subject, or within a sequence if they play together
-        actions: canonical action names to play, in this order within a camera; None plays all
-        order: ``action`` plays by canonical action and number, a name without one first; ``file`` in the order of the
-            download's files (letters in either case alike), where ``Directions 1`` stands before ``Directions``
-        start: fraction of each sequence to start at
-        end: fraction of each sequence to end at
-        skip: patterns of sequences to leave out, as ``S11/Directions.54138969`` (shell wild cards)
-        shuffle: play the sequences in random order
-        seed: seed of that order
-        metric_width: width of the image, px, to which distances are scaled (the data set's is 1000)
-        cameras_together: play all cameras of a sequence side by side, in lock-step, cut to the shortest; a sequence
-            that one of them lacks is left out
-
-    Raises:
-        UserError: if the folder lacks what was asked for, or a video and its poses do not belong together.
+    Its arguments are the keys of ``conf/stream/human36m.yaml``. In the order ``action`` a sequence without a number
+    comes first; in the order ``file``, where letters in either case are alike, ``Directions 1`` comes before
+    ``Directions``.
     """
 
     def __init__(
@@ -63,13 +49,11 @@ class Human36mSource:
         order: Literal["action", "file"] = "action",
     ) -> None:
         folder, names = Path(root), tuple(map(str, cameras))
-        check(
-            folder.is_dir(), "stream.root", root, "the folder of a Human3.6M tree; `make data` writes a synthetic one"
-        )
+        require(folder.is_dir(), "root", root, "the folder of a Human3.6M tree; `make data` writes a synthetic one")
         self.skeleton: Skeleton | None = get_skeleton("human36m-32")
         self.metric_width = metric_width
         self.together = len(names) if cameras_together else 1
-        self._catalogue = open_catalogue(folder, "stream.root")
+        self._catalogue = open_catalogue(folder)
         self._order = _ORDERS[order]
         self._fractions, self._skip = (start, end), skip
         self._remarked = False
@@ -85,7 +69,7 @@ class Human36mSource:
         if shuffle:
             random.Random(seed).shuffle(groups)
         self.clips = [clip for group in groups for clip in self._cut(group)]
-        check(bool(self.clips), "stream.skip", list(self._skip), "patterns that leave at least one sequence")
+        require(bool(self.clips), "skip", list(self._skip), "patterns that leave at least one sequence")
 
     def _one_by_one(self, subject: str, cameras: Sequence[str], actions: Sequence[str] | None) -> list[list[Recording]]:
         there = self._of_subject(subject)
@@ -116,8 +100,7 @@ class Human36mSource:
     def _of_subject(self, subject: str) -> Sequence[Recording]:
         found = self._catalogue.recordings(subject)
         if not found:
-            there = nearest(subject, self._catalogue.subjects())
-            raise UserError(f"stream.subjects={subject}: nothing of it is there{there}")
+            raise RefusedError("subjects", subject, f"one that is there{nearest(subject, self._catalogue.subjects())}")
         return found
 
     def _skipped(self, recording: Recording) -> bool:
@@ -155,10 +138,30 @@ def _ordered(
     there = {recording.name.action for recording in found}
     if not found:
         others = {recording.name.camera for recording in recordings}
-        raise UserError(f"stream.cameras={camera}: {subject} has no video of it{nearest(camera, others)}")
+        raise RefusedError("cameras", camera, f"a camera of {subject}{nearest(camera, others)}")
     for action in actions or ():
         if action not in there:
-            raise UserError(f"stream.actions={action}: {subject} has no such action{nearest(action, there)}")
+            raise RefusedError("actions", action, f"an action of {subject}{nearest(action, there)}")
     if actions is None:
         return found
     return [recording for action in actions for recording in found if recording.name.action == action]
+
+
+def open_catalogue(root: Path) -> Catalogue:
+    """Look what a folder holds: a prepared one, a tree as downloaded, or one of h36m-fetch.
+
+    Raises:
+        RefusedError: if it holds none of them.
+    """
+    if PreparedFolder.found_in(root):
+        return PreparedFolder(root)
+    if RawTree.found_in(root):
+        return RawTree([root])
+    if FetchTree.found_in(root):
+        return FetchTree(root)
+    archives = ", not yet unpacked archives: make data SOURCE=human36m" if any(root.glob("*.tgz")) else ""
+    accepted = (
+        "a folder prepared by make data SOURCE=human36m, or a Human3.6M tree as downloaded (S1/Videos, …) or as "
+        "h36m-fetch leaves it (processed/S1/…/annot.h5)"
+    )
+    raise RefusedError("root", root, accepted + archives)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,34 +27,29 @@ POSE_FOLDERS: Mapping[PoseKind, str] = {
 
 @dataclass(frozen=True)
 class RawRecording:
-    """A recording as downloaded.
+    """A recording as downloaded."""
 
-    Attributes:
-        name: what it shows
-        footage: the mp4 file
-        pose_files: where the poses of each kind should be
-    """
-
-    name: RecordingName
-    footage: Path
-    pose_files: Mapping[PoseKind, Path]
+    name: RecordingName  #: what it shows
+    footage: Path  #: the mp4 file
+    pose_files: Mapping[PoseKind, Path]  #: where the poses of each kind should be
 
     def clip(self) -> tuple[Clip, str]:
         """Open it; see :class:`~datamodules.human36m.recordings.Recording`."""
         size, rate, frames = probe(self.footage)
         labelled, remark = count_poses(self.pose_files["2d"]), ""
         if abs(labelled - frames) > LENGTH_TOLERANCE:
-            raise UserError(
-                f"{self.pose_files['2d']}: {labelled} poses do not match {self.footage.name} with {frames} frames"
-            )
+            raise UserError(f"{self.pose_files['2d']}: {labelled} poses do not match {self.footage} with {frames}")
         if labelled != frames:
             remark = f"{labelled} poses for {frames} frames; the smaller number counts"
-        truth = partial(read_truth, self.pose_files["2d"])
         name, stop = self.name, min(labelled, frames)
-        return Clip(name.key, self.footage, size, rate, 0, stop, truth, name.labels), remark
+        return Clip(name.key, self.footage, size, rate, 0, stop, self.truth, name.labels), remark
+
+    def truth(self) -> np.ndarray:
+        """Read the 2-D poses as a clip's ground truth, shape (frames, 1 person, 32, 3); float32."""
+        return with_confidence(self.poses("2d"))
 
     def has(self, kind: PoseKind) -> bool:
-        """Say whether there are poses of a kind."""
+        """Return True if there are poses of a kind."""
         return self.pose_files[kind].is_file()
 
     def poses(self, kind: PoseKind) -> np.ndarray:
@@ -66,11 +60,6 @@ class RawRecording:
         """Return name, size and time of change of each of its files."""
         files: dict[str, Path] = {"video": self.footage} | {str(kind): path for kind, path in self.pose_files.items()}
         return {kind: file_facts(path) for kind, path in files.items() if path.exists()}
-
-
-def read_truth(path: Path) -> np.ndarray:
-    """Read 2-D poses as a clip's ground truth, shape (frames, 1 person, 32, 3): x px, y px, confidence 1; float32."""
-    return with_confidence(read_poses(path))
 
 
 def with_confidence(poses: np.ndarray) -> np.ndarray:
@@ -96,7 +85,7 @@ class RawTree:
 
     @classmethod
     def found_in(cls, folder: Path) -> bool:
-        """Say whether a folder holds such a tree."""
+        """Return True if a folder holds such a tree."""
         return any(folder.glob(f"S*/{VIDEO_FOLDER}"))
 
     def subjects(self) -> list[str]:

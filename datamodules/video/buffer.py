@@ -44,21 +44,14 @@ class LatestBuffer(Generic[T]):
             self._changed.notify()
 
     def close(self, error: BaseException | None = None) -> None:
-        """Say that nothing will follow.
-
-        Args:
-            error: why, for whoever takes the last item; None: it is the end
-        """
+        """Say that nothing will follow, or raise an error for whoever takes behind the last item."""
         with self._changed:
             if not self._closed:
                 self._closed, self._error = True, error
             self._changed.notify_all()
 
     def take(self, patience: float | None = None) -> tuple[T, int] | None:
-        """Wait for the oldest item.
-
-        Args:
-            patience: how long to wait, s; None waits as long as it takes
+        """Wait for the oldest item, for so many s (None: as long as it takes).
 
         Returns:
             The item and how many were dropped before it since the last one taken; None when nothing will follow.

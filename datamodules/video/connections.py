@@ -24,32 +24,20 @@ _RTSP = {"rtsp_transport": "tcp"}
 
 @dataclass(frozen=True)
 class Address:
-    """What sends frames, and how it is opened.
+    """What sends frames, and how it is opened."""
 
-    Attributes:
-        place: number of a camera (video4linux), its device, or anything that FFmpeg opens by a name
-        timeout: how long it may be silent, s
-        key: config key that named it, for messages
-        kind: FFmpeg's name of the format; None finds out
-        options: further options of FFmpeg, by name
-    """
-
-    place: str
-    timeout: float = TIMEOUT
-    key: str = "stream.path"
-    kind: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    place: str  #: number of a camera (video4linux), its device, or anything that FFmpeg opens by a name
+    timeout: float = TIMEOUT  #: how long it may be silent, s
+    key: str = "stream.path"  #: config key that named it, for messages
+    kind: str | None = None  #: FFmpeg's name of the format; None finds out
+    options: Mapping[str, str] = field(default_factory=dict)  #: further options of FFmpeg, by name
 
     def __str__(self) -> str:
         return f"{self.key}={self.place}"
 
 
 def connect(address: Address) -> InputContainer:
-    """Open a camera or a URL for frames as they are filmed.
-
-    Raises:
-        UserError: if it does not answer, or sends no video.
-    """
+    """Open a camera or a URL for frames as they are filmed; one that does not answer or sends no video is refused."""
     place, kind = address.place, address.kind
     device = f"/dev/video{place}" if place.isdecimal() else place
     if device.startswith("/dev/video"):
@@ -59,28 +47,15 @@ def connect(address: Address) -> InputContainer:
 
 
 class LiveVideo(NamedTuple):
-    """Frames as they are filmed.
+    """Frames as they are filmed."""
 
-    Attributes:
-        size: width and height, px
-        rate: frames/s; 0 where it does not say
-        frames: the frames, from the first that arrived
-    """
-
-    size: tuple[int, int]
-    rate: float
-    frames: Iterator[Decoded]
+    size: tuple[int, int]  #: width and height, px
+    rate: float  #: frames/s; 0 where it does not say
+    frames: Iterator[Decoded]  #: the frames, from the first that arrived
 
 
 def open_live(address: Address) -> LiveVideo | Clip:
-    """Open a camera or a URL, and wait for its first frame.
-
-    Returns:
-        Its frames; a clip where it is the URL of a file.
-
-    Raises:
-        UserError: if it does not answer, or sends no video.
-    """
+    """Open a camera or a URL, and wait for its first frame; return a clip where it is the URL of a file."""
     container = connect(address)
     if is_finite(address.place, container):
         container.close()
@@ -97,11 +72,7 @@ def open_live(address: Address) -> LiveVideo | Clip:
 
 
 def decode_live(container: InputContainer) -> Iterator[Decoded]:
-    """Decode what :func:`connect` has opened, and close it in the end.
-
-    Raises:
-        UserError: if its frames change their size.
-    """
+    """Decode what :func:`connect` has opened, and close it in the end; frames that change their size are refused."""
     decoder, size = FrameDecoder(container), None
     try:
         for decoded in decoder:

@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pose_oad.poses.geometry import LARGEST_IMAGE
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError
 
 TIMEOUT = 10.0  # s that a server may be silent while a file of its is read
 
@@ -31,17 +31,12 @@ _UNREADABLE = 1000
 
 
 class Decoded(NamedTuple):
-    """A frame of a video.
+    """A frame of a video."""
 
-    Attributes:
-        number: its place in the video, from 0; frames that are lost keep theirs
-        seconds: when it is to be seen, from the start of the video, s; None where the container does not say
-        frame: the picture, upright
-    """
-
-    number: int
+    number: int  #: its place in the video, from 0; frames that are lost keep theirs
+    #: when it is to be seen, from the start of the video, s; None where the container does not say
     seconds: float | None
-    frame: VideoFrame
+    frame: VideoFrame  #: the picture, upright
 
 
 def open_video(
@@ -51,7 +46,7 @@ def open_video(
     kind: str | None = None,
     options: Mapping[str, str] | None = None,
 ) -> InputContainer:
-    """Open something with a video stream.
+    """Open something with a video stream; refuse what is not there, does not answer in time, or holds no video.
 
     Args:
         place: a file, or anything that FFmpeg opens by a name: a URL, a device
@@ -59,12 +54,10 @@ def open_video(
         name: what messages call it; empty: as it is
         kind: FFmpeg's name of the format; None finds out
         options: further options of FFmpeg's protocols and formats, by name
-
-    Raises:
-        UserError: if it is not there, does not answer in time, or holds no video.
     """
     file, name = isinstance(place, Path), name or str(place)
-    check(not isinstance(place, Path) or place.is_file(), "stream", place, "an existing video file")
+    if isinstance(place, Path) and not place.is_file():
+        raise UserError(f"{place}: no such file; expected a video")
     try:
         # A file is opened here, and nothing else for it: a playlist can name any file of this machine.
         container: InputContainer = av.open(  # type: ignore[assignment]  # of what is read
@@ -83,12 +76,7 @@ def open_video(
 
 
 def reason(error: Exception, timeout: float = TIMEOUT) -> str:
-    """Say in a few words why FFmpeg failed.
-
-    Args:
-        error: what it raised
-        timeout: how long it was to wait, s
-    """
+    """Return in a few words why FFmpeg failed, which was to wait for so many s."""
     if isinstance(error, av.ExitError):  # what FFmpeg calls a time-out
         return f"silent for {timeout:g} s"
     return str(getattr(error, "strerror", None) or error)
@@ -177,7 +165,7 @@ class FrameDecoder:
 
 
 def is_shown(packet: Packet) -> bool:
-    """Say whether a packet holds a frame that is to be seen: not the end's mark, not hidden by an edit list."""
+    """Return True for a packet of a frame that is to be seen: not the end's mark, not hidden by an edit list."""
     return packet.size > 0 and not packet.is_discard
 
 
@@ -204,14 +192,10 @@ class Upright:
 
 
 def _turns(matrix: list[int]) -> list[tuple[str, str]]:
-    """Name the filters that do what a display matrix says.
+    """Name the FFmpeg filters, with their arguments, that do what a display matrix says, to the nearest quarter turn.
 
-    Args:
-        matrix: its nine entries, row by row: a frame's (x, y) is shown at (a x + c y, b x + d y), where the first five
-            are a, b, 0, c, d
-
-    Returns:
-        FFmpeg filters and their arguments; turns by other than quarters are those of the nearest one.
+    Its nine entries stand row by row: a frame's (x, y) is shown at (a x + c y, b x + d y), where the first five are
+    a, b, 0, c, d.
     """
     a, b, _, c, d = matrix[:5]
     swapped = abs(b) + abs(c) > abs(a) + abs(d)

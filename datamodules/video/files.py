@@ -16,7 +16,7 @@ from datamodules.video.decoding import TIMEOUT, open_video
 from datamodules.video.images import IMAGE_SUFFIXES, common_size, list_images
 from datamodules.video.reading import probe
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, require
 from pose_oad.tracking.schema import Positive, Text
 
 # Protocols that fetch files; the others bring what is filmed while it is watched.
@@ -24,18 +24,7 @@ _FILE_PROTOCOLS = {"http", "https", "ftp", "file"}
 
 
 class VideoFileSource:
-    """Videos of any format that PyAV opens and folders of images, one after another, without ground truth.
-
-    Args:
-        path: a video file, a folder of images, the URL of a file, or a list of these
-        start: fraction of each to start at
-        end: fraction of each to end at
-        metric_width: width of the image, px, to which distances are scaled; None: the original frame
-        rate: images/s of a folder
-
-    Raises:
-        UserError: if one is missing or cannot be played, or it ends before it starts.
-    """
+    """Videos of any format that PyAV opens and folders of images, one after another; see ``conf/stream/video.yaml``."""
 
     skeleton: Skeleton | None = None
     together = 1
@@ -52,19 +41,19 @@ class VideoFileSource:
         self.metric_width = metric_width
         clips = [_whole_clip(place, rate) for place in places]
         names = Counter(clip.name for clip in clips)
-        self.clips = [
-            _stretch(clip if names[clip.name] == 1 else replace(clip, name=place), start, end)
-            for place, clip in zip(places, clips, strict=True)
-        ]
+        self.clips = []
+        for place, clip in zip(places, clips, strict=True):
+            first, stop = fraction_of(clip.stop, start, end)
+            name = clip.name if names[clip.name] == 1 else place
+            self.clips.append(replace(clip, name=name, start=first, stop=stop))
 
 
 def _whole_clip(place: str, image_rate: float) -> Clip:
-    """Find out what a place holds."""
     if "://" in place:
         return open_url(place)
     hint = "; a camera is played by stream=live" if place.isdecimal() else ""
     there = Path(place).is_dir() or Path(place).is_file()
-    check(there, "stream.path", place, f"an existing video file or folder of images{hint}")
+    require(there, "path", place, f"an existing video file or folder of images{hint}")
     return open_path(Path(place), image_rate)
 
 
@@ -76,9 +65,6 @@ def open_path(path: Path, image_rate: float, key: str = "stream.path", alike: bo
         image_rate: images/s
         key: config key that named it, for messages
         alike: whether images of more than one size are refused; otherwise the clip has that of the first
-
-    Raises:
-        UserError: if it cannot be played.
     """
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         images = list_images(path, key) if path.is_dir() else [path]
@@ -90,16 +76,7 @@ def open_path(path: Path, image_rate: float, key: str = "stream.path", alike: bo
 
 
 def open_url(url: str, timeout: float = TIMEOUT, key: str = "stream.path") -> Clip:
-    """Take the URL of a file for a clip.
-
-    Args:
-        url: where it is
-        timeout: how long the server may be silent, s
-        key: config key that named it, for messages
-
-    Raises:
-        UserError: if it cannot be played, or has no end.
-    """
+    """Take the URL of a file for a clip; what cannot be played, or has no end, is refused by the key that named it."""
     with open_video(url, timeout, f"{key}={url}") as container:
         if not is_finite(url, container):
             raise UserError(f"{key}={url}: has no end, so it is no file; it is played by stream=live")
@@ -109,10 +86,5 @@ def open_url(url: str, timeout: float = TIMEOUT, key: str = "stream.path") -> Cl
 
 
 def is_finite(place: str, container: InputContainer) -> bool:
-    """Say whether what has been opened is a file: it says how long it is, and does not come at its own pace."""
+    """Return True if what has been opened is a file: it says how long it is, and does not come at its own pace."""
     return place.partition("://")[0] in _FILE_PROTOCOLS and bool(container.duration)
-
-
-def _stretch(clip: Clip, start: float, end: float) -> Clip:
-    first, last = fraction_of(clip.stop, start, end)
-    return replace(clip, start=first, stop=last)

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from datamodules.video.reading import Ticks, read_frames, resize_frame
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.hdf5 import reading, replacing_hdf5
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def write_frames(
     most: int,
     compression: str | None = None,
 ) -> int:
-    """Write frames at some sizes.
+    """Write decoded frames with their numbers at some sizes; return how many there were.
 
     Args:
         group: where to
@@ -62,9 +62,6 @@ def write_frames(
         sizes: width and height of each, px, without repetition
         most: more frames than this there are not
         compression: None or ``lzf``
-
-    Returns:
-        How many there were.
     """
     for width, height in sizes:
         rows = min(_chunk_length((width, height)), most)
@@ -87,15 +84,7 @@ def write_frames(
 def stored_frames(
     group: h5py.Group, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None
 ) -> Iterator[DecodedFrame]:
-    """Read a clip's stretch as :func:`~datamodules.video.reading.decode_frames` would.
-
-    Args:
-        group: where :func:`write_frames` has written
-        clip: the stretch
-        sizes: sizes wanted, all of them there
-        rate: camera rate, frames/s: the first frame in each tick of 1/rate is kept; None keeps all
-        after: go on behind this source frame; None starts at the clip's start
-    """
+    """Read a clip's stretch as :func:`~datamodules.video.reading.decode_frames` would, from what was written."""
     numbers = group["number"][:]
     begin, end = np.searchsorted(numbers, [clip.start, clip.stop])
     positions = np.arange(begin, end)
@@ -125,25 +114,15 @@ class FrameCache:
     A file appears under its name only when it is complete. Runs that want the same clip at the same time wait for the
     one that decodes it. The key covers the files (path, size, time of change), the stretch, the camera rate and the
     sizes; the pixels are not compressed, so that reading costs little more than copying.
-
-    Args:
-        folder: where the files are; created when first needed
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def frames(self, clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None) -> Iterator[DecodedFrame]:
-        """Read a clip, decoding it first if nobody has.
+        """Read a clip, decoding it first if nobody has; the teacher's picture is kept of every frame.
 
-        Args:
-            clip: what to read
-            sizes: sizes wanted; the teacher's picture is kept of every frame
-            rate: camera rate, frames/s; None keeps every frame
-            after: go on behind this source frame; None starts at the clip's start
-
-        Raises:
-            UserError: if the video cannot be read or the cache not be written, or the clip is no file.
+        Arguments are those of :func:`~datamodules.video.reading.decode_frames`.
         """
         path = self._file(clip, sizes, rate)
         with reading(path, _WHAT) as file:
@@ -151,7 +130,8 @@ class FrameCache:
 
     def _file(self, clip: Clip, sizes: FrameSizes, rate: float | None) -> Path:
         """Return the file of a clip, made if it is missing or cannot be opened."""
-        check(not clip.url, "window.cache", self.folder, f"null: {clip.url} can change unseen")
+        if clip.url:
+            raise UserError(f"window.cache={self.folder}: expected null: {clip.url} can change unseen")
         facts = [(path.stat().st_size, path.stat().st_mtime_ns) for path in (clip.path, *clip.images)]
         key = json.dumps(
             [_VERSION, str(clip.path.resolve()), clip.names, facts, clip.start, clip.stop, rate, sizes.student,
@@ -173,7 +153,7 @@ class FrameCache:
 
 
 def _whole(path: Path) -> bool:
-    """Whether a cache file is there and can be opened; a damaged one is made again."""
+    """Return True if a cache file is there and can be opened; a damaged one is made again."""
     if not path.exists():
         return False
     try:

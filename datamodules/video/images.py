@@ -20,15 +20,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def list_images(folder: Path, key: str = "source") -> list[Path]:
-    """List the images of a folder in natural order: ``img_2`` before ``img_10``.
-
-    Args:
-        folder: the folder
-        key: config key that named it, for messages
-
-    Raises:
-        UserError: if there is none.
-    """
+    """List the images of a folder in natural order, ``img_2`` before ``img_10``; messages name its config key."""
     paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
     check(bool(paths), key, folder, f"a folder with images in it ({', '.join(IMAGE_SUFFIXES)})")
     for path in paths:
@@ -56,21 +48,13 @@ def _opened(path: Path, use: str) -> Iterator[InputContainer]:
 
 
 def decode_image(path: Path) -> VideoFrame:
-    """Decode an image file, as stored: an orientation that a camera noted beside the pixels is not applied.
-
-    Raises:
-        UserError: if it cannot be decoded.
-    """
+    """Decode an image file, as stored: an orientation that a camera noted beside the pixels is not applied."""
     with _opened(path, "decoded") as container:
         return next(container.decode(video=0))
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Read width and height (px) of an image from its header.
-
-    Raises:
-        UserError: if it cannot be read as an image.
-    """
+    """Read width and height (px) of an image from its header."""
     with _opened(path, "read") as container:
         context = container.streams.video[0].codec_context
         size = (context.width, context.height)
@@ -80,11 +64,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def common_size(paths: Sequence[Path]) -> tuple[int, int]:
-    """Return the width and height (px) that images share.
-
-    Raises:
-        UserError: if one differs from the first: a stream's frames are all of one size.
-    """
+    """Return the width and height (px) that images share; refuse others: a stream's frames are all of one size."""
     first = image_size(paths[0])
     for path in paths[1:]:
         size = image_size(path)
@@ -95,16 +75,6 @@ def common_size(paths: Sequence[Path]) -> tuple[int, int]:
 
 
 def read_images(folder: Path, names: Sequence[str], rate: float, first: int = 0) -> Iterator[Decoded]:
-    """Decode images of a folder.
-
-    Args:
-        folder: the folder
-        names: all its images, in order
-        first: number of the first one to decode
-        rate: images/s
-
-    Raises:
-        UserError: if one cannot be decoded.
-    """
+    """Decode a folder's images, given by their names in order, from a number on, at a rate of so many images/s."""
     for number in range(first, len(names)):
         yield Decoded(number, number / rate, decode_image(folder / names[number]))

@@ -15,9 +15,9 @@ from datamodules.video.buffer import LatestBuffer
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
 from datamodules.video.connections import Address, connect, decode_live, open_live
 from datamodules.video.decoding import TIMEOUT, Decoded, reason
-from datamodules.video.reading import Ticks, resize_frame
+from datamodules.video.reading import Ticks, at_sizes
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, require
 from pose_oad.tracking.schema import Number, Positive, Text
 
 log = logging.getLogger(__name__)
@@ -27,17 +27,11 @@ _PAUSE = 1.0  # s before a lost connection is tried again, and for the camera's 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a stream is waited for, and how long it is played.
+    """How long a stream is waited for, and how long it is played."""
 
-    Attributes:
-        timeout: s that it may be silent before it counts as lost
-        reconnects: how often it is opened anew, over all of the stream
-        seconds: s after which it ends; None: when it ends itself
-    """
-
-    timeout: float = TIMEOUT
-    reconnects: int = 1
-    seconds: float | None = None
+    timeout: float = TIMEOUT  #: s that it may be silent before it counts as lost
+    reconnects: int = 1  #: how often it is opened anew, over all of the stream
+    seconds: float | None = None  #: s after which it ends; None: when it ends itself
 
 
 class LiveFeed:
@@ -70,18 +64,7 @@ class LiveFeed:
     def frames(
         self, sizes: FrameSizes, rate: float | None, teacher_every: int, first: int, after: int | None
     ) -> Iterator[DecodedFrame]:
-        """Yield frames from now on.
-
-        Args:
-            sizes: sizes wanted
-            rate: camera rate, frames/s; None keeps every frame
-            teacher_every: the teacher wants one frame in this many, counted in the stream
-            first: number in the stream of the first frame that is read
-            after: number of the last source frame played before; None for none
-
-        Raises:
-            UserError: if none has come when the stream ends.
-        """
+        """Yield frames from now on; see :func:`~datamodules.video.reading.decode_frames`. None at all is refused."""
         self._stopped = stopped = threading.Event()
         self._buffer = buffer = LatestBuffer[DecodedFrame](self.buffer_frames, teacher_every)
         scaled = self._scaled(stopped, sizes, rate, teacher_every, first, 0 if after is None else after + 1)
@@ -125,9 +108,7 @@ class LiveFeed:
         for ticks, decoded in self._received(stopped, rate):
             seconds = decoded.seconds if decoded.seconds is not None else self._clock()
             if ticks.begins(seconds):
-                wanted = sizes.teacher is not None and place % teacher_every == 0
-                teacher = resize_frame(decoded.frame, sizes.teacher) if wanted and sizes.teacher else None
-                yield DecodedFrame(number, resize_frame(decoded.frame, sizes.student), teacher)
+                yield at_sizes(number, decoded.frame, sizes, place % teacher_every == 0)
                 place += 1
             number += 1
 
@@ -163,24 +144,9 @@ def _fill(buffer: LatestBuffer[DecodedFrame], frames: Iterator[DecodedFrame]) ->
 
 
 class LiveSource:
-    """A camera or a live URL, without ground truth. The URL of a file is played as that file, and nothing is dropped.
+    """A camera or a live URL, without ground truth, with the keys of ``conf/stream/live.yaml``.
 
-    Args:
-        path: number of a camera, its device, or a URL
-        seconds: s after which the stream ends; None: when it ends itself, or is interrupted
-        buffer_seconds: s of frames that are kept while nobody is ready for them; then the oldest are dropped
-        timeout: s that it may be silent before it counts as lost
-        reconnects: how often a lost one is opened anew, over all of the stream
-        rate: frames/s; None: as it says itself
-        kind: FFmpeg's name of the format; None finds out
-        options: further options of FFmpeg, by name
-        metric_width: width of the image, px, to which distances are scaled; None: the original frame
-
-    Attributes:
-        plays_once: that a run over it cannot be done again
-
-    Raises:
-        UserError: if it does not answer or sends no frame.
+    The URL of a file is played as that file, and nothing is dropped. It plays once: a run over it cannot be done again.
     """
 
     plays_once = True
@@ -201,7 +167,7 @@ class LiveSource:
     ) -> None:
         self.metric_width = metric_width
         place, further = str(path), {name: str(value) for name, value in (options or {}).items()}
-        check(not Path(place).is_file(), "stream.path", path, "a camera or a URL; a file is played by stream=video")
+        require(not Path(place).is_file(), "path", path, "a camera or a URL; a file is played by stream=video")
 
         address = Address(place, timeout, kind=kind, options=further)
         video = open_live(address)
@@ -209,7 +175,7 @@ class LiveSource:
             self.clips = [video]
             return
         speed = rate or video.rate
-        check(speed > 0, "stream.rate", rate, "frames/s: the stream does not say how many it has")
+        require(speed > 0, "rate", rate, "frames/s: the stream does not say how many it has")
         opened = [video.frames]
 
         def connection() -> Iterator[Decoded]:

@@ -23,12 +23,7 @@ LENGTH_TOLERANCE = 10
 
 
 def probe(place: Path | str, timeout: float = TIMEOUT, name: str = "") -> tuple[tuple[int, int], float, int]:
-    """Read a video's header and its first frame.
-
-    Args:
-        place: a file, or a URL of one
-        timeout: how long a server may be silent, s
-        name: what messages call it; empty: as it is
+    """Read the header and the first frame of a file or URL, which messages call ``name``.
 
     Returns:
         Width and height (px) as it is to be seen, frames per second (the mean where it varies), number of frames
@@ -64,21 +59,10 @@ def _indexed(container: InputContainer) -> int | None:
 def read_frames(
     clip: Clip, rate: float | None = None, after: int | None = None, threads: int = 1
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """Decode a clip frame by frame.
+    """Decode a clip frame by frame: source frame numbers and decoded frames, upright.
 
-    A damaged frame is left out; those after it keep their numbers, and how many there were is said at the end.
-
-    Args:
-        clip: what to read
-        rate: camera rate, frames/s: of the frames the first in each tick of 1/rate is kept; None keeps all
-        after: go on behind this source frame; None starts at the clip's own start
-        threads: decoder threads
-
-    Yields:
-        Source frame number and decoded frame, upright.
-
-    Raises:
-        UserError: if the file cannot be read, or ends more than ``LENGTH_TOLERANCE`` frames early.
+    A damaged frame is left out; those after it keep their numbers, and how many there were is said at the end. A file
+    that ends more than ``LENGTH_TOLERANCE`` frames early is refused. Arguments are those of :func:`decode_frames`.
     """
     first = clip.start if after is None else after + 1
     ticks = Ticks(rate if rate is not None and rate < clip.rate else None)
@@ -97,7 +81,7 @@ def read_frames(
 def decode_frames(
     clip: Clip, sizes: FrameSizes, rate: float | None, after: int | None, threads: int, teacher_every: int, first: int
 ) -> Iterator[DecodedFrame]:
-    """Decode a clip.
+    """Decode a clip at the sizes wanted.
 
     Args:
         clip: what to read
@@ -109,9 +93,13 @@ def decode_frames(
         first: number in the stream of the first frame that is read
     """
     for place, (number, frame) in enumerate(read_frames(clip, rate, after, threads), start=first):
-        wanted = sizes.teacher is not None and place % teacher_every == 0
-        teacher = resize_frame(frame, sizes.teacher) if wanted and sizes.teacher else None
-        yield DecodedFrame(number, resize_frame(frame, sizes.student), teacher)
+        yield at_sizes(number, frame, sizes, place % teacher_every == 0)
+
+
+def at_sizes(number: int, frame: VideoFrame, sizes: FrameSizes, for_teacher: bool) -> DecodedFrame:
+    """Scale a frame to the sizes wanted, to the teacher's only if it is one for the teacher."""
+    teacher = resize_frame(frame, sizes.teacher) if for_teacher and sizes.teacher else None
+    return DecodedFrame(number, resize_frame(frame, sizes.student), teacher)
 
 
 def resize_frame(frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
@@ -120,16 +108,9 @@ def resize_frame(frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
 
 
 def decode_clip(clip: Clip, threads: int = 1) -> Iterator[Decoded]:
-    """Decode a video from its beginning to the clip's end.
-
-    Args:
-        clip: what to read; one of images is read with :func:`~datamodules.video.images.read_images`
-        threads: decoder threads
-
-    Raises:
-        UserError: as :func:`read_frames`.
-    """
-    with open_video(clip.url or clip.path) as container:
+    """Decode a video from its beginning to the clip's end."""
+    place = clip.url or clip.path
+    with open_video(place) as container:
         decoder = FrameDecoder(container, threads)
         try:
             for decoded in decoder:
@@ -137,16 +118,12 @@ def decode_clip(clip: Clip, threads: int = 1) -> Iterator[Decoded]:
                     break
                 yield decoded
         except av.FFmpegError as error:
-            raise UserError(
-                f"{clip.url or clip.path}: damaged video after frame {decoder.number} ({reason(error)})"
-            ) from error
+            raise UserError(f"{place}: damaged video after frame {decoder.number} ({reason(error)})") from error
         finally:
             if decoder.damaged:
-                log.warning("%s: %d damaged frames skipped", clip.url or clip.path, decoder.damaged)
+                log.warning("%s: %d damaged frames skipped", place, decoder.damaged)
     if decoder.number + 1 < clip.stop - LENGTH_TOLERANCE:
-        raise UserError(
-            f"{clip.url or clip.path}: truncated video: ends after {decoder.number + 1} of {clip.stop} frames"
-        )
+        raise UserError(f"{place}: truncated video: ends after {decoder.number + 1} of {clip.stop} frames")
 
 
 class Ticks:
@@ -161,11 +138,7 @@ class Ticks:
         self._last: int | None = None
 
     def begins(self, seconds: float) -> bool:
-        """Say whether a frame is the first of its tick.
-
-        Args:
-            seconds: its time, s; never earlier than that of the frame before
-        """
+        """Return True if a frame is the first of its tick; its time, s, is never before that of the last one."""
         if self._rate is None:
             return True
         before, self._last = self._last, tick(seconds, self._rate)

@@ -143,22 +143,22 @@ def load_run_student(cfg: DictConfig) -> PoseStudent:
         cfg: a configuration with ``student``, ``checkpoint``, ``window`` and ``metric``
 
     Raises:
-        UserError: if the checkpoint cannot be used for that student, or ``window.fit`` or ``metric.decoding`` does not
-            exist.
+        UserError: if the checkpoint cannot be used for that student, or ``window.resize_mode`` or ``metric.decoding``
+            does not exist.
     """
-    from pose_oad.poses.geometry import FITS
+    from pose_oad.poses.geometry import RESIZE_MODES
     from pose_oad.students import StudentConfig, load_student
 
     check(
         isinstance(cfg.checkpoint, str) and bool(cfg.checkpoint), "checkpoint", cfg.checkpoint, "a student's checkpoint"
     )
-    fit = cfg.window.fit
-    check(fit in FITS, "window.fit", fit, "letterbox or squash")
+    resize_mode = cfg.window.resize_mode
+    check(resize_mode in RESIZE_MODES, "window.resize_mode", resize_mode, "letterbox or squash")
     decoding, missing = cfg.metric.decoding, cfg.metric.undetected_joints
     check(decoding in ("argmax", "grouped"), "metric.decoding", decoding, "argmax or grouped")
     lost = decoding == "grouped" and missing == "argmax"
     check(not lost, "metric.undetected_joints", missing, "drop, penalty or zero with metric.decoding=grouped")
-    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student) | {"fit": fit}))
+    student = load_student(cfg.checkpoint, StudentConfig.from_dict(plain(cfg.student) | {"resize_mode": resize_mode}))
     student.decoding = decoding
     return student
 
@@ -226,7 +226,7 @@ def _source_domain(cfg: DictConfig, run: OnlineRun) -> CocoDataModule:
         augmentation=AugmentationConfig(),
         val=options.split,
         batch_size=cfg.metric.batch_size,
-        fit=student.config.fit,
+        resize_mode=student.config.resize_mode,
         image_folder=options.get("image_folder"),
         category=options.get("category"),
         missing_images=options.get("missing_images", "refuse"),
@@ -249,7 +249,7 @@ def stream_options(cfg: DictConfig, source: FrameSource, student: PoseStudent, t
     return StreamOptions(
         window_frames=window_length(cfg.window.seconds, cfg.window.frames, rate),
         input_size=student.input_size,
-        fit=cfg.window.fit,
+        resize_mode=cfg.window.resize_mode,
         rate=cfg.window.camera_rate,
         teacher_image_size=teacher.image_size,
         teacher_every=cfg.teacher.every,
@@ -283,8 +283,8 @@ def make_teacher(
         node: the config node
         truth_skeleton: joint set of the stream's ground truth; None where there is none
         label_cache: folder in which labels are kept for later runs; None asks the teacher every time. A teacher that
-            reads no pixels is not worth it, and is asked. Of an ensemble each member's are kept; what a gate makes of
-            labels is not: another gate needs no new ones
+            reads no pixels is not worth it, and is asked. Of an ensemble each member's are kept; what a filter makes of
+            labels is not: another filter needs no new ones
         keep_maps: whether its maps are wanted, and kept, too
         student: the student of the run, which may teach itself
 
@@ -294,11 +294,12 @@ def make_teacher(
     from pose_oad.teachers.cache import CachedTeacher
     from pose_oad.teachers.identity import settings_key
 
-    if node.get("gate") is not None:
-        behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != "gate"])
+    if node.get("label_filter") is not None:
+        behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != "label_filter"])
         behind._set_parent(node._get_parent())  # so that what it refuses is named by its whole key
         behind._set_key(node._key())
-        return build(node.gate, teacher=make_teacher(behind, truth_skeleton, label_cache, keep_maps, student))
+        behind_it = make_teacher(behind, truth_skeleton, label_cache, keep_maps, student)
+        return build(node.label_filter, teacher=behind_it)
     if "members" in node:
         several = node.members is None or isinstance(node.members, DictConfig)
         check(several, "teacher.members", node.members, "teachers by name, as +teacher@teacher.members.first=onnx")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import MLFlowLogger
 
     from datamodules.video.clips import FrameSource
-    from pose_oad.poses.geometry import Fit
+    from pose_oad.poses.geometry import ResizeMode
     from pose_oad.students.keypoints import PoseNetwork
 
 Figures = dict[str, dict[str, float]]
@@ -145,21 +145,21 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
     truth = source.skeleton
     if truth is None:
         raise UserError("stream: its videos have no ground truth; expected some that have, as stream=human36m")
-    groups = laid_alike(predictors, "window.fit", window.fit, "input_size")
+    groups = laid_alike(predictors, "window.resize_mode", window.resize_mode, "input_size")
     for predictor in predictors.values():
         joint_map(truth, predictor.skeleton)  # refuses sets without a common joint
     cache = FrameCache(Path(str(window.cache))) if window.cache else None
 
-    def windows(size: tuple[int, int], fit: Fit) -> WindowLoader:
+    def windows(size: tuple[int, int], resize_mode: ResizeMode) -> WindowLoader:
         options = StreamOptions(
-            window.frames, size, fit, window.camera_rate, decoder_threads=window.decoder_threads, cache=cache
+            window.frames, size, resize_mode, window.camera_rate, decoder_threads=window.decoder_threads, cache=cache
         )
         return WindowLoader(source, options)
 
     def run() -> Figures:
         figures: Figures = {}
-        for fit, group in groups:
-            loader = windows(next(iter(group.values())).input_size, fit)
+        for resize_mode, group in groups:
+            loader = windows(next(iter(group.values())).input_size, resize_mode)
             videos = watched(loader, len(loader), "evaluate")
             errors = measure(videos, group, rule, cfg.metric.batch_size, cfg.metric.people)
             figures |= {name: grouped.values() for name, grouped in errors.items()}
@@ -168,7 +168,9 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
     frames = windows((1, 1), "squash").total_frames
     check(frames > 0, "stream.end", cfg.stream.get("end"), "a range of at least one frame")
     facts = {"on": "stream", "videos": [clip.name for clip in source.clips], "frames": frames}
-    return Plan(f"{frames:,} frames of {len(source.clips)} videos, missing joints: {rule.policy}", facts, run)
+    return Plan(
+        f"{frames:,} frames of {len(source.clips)} videos, missing joints: {rule.undetected_joints}", facts, run
+    )
 
 
 def plan_coco(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
@@ -185,24 +187,26 @@ def plan_coco(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
     root, batch_size = Path(str(cfg.coco.root)), cfg.metric.batch_size
     check(root.is_dir(), "coco.root", root, "the folder of a COCO tree")
     parts = []
-    for fit, group in laid_alike(predictors, "window.fit", cfg.window.fit, "skeleton", "input_size"):
+    for resize_mode, group in laid_alike(
+        predictors, "window.resize_mode", cfg.window.resize_mode, "skeleton", "input_size"
+    ):
         one = next(iter(group.values()))
         data = CocoDataModule(
             root, one.skeleton, one.input_size, one.map_size, augmentation=AugmentationConfig(), val=cfg.coco.split,
-            batch_size=batch_size, cache_mib=0, fit=fit,
+            batch_size=batch_size, cache_mib=0, resize_mode=resize_mode,
             image_folder=cfg.coco.image_folder, category=cfg.coco.category, missing_images=cfg.coco.missing_images,
         )  # fmt: skip
         data.setup("validate")
-        parts.append((group, data, fit))
+        parts.append((group, data, resize_mode))
     images = len(parts[0][1].validation)
     if cfg.coco.images is not None:
         images = min(images, cfg.coco.images)
 
     def run() -> Figures:
         figures: Figures = {}
-        for group, data, fit in parts:
+        for group, data, resize_mode in parts:
             batches = watched(data.val_dataloader(), -(-images // batch_size), "evaluate")
-            figures |= measure_on_images(group, batches, data, fit, images)
+            figures |= measure_on_images(group, batches, data, resize_mode, images)
         return figures
 
     facts = {"on": "coco", "root": str(root), "split": cfg.coco.split, "images": images}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli.command import build
-from pose_oad.poses.geometry import FITS
+from pose_oad.poses.geometry import RESIZE_MODES
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.files import Staging, writing
 
@@ -75,7 +75,7 @@ def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, 
             write_trt_pose(student, part)
         parity = _parity(student, load_student(part), frames, cfg)
     config = student.config
-    return TrtPoseReport(str(file), config.backbone, student.skeleton, config.fit, parity, source.clips[0].name)
+    return TrtPoseReport(str(file), config.backbone, student.skeleton, config.resize_mode, parity, source.clips[0].name)
 
 
 def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> ExportReport:
@@ -130,7 +130,12 @@ def _format(cfg: DictConfig) -> str:
 
 def _check_values(cfg: DictConfig) -> None:
     """Refuse values that nobody else looks at."""
-    check(cfg.fit is None or cfg.fit in FITS, "fit", cfg.fit, "letterbox or squash, or null")
+    check(
+        cfg.resize_mode is None or cfg.resize_mode in RESIZE_MODES,
+        "resize_mode",
+        cfg.resize_mode,
+        "letterbox or squash, or null",
+    )
     check(cfg.quantise in (None, "int8"), "quantise", cfg.quantise, "null or int8")
     mixed = cfg.quantise is not None and cfg.precision != "fp32"
     check(not mixed, "precision", cfg.precision, "fp32 where quantise=int8")
@@ -143,12 +148,14 @@ def _check_values(cfg: DictConfig) -> None:
 
 
 def _load(cfg: DictConfig) -> PoseStudent:
-    """Read the student, at the input size and with the fit asked for."""
+    """Read the student, at the input size and with the resize mode asked for."""
     from pose_oad.students import StudentConfig, load_student
 
     student = load_student(str(cfg.checkpoint))
     size = OmegaConf.to_container(cfg.input_size) if OmegaConf.is_list(cfg.input_size) else cfg.input_size
-    asked = {key: value for key, value in {"input_size": size, "fit": cfg.fit}.items() if value is not None}
+    asked = {
+        key: value for key, value in {"input_size": size, "resize_mode": cfg.resize_mode}.items() if value is not None
+    }
     if not asked:
         return student
     return load_student(cfg.checkpoint, StudentConfig.from_dict(student.config.to_dict() | asked))
@@ -159,7 +166,9 @@ def _windows(source: FrameSource, student: PoseStudent, every: int) -> WindowLoa
     from datamodules.stream import WindowLoader
     from datamodules.windowing import StreamOptions
 
-    return WindowLoader(source, StreamOptions(_WINDOW, student.input_size, student.config.fit, teacher_every=every))
+    return WindowLoader(
+        source, StreamOptions(_WINDOW, student.input_size, student.config.resize_mode, teacher_every=every)
+    )
 
 
 def _real_frames(source: FrameSource, student: PoseStudent, cfg: DictConfig) -> Tensor:
@@ -181,7 +190,7 @@ def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int]
     import importlib.metadata
 
     from pose_oad.export.graph import add_metadata, quantise_int8, to_onnx
-    from pose_oad.students.onnx_metadata import ExportMetadata
+    from pose_oad.students.exported import ExportMetadata
     from pose_oad.tracking.store import file_hash
 
     model, convolutions = to_onnx(student, cfg.opset, cfg.precision), None

@@ -75,7 +75,7 @@ def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], int | N
         UserError: if a value or a file cannot be used.
     """
     from pose_oad.cli.assembly import make_teacher, take_threads
-    from pose_oad.predict.networks import choose_fit, load_predictor
+    from pose_oad.predict.networks import choose_resize_mode, load_predictor
     from pose_oad.predict.poses import StudentReader, TeacherReader
 
     truth = _truth(str(cfg.truth), clip) if cfg.truth else None
@@ -84,7 +84,9 @@ def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], int | N
     for path in (cfg.checkpoint, cfg.compare):
         if path:
             predictor = load_predictor(str(path), cfg.device, cfg.threads)
-            readers.append(StudentReader(predictor, choose_fit(predictor, "fit", cfg.fit), cfg.people))
+            readers.append(
+                StudentReader(predictor, choose_resize_mode(predictor, "resize_mode", cfg.resize_mode), cfg.people)
+            )
     if len(readers) == 2 and readers[1].name == readers[0].name:
         readers[1].name += " (compare)"
     reference = None
@@ -179,7 +181,7 @@ def run(
     with ExitStack() as stack:
         job = open_job(cfg, staging, outputs, clip, readers, reference, stack)
         frames = stack.enter_context(closing(watched(islice(decoded, cfg.limit), total, "frames")))
-        batches = read_batches(frames, [reader.fit for reader in readers], cfg.batch_size, outputs.video is not None)
+        batches = read_batches(frames, [reader.resize for reader in readers], cfg.batch_size, outputs.video is not None)
         started = time.perf_counter()
         pipeline.run(batches, job.work, job.write, stoppable=not clip.stop)
         if job.frames == 0:

@@ -186,7 +186,7 @@ def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
         map_size=student.map_size,
         augmentation=build_options(AugmentationConfig, values["augmentation"], "augmentation"),
         seed=cfg.seed.model,
-        fit=student.config.fit,
+        resize_mode=student.config.resize_mode,
     )
     return module, data
 

@@ -121,8 +121,7 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
     from datamodules.coco.tree import CocoTree
     from datamodules.video.images import decode_image
     from pose_oad.metrics.coco_ap import average_precision, to_results
-    from pose_oad.teachers.base import TeacherRequest
-    from pose_oad.teachers.origin import Origin
+    from pose_oad.teachers.base import Origin, TeacherRequest
 
     options, tree = cfg.coco, CocoTree(Path(cfg.coco.root), cfg.coco.image_folder)
     check(tree.root.is_dir(), "coco.root", tree.root, "the folder of a COCO tree")

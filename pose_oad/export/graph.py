@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_oad.students import PoseStudent
-from pose_oad.students.onnx_metadata import CONFIDENCE_MAPS, FRAMES, PART_AFFINITY_FIELDS, ExportMetadata
+from pose_oad.students.exported import CONFIDENCE_MAPS, FRAMES, PART_AFFINITY_FIELDS, ExportMetadata
 from pose_oad.students.onnx_session import first_line
 from pose_oad.tracking.errors import UserError, check
 

@@ -30,7 +30,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
 from PIL import Image
 
-from pose_oad.poses.geometry import LARGEST_IMAGE, Fit, FrameFit
+from pose_oad.poses.geometry import LARGEST_IMAGE, FrameResize, ResizeMode
 from pose_oad.students import PoseStudent, load_student
 from pose_oad.students.checkpoint import save_student
 
@@ -57,7 +57,7 @@ class StudentModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the student from the model's files."""
         self._student = load_student(context.artifacts["checkpoint"])
-        self._fit: Fit = context.model_config["fit"]
+        self._resize_mode: ResizeMode = context.model_config["resize_mode"]
 
     def predict(
         self, context: PythonModelContext | None, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -78,22 +78,22 @@ class StudentModel(PythonModel):
             ValueError: if something is no image.
         """
         images = [_read(entry) for entry in _entries(model_input)]
-        keypoints = [find_keypoints(self._student, image, self._fit) for image in images]
+        keypoints = [find_keypoints(self._student, image, self._resize_mode) for image in images]
         return np.stack(keypoints) if keypoints else np.zeros((0, len(self._student.skeleton), 3), dtype=np.float32)
 
 
-def find_keypoints(student: PoseStudent, image: np.ndarray, fit: Fit) -> np.ndarray:
+def find_keypoints(student: PoseStudent, image: np.ndarray, resize_mode: ResizeMode) -> np.ndarray:
     """Find one person in one image of any size, scaled as the frames of a stream are.
 
     Args:
         student: the network
         image: RGB, uint8, shape (height, width, 3)
-        fit: how the image is laid into the input, ``letterbox`` or ``squash``
+        resize_mode: how the image is laid into the input, ``letterbox`` or ``squash``
 
     Returns:
         Px of the image, float32, shape (joints, 3): x, y and confidence in [0, 1].
     """
-    placed = FrameFit.of((image.shape[1], image.shape[0]), student.input_size, fit)
+    placed = FrameResize.of((image.shape[1], image.shape[0]), student.input_size, resize_mode)
     left, top, width, height = placed.content
     frame = torch.zeros(1, student.input_size[1], student.input_size[0], 3, dtype=torch.uint8)
     decoded = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
@@ -138,7 +138,7 @@ def log_student(student: PoseStudent, run_id: str, tracking_uri: str, registered
                 registered_model_name=registered_name,
                 python_model=str(_CODE),
                 artifacts={"checkpoint": str(checkpoint)},
-                model_config={"fit": student.config.fit},
+                model_config={"resize_mode": student.config.resize_mode},
                 signature=signature,
                 input_example=_example(),
                 pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _NEEDED],

@@ -12,7 +12,7 @@ from rich.table import Table
 from pose_oad.export.compare import Parity
 from pose_oad.export.latency import Latency
 from pose_oad.predict.comparison import without_nan
-from pose_oad.students.onnx_metadata import ExportMetadata
+from pose_oad.students.exported import ExportMetadata
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ExportReport:
         meta = self.metadata
         table = Table(title=self.file, show_header=False)
         table.add_row("student", f"{meta.name} ({meta.backbone}), {meta.skeleton.name}, {len(meta.skeleton)} joints")
-        table.add_row("input", f"RGB uint8, (N, {meta.input_size[1]}, {meta.input_size[0]}, 3), {meta.fit}")
+        table.add_row("input", f"RGB uint8, (N, {meta.input_size[1]}, {meta.input_size[0]}, 3), {meta.resize_mode}")
         weights = meta.precision
         if self.quantised is not None:
             weights = f"int8 in {self.quantised[0]} of {self.quantised[1]} convolutions, else fp32"

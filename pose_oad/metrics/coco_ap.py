@@ -39,7 +39,7 @@ _STATISTICS = {
 def to_results(
     people: Tensor, scores: Tensor, skeleton: Skeleton, image_id: int, category_id: int = 1
 ) -> list[dict[str, Any]]:
-    """Write the people found in one image as COCO results.
+    """Write the people found in one image as COCO results, with all joints of ``skeleton`` in its order.
 
     Args:
         people: shape (people, joints, 3): x and y in px of the original image, confidence (0 = not found); people
@@ -48,9 +48,6 @@ def to_results(
         skeleton: joint set of ``people``
         image_id: the image's id in the ground truth
         category_id: the category's id in the ground truth
-
-    Returns:
-        one entry a person, with all joints of ``skeleton`` in its order.
     """
     people = people.detach().cpu()
     found = people[..., 2:] > 0
@@ -90,11 +87,10 @@ def average_precision(
     target = evaluated_joints(source, skeleton)
     ids = sorted(set(ground_truth.getImgIds() if image_ids is None else image_ids))
     kept = set(ids)
-    # pycocotools reports to standard output and offers no other way to keep it quiet.
-    with contextlib.redirect_stdout(io.StringIO()):
+    with quietly():
         truth = _cut_down(ground_truth, source, target)
         chosen = _cut_results([result for result in results if result["image_id"] in kept], skeleton, target)
-        found = truth.loadRes(chosen) if chosen else _coco({**truth.dataset, "annotations": []})
+        found = truth.loadRes(chosen) if chosen else make_coco({**truth.dataset, "annotations": []})
         evaluation = COCOeval(truth, found, "keypoints")
         evaluation.params.imgIds = ids
         evaluation.params.kpt_oks_sigmas = np.array([sigmas[source.index(joint)] for joint in target.joints])
@@ -109,11 +105,7 @@ def average_precision(
 
 
 def evaluated_joints(truth: Skeleton, skeleton: Skeleton) -> Skeleton:
-    """Return the joints on which poses are evaluated: those of the ground truth, in its order, that a joint set names.
-
-    Raises:
-        UserError: if there is none.
-    """
+    """Return the joints on which poses are evaluated: those of the truth, in its order, that a joint set names."""
     joints = tuple(joint for joint in truth.joints if joint in skeleton.joints)
     if not joints:
         raise UserError(f"joint sets {truth.name} and {skeleton.name} name no joint in common to evaluate")
@@ -152,11 +144,18 @@ def _cut_down(ground_truth: COCO, source: Skeleton, target: Skeleton) -> COCO:
         keypoints = np.asarray(annotation["keypoints"]).reshape(len(source), 3)[columns]
         counted = int((keypoints[:, 2] > 0).sum())
         annotations.append({**annotation, "keypoints": keypoints.flatten().tolist(), "num_keypoints": counted})
-    return _coco({**ground_truth.dataset, "annotations": annotations})
+    return make_coco({**ground_truth.dataset, "annotations": annotations})
 
 
-def _coco(dataset: dict[str, Any]) -> COCO:
+def quietly() -> contextlib.AbstractContextManager[object]:
+    """Keep pycocotools quiet: it reports to standard output and knows no other way."""
+    return contextlib.redirect_stdout(io.StringIO())
+
+
+def make_coco(dataset: dict[str, Any]) -> COCO:
+    """Give a set in COCO's format, in plain values, to pycocotools."""
     coco = COCO()
     coco.dataset = dataset
-    coco.createIndex()
+    with quietly():
+        coco.createIndex()
     return coco

@@ -1,7 +1,7 @@
 """Keypoint errors with an explicit rule for joints that are not found: MPJPE, PCK and detection rate.
 
 All distances are two-dimensional, in px, without any alignment; the caller says of which image (``scale``). A joint
-counts as *found* when its confidence reaches a threshold. What happens to one that is not is the ``missing`` policy:
+counts as *found* when its confidence reaches a threshold. What happens to one that is not, ``undetected_joints`` says:
 
 - ``argmax``: its most likely location is used all the same; every labelled joint counts (default)
 - ``drop``: it is left out; read the detection rate beside the error
@@ -12,66 +12,45 @@ counts as *found* when its confidence reaches a threshold. What happens to one t
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torchmetrics import Metric
 
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import NotNegative, check_values
 
-MissingPolicy = Literal["argmax", "drop", "penalty", "zero"]
-MISSING_POLICIES = ("argmax", "drop", "penalty", "zero")
+UndetectedJoints = Literal["argmax", "drop", "penalty", "zero"]
 
 
 class JointErrors(NamedTuple):
-    """Distances of predicted joints to labelled ones.
+    """Distances of predicted joints to labelled ones."""
 
-    Attributes:
-        distance: px, shape (frames, joints), under the missing-joint policy
-        counted: which of them count, shape (frames, joints)
-        labelled: which joints have a label, shape (frames, joints)
-        found: which labelled joints the student found, shape (frames, joints)
-        located: which labelled joints have a location under the policy, shape (frames, joints)
-    """
-
-    distance: Tensor
-    counted: Tensor
-    labelled: Tensor
-    found: Tensor
-    located: Tensor
+    distance: Tensor  #: px, shape (frames, joints), under the missing-joint policy
+    counted: Tensor  #: which of them count, shape (frames, joints)
+    labelled: Tensor  #: which joints have a label, shape (frames, joints)
+    found: Tensor  #: which labelled joints the student found, shape (frames, joints)
+    located: Tensor  #: which labelled joints have a location under the policy, shape (frames, joints)
 
     def per_frame(self) -> Tensor:
         """Return the mean distance of each frame's counted joints, px, shape (frames,); NaN where none counts."""
         return (self.distance * self.counted).sum(1) / self.counted.sum(1)
 
 
-class MissingRule(NamedTuple):
-    """What becomes of joints that are not found.
+@dataclass(frozen=True)
+class MissingRule:
+    """What becomes of joints that are not found."""
 
-    Attributes:
-        policy: ``argmax``, ``drop``, ``penalty`` or ``zero``
-        threshold: confidence from which a joint counts as found
-        penalty: distance of a joint not found under ``penalty``, px
-    """
-
-    policy: MissingPolicy = "argmax"
-    threshold: float = 0.1
-    penalty: float = 100.0
+    undetected_joints: UndetectedJoints = "argmax"  #: ``argmax``, ``drop``, ``penalty`` or ``zero``
+    threshold: Annotated[float, Field(ge=0, lt=1)] = 0.1  #: confidence from which a joint counts as found
+    penalty: NotNegative = 100.0  #: distance of a joint not found under ``penalty``, px
 
     def validate(self) -> MissingRule:
-        """Refuse unusable values.
-
-        Raises:
-            UserError: naming the config key.
-        """
-        check(self.policy in MISSING_POLICIES, "metric.undetected_joints", self.policy, " | ".join(MISSING_POLICIES))
-        number = isinstance(self.threshold, int | float)
-        check(number and 0 <= self.threshold < 1, "metric.threshold", self.threshold, "a confidence in [0, 1)")
-        check(
-            isinstance(self.penalty, int | float) and self.penalty >= 0, "metric.penalty", self.penalty, "px, 0 or more"
-        )
+        """Refuse unusable values by their config keys."""
+        check_values(MissingRule, vars(self), "metric")
         return self
 
 
@@ -89,11 +68,11 @@ def joint_errors(predicted: Tensor, labelled: Tensor, rule: MissingRule, scale: 
     distance = torch.linalg.vector_norm(predicted[..., :2] - labelled[..., :2], dim=-1)
     distance = distance * torch.as_tensor(scale).view(-1, 1)
     located, counted = found, has_label
-    if rule.policy == "argmax":
+    if rule.undetected_joints == "argmax":
         located = has_label
-    elif rule.policy == "drop":
+    elif rule.undetected_joints == "drop":
         counted = found
-    elif rule.policy == "penalty":
+    elif rule.undetected_joints == "penalty":
         distance = torch.where(found, distance, rule.penalty)
     else:
         distance = torch.where(found, distance, 0.0)
@@ -102,16 +81,7 @@ def joint_errors(predicted: Tensor, labelled: Tensor, rule: MissingRule, scale: 
 
 
 def torso_length(labelled: Tensor, skeleton: Skeleton, scale: float | Tensor = 1.0) -> Tensor:
-    """Return the distance from left shoulder to right hip, the usual reference length of PCK.
-
-    Args:
-        labelled: shape (frames, joints, 3), px
-        skeleton: joint set of ``labelled``
-        scale: as in :func:`joint_errors`
-
-    Returns:
-        px, shape (frames,); NaN where either joint has no label, or the joint set lacks one.
-    """
+    """Return left shoulder to right hip, PCK's usual reference length, px, shape (frames,); NaN where unknown."""
     if not {"left_shoulder", "right_hip"} <= set(skeleton.joints):
         return labelled.new_full((len(labelled),), torch.nan)
     shoulder, hip = labelled[:, skeleton.index("left_shoulder")], labelled[:, skeleton.index("right_hip")]
@@ -146,7 +116,24 @@ class Mpjpe(Metric):
         return total / count
 
 
-class Pck(Metric):
+class _Ratio(Metric):
+    """A number of joints out of another, in [0, 1]; NaN where the latter is 0."""
+
+    full_state_update = False
+    hits: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("hits", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def compute(self) -> Tensor:
+        """Return the ratio."""
+        return self.hits / self.count
+
+
+class Pck(_Ratio):
     """Share of labelled joints within a distance, in [0, 1]; NaN where nothing is labelled.
 
     A joint without a location (not found, under any policy but ``argmax``) is never within.
@@ -155,23 +142,15 @@ class Pck(Metric):
         threshold: the distance, px, or a fraction of a reference length given with each update
     """
 
-    full_state_update = False
-    hits: Tensor
-    count: Tensor
-
     def __init__(self, threshold: float) -> None:
         super().__init__()
         self.threshold = threshold
-        self.add_state("hits", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, errors: JointErrors, reference: Tensor | None = None) -> None:
         """Take in the errors of some frames.
 
-        Args:
-            errors: their distances
-            reference: length of which the threshold is a fraction, px, shape (frames,); frames where it is NaN are left
-                out; None takes the threshold in px
+        ``reference`` is the length of which the threshold is a fraction, px, shape (frames,); frames where it is NaN
+        are left out. None takes the threshold in px.
         """
         limit = torch.ones(len(errors.distance)) if reference is None else reference.cpu()
         limit = limit.unsqueeze(1).to(errors.distance)
@@ -179,28 +158,11 @@ class Pck(Metric):
         self.hits += (counted & errors.located & (errors.distance <= self.threshold * limit)).sum()
         self.count += counted.sum()
 
-    def compute(self) -> Tensor:
-        """Return the share of joints within the distance."""
-        return self.hits / self.count
 
-
-class DetectionRate(Metric):
+class DetectionRate(_Ratio):
     """Share of labelled joints that the student found, in [0, 1]; NaN where nothing is labelled."""
-
-    full_state_update = False
-    found: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("found", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, errors: JointErrors) -> None:
         """Take in the errors of some frames."""
-        self.found += errors.found.sum()
+        self.hits += errors.found.sum()
         self.count += errors.labelled.sum()
-
-    def compute(self) -> Tensor:
-        """Return the share of labelled joints found."""
-        return self.found / self.count

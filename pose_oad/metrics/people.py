@@ -13,9 +13,7 @@ away. Finding nobody is therefore not rewarded, unless the rule for missing join
 
 from __future__ import annotations
 
-import contextlib
-import io
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -24,13 +22,14 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from torchmetrics import Metric
 
+from pose_oad.metrics.coco_ap import make_coco, quietly
 from pose_oad.metrics.keypoints import JointErrors, MissingRule, joint_errors
 from pose_oad.poses.maps import People
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import check_value
 
 #: Who is measured: ``one`` person per frame, ``many``, or ``many`` as soon as the reference holds several (``auto``).
-COUNTINGS = ("auto", "one", "many")
+Counting = Literal["auto", "one", "many"]
 #: Joints that a person must have to be measured: fewer have no size to judge distances by.
 MIN_JOINTS = 3
 #: Similarity from which two are near enough for their distance to be taken.
@@ -40,24 +39,16 @@ _THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
 
 class PeopleErrors(NamedTuple):
-    """The people of some frames, each compared with whom it was matched with.
+    """The people of some frames, each compared with whom it was matched with."""
 
-    Attributes:
-        errors: distances, a row for every person of the reference, px
-        people: keypoints of these persons, px, shape (persons, joints, 3)
-        frame: which frame each is in, int64, shape (persons,)
-        counts: of each frame: persons of the reference, people found, persons matched, joints compared in matched
-            pairs, and the sum of these joints' distances, px; float64, shape (frames, 5)
-        scores: how sure those found are, float32, shape (found,)
-        hits: at which of the ten similarities each was matched, a bit for each, int16, shape (found,)
-    """
-
-    errors: JointErrors
-    people: Tensor
-    frame: Tensor
+    errors: JointErrors  #: distances, a row for every person of the reference, px
+    people: Tensor  #: keypoints of these persons, px, shape (persons, joints, 3)
+    frame: Tensor  #: which frame each is in, int64, shape (persons,)
+    #: of each frame: persons of the reference, people found, persons matched, joints compared in matched pairs, and the
+    #: sum of these joints' distances, px; float64, shape (frames, 5)
     counts: Tensor
-    scores: Tensor
-    hits: Tensor
+    scores: Tensor  #: how sure those found are, float32, shape (found,)
+    hits: Tensor  #: at which of the ten similarities each was matched, a bit for each, int16, shape (found,)
 
     def per_frame(self) -> Tensor:
         """Return the mean distance of each frame's counted joints, px, shape (frames,); NaN where none counts."""
@@ -65,16 +56,7 @@ class PeopleErrors(NamedTuple):
 
 
 def joints_of_frames(errors: JointErrors, frame: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-    """Average errors over the counted joints of each frame.
-
-    Args:
-        errors: a row for every person
-        frame: which frame each person is in, shape (persons,)
-        frames: how many there are
-
-    Returns:
-        means, px, shape (frames,), NaN where nothing counts; how many joints count, shape (frames,).
-    """
+    """Average persons' errors by the frame each is in, px (NaN for none), and count the joints that count."""
     total, joints = (
         torch.zeros(frames).index_add(0, frame, part.sum(1).float())
         for part in (errors.distance * errors.counted, errors.counted)
@@ -83,12 +65,8 @@ def joints_of_frames(errors: JointErrors, frame: Tensor, frames: int) -> tuple[T
 
 
 def check_people(people: object) -> None:
-    """Refuse another way to count people.
-
-    Raises:
-        UserError: naming the key.
-    """
-    check(people in COUNTINGS, "metric.people", people, " | ".join(COUNTINGS))
+    """Refuse another way to count people."""
+    check_value(Counting, people, "metric.people")
 
 
 def measurable(people: Tensor) -> Tensor:
@@ -110,16 +88,7 @@ def box_sizes(people: Tensor) -> Tensor:
 
 
 def frame_means(values: Tensor, frame: Tensor, frames: int) -> Tensor:
-    """Average values by frame, NaN left out.
-
-    Args:
-        values: shape (persons,)
-        frame: which frame each belongs to, shape (persons,)
-        frames: how many there are
-
-    Returns:
-        shape (frames,); NaN for a frame without a value.
-    """
+    """Average values, shape (persons,), by the frame each person is in; NaN where a frame has no value."""
     known = ~values.isnan()
     total = values.new_zeros(frames).index_add(0, frame[known], values[known])
     return total / values.new_zeros(frames).index_add(0, frame[known], torch.ones_like(values[known]))
@@ -181,7 +150,7 @@ def _match(
     evaluation.params.iouThrs = np.array([NEAR, *_THRESHOLDS])
     evaluation.params.areaRng, evaluation.params.maxDets = [[0, 1e10]], [max(1, len(found))]
     evaluation.params.imgIds, evaluation.params.catIds = sorted({*at.tolist(), *frame.tolist()}), [1]
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports to standard output
+    with quietly():
         evaluation.evaluate()
     for image in filter(None, evaluation.evalImgs):
         # Numbers of annotations start at 1; 0 stands for no match.
@@ -204,12 +173,8 @@ def _annotated(people: Tensor, frame: Tensor, areas: Tensor, scores: Tensor | No
         }
         for number, (points, joints, image, area) in enumerate(facts)
     ]  # fmt: skip
-    coco = COCO()
     images = [{"id": image} for image in sorted(set(frame.tolist()))]
-    coco.dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
-    return coco
+    return make_coco({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]})
 
 
 class PeopleScores(Metric):
@@ -229,12 +194,7 @@ class PeopleScores(Metric):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, ids: np.ndarray, people: PeopleErrors) -> None:
-        """Take in some frames.
-
-        Args:
-            ids: their numbers, ascending over all updates, shape (frames,)
-            people: the people in them
-        """
+        """Take in the people of some frames, whose numbers, shape (frames,), ascend over all updates."""
         self.frames.append(torch.cat([torch.from_numpy(ids).double()[:, None], people.counts], 1))
         self.scores.append(people.scores)
         self.hits.append(people.hits)
@@ -245,9 +205,6 @@ class PeopleScores(Metric):
 
     def since(self, first: float) -> dict[str, float]:
         """Return the figures of the frames from a number on; NaN where undefined.
-
-        Args:
-            first: number of the first frame
 
         Returns:
             ``AP`` and ``AR`` (mean over OKS .50:.05:.95), ``AP50``, ``recall`` (share of the reference's people who
@@ -279,7 +236,7 @@ def _precision(scores: np.ndarray, hits: np.ndarray, wanted: int) -> dict[str, f
         {"dtScores": scores, "dtMatches": found, "dtIgnore": found * 0, "gtIgnore": np.zeros(wanted)}
     ]
     evaluation._paramsEval = evaluation.params  # what evaluate() leaves; nothing else hands accumulate() matches
-    with contextlib.redirect_stdout(io.StringIO()):
+    with quietly():
         evaluation.accumulate()
     precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
     values = {"AP": precision.mean(), "AP50": precision[0].mean(), "AR": recall.mean()}

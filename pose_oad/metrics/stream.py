@@ -16,21 +16,13 @@ def joint_mean(errors: np.ndarray, joints: np.ndarray) -> float:
     Args:
         errors: mean error of each frame's counted joints, px, shape (frames,); NaN where none counts
         joints: how many joints count in each frame, shape (frames,)
-
-    Returns:
-        px; NaN where nothing counts.
     """
     total = joints.sum()
     return float(np.where(joints > 0, errors, 0.0) @ joints / total) if total else float("nan")
 
 
 def stream_means(ids: np.ndarray, errors: np.ndarray, joints: np.ndarray) -> dict[str, float]:
-    """Average errors over a whole stream, over its second half and over its last third.
-
-    Args:
-        ids: numbers of the measured frames, ascending, shape (frames,)
-        errors: as in :func:`joint_mean`
-        joints: as in :func:`joint_mean`
+    """Average errors, as :func:`joint_mean`, over a whole stream, over its second half and over its last third.
 
     Returns:
         Means by the part's suffix in logged names: ``""``, ``_second_half``, ``_last_third``.
@@ -67,16 +59,9 @@ def spans_at_changes(ids: np.ndarray, changes: np.ndarray, span: int) -> list[tu
 
 
 def redundancy(ids: np.ndarray, gap: int) -> float:
-    """Return the share of chosen frames that have another chosen frame close by.
+    """Return the share of chosen frames that have another chosen frame at most ``gap`` frames away; NaN for none.
 
     Neighbours in a fast video are near-duplicates; what a strategy spends on them it could have spent elsewhere.
-
-    Args:
-        ids: numbers of the chosen frames, shape (chosen,)
-        gap: distance up to which a frame is close, frames
-
-    Returns:
-        In [0, 1]; NaN where nothing was chosen.
     """
     if not len(ids):
         return float("nan")
@@ -85,17 +70,11 @@ def redundancy(ids: np.ndarray, gap: int) -> float:
 
 
 def rank_correlation(scores: np.ndarray, errors: np.ndarray) -> float:
-    """Return Spearman's rank correlation of a strategy's scores with the errors they should foretell.
+    """Return Spearman's rank correlation of a strategy's scores with the errors (px) they should foretell.
 
     Frames without a score (NaN) or without an error are left out. A score of -inf, with which a rule for missing joints
-    ranks a frame last, is the lowest rank: that such a rule hides the worst frames shows here.
-
-    Args:
-        scores: how much each frame seemed worth labelling, shape (frames,)
-        errors: how wrong the student was there, px, shape (frames,)
-
-    Returns:
-        In [-1, 1]; NaN for fewer than three frames, or where all scores or all errors are equal.
+    ranks a frame last, is the lowest rank: that such a rule hides the worst frames shows here. NaN for fewer than three
+    frames, or where all scores or all errors are equal.
     """
     both = ~np.isnan(scores) & np.isfinite(errors)
     scores, errors = scores[both], errors[both]

@@ -138,5 +138,7 @@ def metric_scale(window: FrameWindow, positions: np.ndarray) -> Tensor:
         Along x and y, shape (positions, 2).
     """
     bounds = np.searchsorted(positions, [0, *(segment.stop for segment in window.segments)])
-    scales = torch.tensor([[segment.metric_scale / side for side in segment.fit.scale] for segment in window.segments])
+    scales = torch.tensor(
+        [[segment.metric_scale / side for side in segment.resize.scale] for segment in window.segments]
+    )
     return scales.repeat_interleave(torch.from_numpy(np.diff(bounds)), dim=0)

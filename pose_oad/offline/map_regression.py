@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -15,9 +15,9 @@ from pose_oad.offline.source_domain import AnnotatedData, LabelledImages, Source
 from pose_oad.online.objectives import map_loss
 from pose_oad.students import StudentConfig, build_student
 from pose_oad.students.divergence import stop_if_diverged
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.schema import NotNegative, Positive, check_value
 
-SCHEDULES = ("one_cycle", "steps", "constant")
+Schedule = Literal["one_cycle", "steps", "constant"]
 _WARM_UP = 0.15  # share of the training in which one_cycle's rate rises
 
 
@@ -44,24 +44,11 @@ class PretrainModule(LightningModule):
         milestones: Sequence[int] = (75, 150),
         foreground: float = 0.0,
     ) -> None:
-        """Build the student; all arguments are plain values and travel in the checkpoint.
-
-        Args:
-            student: description of the network, the fields of :class:`StudentConfig`
-            learning_rate: Adam's (its largest, where the schedule varies it)
-            schedule: ``one_cycle`` (a rise, then a cosine to zero at the end of training), ``steps`` (divided by ten at
-                each milestone) or ``constant``
-            milestones: epochs at which ``steps`` divides
-            foreground: additional weight of map cells where something is (see :func:`map_loss`); 0 is the paper's
-
-        Raises:
-            UserError: if a value is refused.
-        """
+        """Build the student; the arguments are plain values (keys of ``conf/pretrain.yaml``), kept in checkpoints."""
         super().__init__()
-        check(learning_rate > 0, "optimiser.learning_rate", learning_rate, "a number above 0")
-        check(foreground >= 0, "objective.foreground", foreground, "0 or more")
-        if schedule not in SCHEDULES:
-            raise UserError(f"optimiser.schedule={schedule}: unknown schedule{nearest(schedule, SCHEDULES)}")
+        check_value(Positive, learning_rate, "optimiser.learning_rate")
+        check_value(Schedule, schedule, "optimiser.schedule")
+        check_value(NotNegative, foreground, "objective.foreground")
         student, milestones = dict(student) | {"foreground": float(foreground)}, list(milestones)
         self.save_hyperparameters()
         self.student = build_student(StudentConfig.from_dict(student))
@@ -99,7 +86,7 @@ class PretrainModule(LightningModule):
         """Forget who was found before."""
         category = self._annotated().category_id
         student = self.student
-        self._evaluation = SourceDomainEvaluation(student.skeleton, student.input_size, category, student.fit)
+        self._evaluation = SourceDomainEvaluation(student.skeleton, student.input_size, category, student.resize_mode)
 
     def on_train_epoch_end(self) -> None:
         """Stop if the training has diverged; called before the epoch's state is kept."""
@@ -164,15 +151,9 @@ class PretrainModule(LightningModule):
 def checkpoint_score(loss: float, ap: float, ap50: float, people: int) -> float:
     """Say how good a checkpoint is, larger is better: by AP where AP means something, else by the validation loss.
 
-    AP means something where AP50 is at least .05 and two standard errors above 0, taking it for the share p of people
-    who are found: p >= 2 sqrt(p (1 - p) / people), that is p >= 4 / (people + 4). Any such checkpoint is better than
-    any other.
-
-    Args:
-        loss: validation loss
-        ap: OKS-AP, a fraction
-        ap50: AP at OKS .5, a fraction
-        people: people to be found in the validation images
+    AP (fractions, as AP50) means something where AP50 is at least .05 and two standard errors above 0, taking it for
+    the share p of people who are found: p >= 2 sqrt(p (1 - p) / people), that is p >= 4 / (people + 4). Any such
+    checkpoint is better than any other.
     """
     return ap if ap50 >= max(0.05, 4 / (people + 4)) else -loss
 
@@ -180,10 +161,8 @@ def checkpoint_score(loss: float, ap: float, ap50: float, people: int) -> float:
 def one_cycle(progress: float) -> float:
     """Return the learning rate, as a fraction of its largest, of a rise followed by a cosine to zero.
 
-    A short form of the schedule of Smith and Topin, "Super-convergence" (2018), without its change of momentum.
-
-    Args:
-        progress: share of the training that is done, 0 to 1 (more counts as 1)
+    A short form of the schedule of Smith and Topin, "Super-convergence" (2018), without its change of momentum;
+    ``progress`` is the share of the training that is done, 0 to 1 (more counts as 1).
     """
     if progress < _WARM_UP:
         return 0.04 + 0.96 * progress / _WARM_UP

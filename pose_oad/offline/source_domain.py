@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from torch import Tensor
 
 from pose_oad.metrics.coco_ap import average_precision, to_results
-from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.students.keypoints import PoseNetwork, Poses
 
@@ -63,13 +63,18 @@ class SourceDomainEvaluation:
         skeleton: joint set of the network
         input_size: width and height of the network input, px
         category_id: the category's id in the ground truth
-        fit: how the images lie in the input
+        resize_mode: how the images lie in the input
     """
 
     def __init__(
-        self, skeleton: Skeleton, input_size: tuple[int, int], category_id: int, fit: Fit = "letterbox"
+        self, skeleton: Skeleton, input_size: tuple[int, int], category_id: int, resize_mode: ResizeMode = "letterbox"
     ) -> None:
-        self._skeleton, self._input_size, self._category, self._fit = skeleton, input_size, category_id, fit
+        self._skeleton, self._input_size, self._category, self._resize_mode = (
+            skeleton,
+            input_size,
+            category_id,
+            resize_mode,
+        )
         self._results: list[dict[str, Any]] = []
         self._images: list[int] = []
         self._distances: list[Tensor] = []
@@ -89,14 +94,14 @@ class SourceDomainEvaluation:
         alone = ((truth[..., 2] > 0).any(-1).sum(1) == 1) & batch.pixel_mask.flatten(1).all(1).cpu()
         sizes, numbers = batch.frame_sizes.tolist(), batch.image_ids.tolist()
         for at in range(len(found)):
-            fit = FrameFit.of(tuple(sizes[at]), self._input_size, self._fit)
-            located = fit.to_frame(found[at])
+            resize = FrameResize.of(tuple(sizes[at]), self._input_size, self._resize_mode)
+            located = resize.to_frame(found[at])
             located = torch.where(located[..., 2:] > 0, located, 0.0)
             self._results += to_results(located, scores[at], self._skeleton, numbers[at], self._category)
             self._images.append(numbers[at])
             if alone[at]:
                 person = truth[at][(truth[at, :, :, 2] > 0).any(-1)][0]
-                offset = fit.to_frame(poses.single[at]) - fit.to_frame(person)
+                offset = resize.to_frame(poses.single[at]) - resize.to_frame(person)
                 self._distances.append(offset[person[:, 2] > 0, :2].norm(dim=-1))
 
     def merge(self, others: Iterable[SourceDomainEvaluation]) -> None:
@@ -122,13 +127,13 @@ def evaluate_on_source(student: PoseNetwork, data: ValidationData, images: int |
 
     Args:
         student: the network
-        data: the images and their people, set up, laid into the input as the network's fit says
+        data: the images and their people, set up, laid into the input as the network's resize mode says
         images: only so many images, the first ones; None takes all
 
     Returns:
         ``AP``, ``AP50`` (fractions) and ``mpjpe_px``, see :class:`SourceDomainEvaluation`.
     """
-    figures = measure_on_images({"": student}, data.val_dataloader(), data, student.fit, images)[""]
+    figures = measure_on_images({"": student}, data.val_dataloader(), data, student.resize_mode, images)[""]
     return {name: figures[name] for name in ("AP", "AP50", "mpjpe_px")}
 
 
@@ -136,7 +141,7 @@ def measure_on_images(
     networks: Mapping[str, PoseNetwork],
     batches: Iterable[LabelledImages],
     data: AnnotatedData,
-    fit: Fit,
+    resize_mode: ResizeMode,
     images: int | None = None,
 ) -> dict[str, dict[str, float]]:
     """Measure networks of one input size on the same annotated images.
@@ -145,7 +150,7 @@ def measure_on_images(
         networks: who is measured, by name
         batches: the images
         data: says who is in them
-        fit: how they lie in the input
+        resize_mode: how they lie in the input
         images: only so many of them, the first ones; None takes all
 
     Returns:
@@ -153,7 +158,7 @@ def measure_on_images(
     """
     category, seen = data.category_id, 0
     evaluations = {
-        name: SourceDomainEvaluation(network.skeleton, network.input_size, category, fit)
+        name: SourceDomainEvaluation(network.skeleton, network.input_size, category, resize_mode)
         for name, network in networks.items()
     }
     for batch in batches:

@@ -127,7 +127,7 @@ class LabelService(Stage):
         if truth is not None:
             truth = truth[torch.from_numpy(inside)]
         origin = segment.origin.take(inside - segment.start) if segment.origin is not None else None
-        request = TeacherRequest(window.ids[inside], images, segment.fit.frame_size, truth, origin)
+        request = TeacherRequest(window.ids[inside], images, segment.resize.frame_size, truth, origin)
         labels = self.teacher.label(request)
         if not self.measuring:
             self._counts.update(labels.counts)
@@ -159,7 +159,7 @@ class LabelService(Stage):
     def _keep(self, labels: Labels, segment: Segment) -> WindowLabels:
         if self.map_size is None or labels.confidence_maps is None or labels.part_affinity_fields is None:
             return WindowLabels(self.teacher.skeleton, labels.keypoints, unusable=labels.unusable)
-        maps = resample_to_input(labels.confidence_maps, segment.fit, self.map_size)
-        fields = resample_to_input(labels.part_affinity_fields.flatten(1, 2), segment.fit, self.map_size)
-        fields = turn_fields(fields.unflatten(1, labels.part_affinity_fields.shape[1:3]), segment.fit.scale)
+        maps = resample_to_input(labels.confidence_maps, segment.resize, self.map_size)
+        fields = resample_to_input(labels.part_affinity_fields.flatten(1, 2), segment.resize, self.map_size)
+        fields = turn_fields(fields.unflatten(1, labels.part_affinity_fields.shape[1:3]), segment.resize.scale)
         return WindowLabels(self.teacher.skeleton, labels.keypoints, maps, fields, labels.unusable)

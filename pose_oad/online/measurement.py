@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -132,8 +133,8 @@ class Measurement(Stage):
         missing = teacher_every is None and truth_skeleton is not None
         check(whole or missing, "metric.teacher_every", teacher_every, accepted)
         self.rule, self.truth_skeleton = rule.validate(), truth_skeleton
-        if predictor == "teacher" and rule.policy == "argmax":
-            self.rule = rule._replace(policy="drop")
+        if predictor == "teacher" and rule.undetected_joints == "argmax":
+            self.rule = replace(rule, undetected_joints="drop")
         self.evaluation_labels = LabelService(teacher, measuring=True)
         self.teacher_every, self.batch_size = teacher_every, batch_size
         self.predictor, self._labels = predictor, labels

@@ -75,7 +75,7 @@ class SelectionView:
         self.index, self.ids, self.frames, self.candidates = window.index, window.ids, window.frames, window.candidates
         self.budget, self.skeleton, self.rng = budget, situation.student.skeleton, rng
         self.memory, self.history = situation.memory, situation.history
-        self.frame_diagonal = float(max(np.hypot(*s.fit.frame_size) for s in window.segments))
+        self.frame_diagonal = float(max(np.hypot(*s.resize.frame_size) for s in window.segments))
         self.scores: np.ndarray | None = None
         self._situation, self._truth = situation, truth
         self._scorer = situation.student if scorer is None else scorer

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.teachers.origin import Origin
+from pose_oad.teachers.base import Origin
 
 
 class GroundTruthAccessError(RuntimeError):
@@ -29,7 +29,7 @@ class Segment:
         clip: name of the clip the frames come from
         start: position of its first frame in the window
         stop: position after its last frame in the window
-        fit: how its frames lie in the student's input
+        resize: how its frames lie in the student's input
         teacher_images: RGB frames at the teacher's resolution, one for each candidate frame of the segment, uint8,
             shape (candidates, height, width, 3); None where the teacher reads no pixels
         labels: what evaluation groups errors by, as ``{"subject": "S1", "action": "Walking", "camera": "55011271"}``
@@ -41,7 +41,7 @@ class Segment:
     clip: str
     start: int
     stop: int
-    fit: FrameFit
+    resize: FrameResize
     teacher_images: np.ndarray | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
@@ -114,7 +114,7 @@ class FrameWindow:
             The same shape, px of each frame's original.
         """
         parts = self._by_segment(keypoints, np.arange(len(self)) if positions is None else positions)
-        return torch.cat([s.fit.to_frame(part) for s, part in zip(self.segments, parts, strict=True)])
+        return torch.cat([s.resize.to_frame(part) for s, part in zip(self.segments, parts, strict=True)])
 
     def to_input(self, keypoints: Tensor, positions: np.ndarray) -> Tensor:
         """Convert keypoints of some frames from original px to input px.
@@ -124,7 +124,7 @@ class FrameWindow:
             positions: ascending positions of those frames in the window
         """
         parts = self._by_segment(keypoints, positions)
-        return torch.cat([s.fit.to_input(part) for s, part in zip(self.segments, parts, strict=True)])
+        return torch.cat([s.resize.to_input(part) for s, part in zip(self.segments, parts, strict=True)])
 
     def _by_segment(self, keypoints: Tensor, positions: np.ndarray) -> Sequence[Tensor]:
         bounds = np.searchsorted(positions, [s.stop for s in self.segments[:-1]])

@@ -7,44 +7,32 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.errors import require
 
-Fit = Literal["letterbox", "squash"]
-FITS: tuple[Fit, ...] = get_args(Fit)
+ResizeMode = Literal["letterbox", "squash"]
+RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
 
 #: Px of the largest picture that is decoded: a small file can claim more than memory holds.
 LARGEST_IMAGE = 2**26
 
 
 @dataclass(frozen=True)
-class FrameFit:
-    """Placement of a frame inside a network input.
+class FrameResize:
+    """Placement of a frame inside a network input."""
 
-    Attributes:
-        frame_size: width and height of the original frame, px
-        input_size: width and height of the network input, px
-        content: left, top, width and height of the frame's picture inside the input, whole px
-    """
-
-    frame_size: tuple[int, int]
-    input_size: tuple[int, int]
-    content: tuple[int, int, int, int]
+    frame_size: tuple[int, int]  #: width and height of the original frame, px
+    input_size: tuple[int, int]  #: width and height of the network input, px
+    content: tuple[int, int, int, int]  #: left, top, width and height of the frame's picture inside the input, whole px
 
     @classmethod
-    def of(cls, frame_size: tuple[int, int], input_size: tuple[int, int], fit: Fit) -> FrameFit:
-        """Place a frame in an input.
+    def of(cls, frame_size: tuple[int, int], input_size: tuple[int, int], resize_mode: ResizeMode) -> FrameResize:
+        """Place a frame in an input, sizes in px.
 
-        Args:
-            frame_size: width and height of the frame, px
-            input_size: width and height of the input, px
-            fit: ``letterbox`` keeps the aspect ratio and centres the picture between black bars; ``squash`` fills the
-                input without keeping it, as trt_pose does
-
-        Raises:
-            UserError: for another ``fit``.
+        ``letterbox`` keeps the aspect ratio and centres the picture between black bars; ``squash`` fills the input
+        without keeping it, as trt_pose does.
         """
-        check(fit in FITS, "window.fit", fit, "letterbox or squash")
-        if fit == "squash":
+        require(resize_mode in RESIZE_MODES, "resize_mode", resize_mode, "letterbox or squash")
+        if resize_mode == "squash":
             return cls(frame_size, input_size, (0, 0, *input_size))
         scale = min(input_size[0] / frame_size[0], input_size[1] / frame_size[1])
         width, height = (max(1, round(side * scale)) for side in frame_size)
@@ -56,11 +44,7 @@ class FrameFit:
         return self.content[2] / self.frame_size[0], self.content[3] / self.frame_size[1]
 
     def to_input(self, keypoints: Tensor) -> Tensor:
-        """Convert keypoints from frame px to input px.
-
-        Args:
-            keypoints: shape (..., 3): x, y, confidence; the confidence is passed on
-        """
+        """Convert keypoints, shape (..., 3), from frame px to input px; the confidence is passed on."""
         return self._affine(keypoints, self.scale, self.content[:2])
 
     def to_frame(self, keypoints: Tensor) -> Tensor:

@@ -13,15 +13,7 @@ _LOG = logging.getLogger(__name__)
 def check_joint_sets(student: Skeleton, *, teacher: Skeleton, truth: Skeleton | None) -> None:
     """Refuse joint sets that nothing can be learnt or measured with, and name the joints that are left out.
 
-    Joints are matched by name, neck and pelvis computed from their sides (see :mod:`pose_oad.poses.skeleton`).
-
-    Args:
-        student: joint set of the student
-        teacher: joint set of its labels
-        truth: joint set of the stream's ground truth, None where there is none
-
-    Raises:
-        UserError: if the student has no joint in common with one of the two.
+    Joints are matched by name, neck and pelvis computed from their sides. Where there is no ground truth, it is None.
     """
     untaught = _without(student, teacher, "teacher")
     if untaught:
@@ -36,12 +28,8 @@ def check_joint_sets(student: Skeleton, *, teacher: Skeleton, truth: Skeleton | 
 
 
 def _without(student: Skeleton, source: Skeleton, whose: str) -> list[str]:
-    """Name the student's joints that another joint set cannot supply."""
     try:
         supplied = joint_map(source, student).any(1).tolist()
     except UserError as error:
-        raise UserError(
-            f"{whose}'s joint set {source.name} has no joint in common with the student's, {student.name}, which is "
-            f"{', '.join(student.joints)}"
-        ) from error
+        raise UserError(f"{whose}'s joint set {source.name} has none of the student's {student.name}") from error
     return [joint for joint, there in zip(student.joints, supplied, strict=True) if not there]

@@ -14,13 +14,7 @@ def joint_name(spelling: str) -> str:
 
     ``Left Shoulder``, ``left-shoulder``, ``LShoulder``, ``l_shoulder``, ``shoulder.R`` are understood. A side is the
     word left or right, once, anywhere in the name, or else the letter l or r as its first or last word. A name that is
-    nothing but a side, or names both, keeps its words.
-
-    Args:
-        spelling: the name as a file has it
-
-    Returns:
-        the name, empty where ``spelling`` holds neither letter nor digit.
+    nothing but a side, or names both, keeps its words; one that holds neither letter nor digit is empty.
     """
     words = [word.lower() for word in _BETWEEN.split(spelling) if word]
     written_out = [at for at, word in enumerate(words) if word in ("left", "right")]
@@ -33,11 +27,7 @@ def joint_name(spelling: str) -> str:
 
 
 def other_side(joint: str) -> str:
-    """Return the joint of the other side of the body, or the joint itself where its name gives no side.
-
-    Args:
-        joint: a name in the project's spelling
-    """
+    """Return the joint of the other side of the body, or the joint itself where its name gives no side."""
     if joint.startswith("left_"):
         return "right_" + joint.removeprefix("left_")
     if joint.startswith("right_"):

@@ -13,13 +13,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from pose_oad.poses.joint_names import other_side
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.errors import UserError, nearest, require
+from pose_oad.tracking.schema import Text, build_options
 
 # Per-joint standard deviations published with the COCO keypoint evaluation (OKS uses kappa = 2 sigma).
 _COCO_SIGMA = {
@@ -40,27 +42,18 @@ MIDPOINTS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A named joint set.
+    """A named joint set."""
 
-    Attributes:
-        name: how configs and checkpoints call it
-        joints: joint names in channel order; sides are spelled ``left_`` and ``right_``
-        limbs: pairs of joint indices that part affinity fields connect, from the first to the second
-    """
-
-    name: str
-    joints: tuple[str, ...]
+    name: str  #: how configs and checkpoints call it
+    joints: tuple[str, ...]  #: joint names in channel order; sides are spelled ``left_`` and ``right_``
+    #: pairs of joint indices that part affinity fields connect, from the first to the second
     limbs: tuple[tuple[int, int], ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.joints)
 
     def index(self, joint: str) -> int:
-        """Return the position of a joint by name.
-
-        Raises:
-            UserError: if this skeleton has no such joint.
-        """
+        """Return the position of a joint by name; refuse one that this skeleton has not."""
         try:
             return self.joints.index(joint)
         except ValueError:
@@ -99,10 +92,6 @@ class Skeleton:
 def joint_map(source: Skeleton, target: Skeleton) -> Tensor:
     """Weights that turn keypoints of one joint set into another, by name.
 
-    Args:
-        source: the joint set the keypoints are in
-        target: the joint set wanted
-
     Returns:
         float matrix, shape (target joints, source joints): a row is one-hot where the joint exists in the source, holds
         two halves where it is a mid-point of two source joints, and is zero where the source cannot supply the joint.
@@ -123,20 +112,10 @@ def joint_map(source: Skeleton, target: Skeleton) -> Tensor:
 
 
 def map_keypoints(keypoints: Tensor, source: Skeleton, target: Skeleton) -> Tensor:
-    """Convert keypoints between joint sets by joint name.
+    """Convert keypoints, shape (..., joints, 3): x px, y px, confidence (0 = not found), between joint sets by name.
 
-    A mid-point takes the smaller confidence of its two sides, so it is missing as soon as one side is.
-
-    Args:
-        keypoints: shape (..., source joints, 3): x px, y px, confidence (0 = not found)
-        source: joint set of ``keypoints``
-        target: joint set wanted
-
-    Returns:
-        shape (..., target joints, 3); joints that the source cannot supply are all zero.
-
-    Raises:
-        UserError: if the two sets have no joint in common.
+    A mid-point takes the smaller confidence of its two sides, so it is missing as soon as one side is. Joints that the
+    source cannot supply are all zero; sets without a joint in common are refused.
     """
     if source == target:
         return keypoints
@@ -228,16 +207,9 @@ SKELETONS: dict[str, Skeleton] = {skeleton.name: skeleton for skeleton in _ALL}
 
 
 def get_skeleton(name: str | Mapping[str, Any]) -> Skeleton:
-    """Look a joint set up by name, or read the description of one.
-
-    Args:
-        name: a known name, or the plain values that :meth:`Skeleton.describe` returns
-
-    Raises:
-        UserError: if there is none of that name, or the description is not one of a joint set.
-    """
+    """Look a joint set up by name, or read the description that :meth:`Skeleton.describe` returns."""
     if isinstance(name, Mapping):
-        return _described(name)
+        return build_options(_described, name, "skeleton")
     if name == FROM_DATA:
         raise UserError(f"skeleton={name}: stands for the joint set of a training set or checkpoint; none is read here")
     try:
@@ -246,16 +218,10 @@ def get_skeleton(name: str | Mapping[str, Any]) -> Skeleton:
         raise UserError(f"skeleton={name}: unknown joint set{nearest(name, SKELETONS)}") from None
 
 
-def _described(values: Mapping[str, Any]) -> Skeleton:
-    """Read :meth:`Skeleton.describe` back."""
-    accepted = "name, joints and limbs"
-    check(set(values) == {"name", "joints", "limbs"}, "skeleton", sorted(map(str, values)), accepted)
-    name, joints, limbs = values["name"], values["joints"], values["limbs"]
-    check(isinstance(name, str) and bool(name), "skeleton.name", name, "a name")
-    named = isinstance(joints, list | tuple) and all(isinstance(joint, str) and joint for joint in joints)
-    check(named and 0 < len(set(joints)) == len(joints), "skeleton.joints", joints, "a list of different names")
-    check(isinstance(limbs, list | tuple), "skeleton.limbs", limbs, "a list of pairs of joints")
+def _described(
+    name: Text, joints: Annotated[tuple[Text, ...], Field(min_length=1)], limbs: tuple[tuple[str, str], ...]
+) -> Skeleton:
+    require(len(set(joints)) == len(joints), "joints", list(joints), "different names")
     for limb in limbs:
-        pair = isinstance(limb, list | tuple) and len(limb) == 2 and limb[0] != limb[1]
-        check(pair and all(end in joints for end in limb), "skeleton.limbs", limb, "pairs of two of its joints")
-    return Skeleton(name, tuple(joints), tuple((joints.index(start), joints.index(end)) for start, end in limbs))
+        require(limb[0] != limb[1] and set(limb) <= set(joints), "limbs", list(limb), "pairs of two of its joints")
+    return Skeleton(name, joints, tuple((joints.index(start), joints.index(end)) for start, end in limbs))

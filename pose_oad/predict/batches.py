@@ -9,7 +9,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Batch:
 
 def read_batches(
     frames: Iterator[tuple[int, VideoFrame]],
-    fits: Sequence[Callable[[tuple[int, int]], FrameFit | None]],
+    resizes: Sequence[Callable[[tuple[int, int]], FrameResize | None]],
     batch_size: int,
     keep_pictures: bool,
 ) -> Iterator[Batch]:
@@ -40,11 +40,11 @@ def read_batches(
 
     Args:
         frames: decoded frames with their numbers
-        fits: how a frame of some size lies in each reader's input; None for a reader that reads no pixels
+        resizes: how a frame of some size lies in each reader's input; None for a reader that reads no pixels
         batch_size: frames in a batch; the last one may be shorter, and one in front of a gap in the numbers
         keep_pictures: whether the original frames are kept too
     """
-    places = [_Placement(fit) for fit in fits]
+    places = [_Placement(resize) for resize in resizes]
     for first, taken in _neighbours(frames, batch_size):
         yield Batch(
             first,
@@ -73,18 +73,18 @@ def _neighbours(frames: Iterator[tuple[int, VideoFrame]], most: int) -> Iterator
 class _Placement:
     """Puts frames into a network's input; keeps what FFmpeg's scaler has prepared for frames of the same kind."""
 
-    def __init__(self, fit: Callable[[tuple[int, int]], FrameFit | None]) -> None:
-        self._fit, self._scaler = fit, VideoReformatter()
+    def __init__(self, resize: Callable[[tuple[int, int]], FrameResize | None]) -> None:
+        self._resize, self._scaler = resize, VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> np.ndarray | None:
-        fit = self._fit((frame.width, frame.height))
-        if fit is None:
+        resize = self._resize((frame.width, frame.height))
+        if resize is None:
             return None
-        left, top, width, height = fit.content
+        left, top, width, height = resize.content
         scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1)
         pixels = np.asarray(scaled.to_ndarray())
-        if (width, height) == fit.input_size:
+        if (width, height) == resize.input_size:
             return pixels
-        canvas = np.zeros((fit.input_size[1], fit.input_size[0], 3), np.uint8)
+        canvas = np.zeros((resize.input_size[1], resize.input_size[0], 3), np.uint8)
         canvas[top : top + height, left : left + width] = pixels
         return canvas

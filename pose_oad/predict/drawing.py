@@ -8,7 +8,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.predict.canvas import BLACK, Canvas, even, to_yuv
 from pose_oad.predict.poses import FramePoses, PoseReader
@@ -89,16 +89,16 @@ class Panels:
             number: of the frame
         """
         canvas, frame = Canvas.new(self.size)
-        fit = FrameFit.of((picture.width, picture.height), self._picture_size, "letterbox")
-        left, top, width, height = fit.content
+        resize = FrameResize.of((picture.width, picture.height), self._picture_size, "letterbox")
+        left, top, width, height = resize.content
         # Colour differences have half the resolution: a picture begins at an even pixel.
-        fit = FrameFit(fit.frame_size, fit.input_size, (left - left % 2, top - top % 2, width, height))
+        resize = FrameResize(resize.frame_size, resize.input_size, (left - left % 2, top - top % 2, width, height))
         for at, (name, sketch, found, caption) in enumerate(
             zip(self._names, self._sketches, poses, captions, strict=True)
         ):
             panel = canvas.part(at * self._panel[0], self._panel[0])
-            panel.paste(picture, fit.content, self._scaler)
-            sketch.draw(panel, fit.to_input(found.keypoints).numpy(), self._thickness)
+            panel.paste(picture, resize.content, self._scaler)
+            sketch.draw(panel, resize.to_input(found.keypoints).numpy(), self._thickness)
             _, below = panel.text(name, 0, 0, self._text)
             if caption:
                 _, below = panel.text(caption, 0, below, self._text)

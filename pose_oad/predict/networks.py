@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import torch
 
-from pose_oad.poses.geometry import FITS, Fit
+from pose_oad.poses.geometry import RESIZE_MODES, ResizeMode
 from pose_oad.students import PoseStudent, load_student
 from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.tracking.errors import UserError, check
@@ -49,38 +49,39 @@ def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = 
 
 
 def laid_alike(
-    networks: Mapping[str, PoseNetwork], key: str, fit: str | None, *attributes: str
-) -> list[tuple[Fit, dict[str, PoseNetwork]]]:
+    networks: Mapping[str, PoseNetwork], key: str, mode: str | None, *attributes: str
+) -> list[tuple[ResizeMode, dict[str, PoseNetwork]]]:
     """Group networks that agree in some attributes and in how frames are laid into them.
 
     Args:
         networks: by name
-        key: as for :func:`choose_fit`
-        fit: likewise
+        key: as for :func:`choose_resize_mode`
+        mode: likewise
         attributes: names of attributes
     """
     groups: dict[tuple[Any, ...], dict[str, PoseNetwork]] = {}
     for name, network in networks.items():
-        shared = (choose_fit(network, key, fit), *(getattr(network, attribute) for attribute in attributes))
+        shared = (choose_resize_mode(network, key, mode), *(getattr(network, attribute) for attribute in attributes))
         groups.setdefault(shared, {})[name] = network
     return [(shared[0], group) for shared, group in groups.items()]
 
 
-def choose_fit(network: PoseNetwork, key: str, fit: str | None) -> Fit:
+def choose_resize_mode(network: PoseNetwork, key: str, mode: str | None) -> ResizeMode:
     """Choose how frames lie in a network's input.
 
     Args:
         network: the network
-        key: config key of ``fit``
-        fit: ``letterbox`` or ``squash``; None takes what the network was trained with
+        key: config key of ``mode``
+        mode: ``letterbox`` or ``squash``; None takes what the network was trained with
 
     Raises:
-        UserError: naming the key, if there is no such fit, or an exported network was made for the other one.
+        UserError: naming the key, if there is no such mode, or an exported network was made for the other one.
     """
-    if fit is None:
-        return network.fit
+    if mode is None:
+        return network.resize_mode
     # Checkpoints of older versions do not say what they were trained with, so a user may know better.
     known = not isinstance(network, PoseStudent)
-    check(fit in FITS, key, fit, "letterbox or squash, or null")
-    check(not known or fit == network.fit, key, fit, f"{network.fit}, for which {network.name} was exported")
-    return cast("Fit", fit)
+    check(mode in RESIZE_MODES, key, mode, "letterbox or squash, or null")
+    own = network.resize_mode
+    check(not known or mode == own, key, mode, f"{own}, for which {network.name} was exported")
+    return cast("ResizeMode", mode)

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.poses.geometry import Fit, FrameFit
+from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.students.keypoints import PoseNetwork
-from pose_oad.teachers.base import Teacher, TeacherRequest
-from pose_oad.teachers.origin import Origin
+from pose_oad.teachers.base import Origin, Teacher, TeacherRequest
 
 Counting = Literal["auto", "single", "many"]
 
@@ -45,7 +44,7 @@ class PoseReader(Protocol):
     name: str
     skeleton: Skeleton
 
-    def fit(self, frame_size: tuple[int, int]) -> FrameFit | None:
+    def resize(self, frame_size: tuple[int, int]) -> FrameResize | None:
         """Say how it wants a frame of some size (width and height, px); None if it reads no pixels."""
         ...
 
@@ -53,7 +52,7 @@ class PoseReader(Protocol):
         """Find the people of some frames.
 
         Args:
-            images: RGB uint8, shape (height, width, 3) each, as :meth:`fit` says; none for a reader of no pixels
+            images: RGB uint8, shape (height, width, 3) each, as :meth:`resize` says; none for a reader of no pixels
             sizes: width and height of the original frames, px
             first: number of the first frame
 
@@ -68,18 +67,20 @@ class StudentReader:
 
     Args:
         network: the network
-        fit: how frames lie in its input
+        resize_mode: how frames lie in its input
         people: ``single`` takes each joint at the maximum of its map, ``many`` assembles people, ``auto`` does so from
             the first frame on in which several are found
     """
 
-    def __init__(self, network: PoseNetwork, fit: Fit = "letterbox", people: Counting = "single") -> None:
-        self._network, self._fit, self._people = network, fit, people
+    def __init__(
+        self, network: PoseNetwork, resize_mode: ResizeMode = "letterbox", people: Counting = "single"
+    ) -> None:
+        self._network, self._resize_mode, self._people = network, resize_mode, people
         self.name, self.skeleton = network.name, network.skeleton
 
-    def fit(self, frame_size: tuple[int, int]) -> FrameFit:
+    def resize(self, frame_size: tuple[int, int]) -> FrameResize:
         """Place a frame in the network's input."""
-        return FrameFit.of(frame_size, self._network.input_size, self._fit)
+        return FrameResize.of(frame_size, self._network.input_size, self._resize_mode)
 
     def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
         """Find people in the network's maps."""
@@ -93,7 +94,7 @@ class StudentReader:
             if self._people == "auto" and found.sum() > 1:
                 self._people = "many"
             read.append(
-                FramePoses(_on_frame(self.fit(size), people[found]), scores[found])
+                FramePoses(_on_frame(self.resize(size), people[found]), scores[found])
                 if self._people == "many"
                 else self._located(person, size)
             )
@@ -101,7 +102,7 @@ class StudentReader:
 
     def _located(self, person: Tensor, size: tuple[int, int]) -> FramePoses:
         """Return one person as found; a location counts however small its confidence, so none is cleared."""
-        return FramePoses(self.fit(size).to_frame(person[None]), person[None, :, 2].mean(-1), located=True)
+        return FramePoses(self.resize(size).to_frame(person[None]), person[None, :, 2].mean(-1), located=True)
 
 
 class TeacherReader:
@@ -126,10 +127,10 @@ class TeacherReader:
         self._teacher, self._people, self._truth, self._place, self._images = teacher, people, truth, place, images
         self.name, self.skeleton = f"teacher {teacher.name}", teacher.skeleton
 
-    def fit(self, frame_size: tuple[int, int]) -> FrameFit | None:
+    def resize(self, frame_size: tuple[int, int]) -> FrameResize | None:
         """Scale a frame to the size that the teacher wants."""
         size = self._teacher.image_size(frame_size)
-        return None if size is None else FrameFit.of(frame_size, size, "squash")
+        return None if size is None else FrameResize.of(frame_size, size, "squash")
 
     def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
         """Ask the teacher, once for neighbours of the same size."""
@@ -171,7 +172,7 @@ class TruthReader:
     def __init__(self, keypoints: Tensor, skeleton: Skeleton) -> None:
         self.keypoints, self.skeleton = keypoints, skeleton
 
-    def fit(self, frame_size: tuple[int, int]) -> None:
+    def resize(self, frame_size: tuple[int, int]) -> None:
         """Return None: it reads no pixels."""
         return
 
@@ -209,9 +210,9 @@ def mean_distance(found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wan
     return float(pairs.where(~pairs.isnan(), torch.inf).amin(1).where(~pairs.isnan().all(1), torch.nan).nanmean())
 
 
-def _on_frame(fit: FrameFit, keypoints: Tensor) -> Tensor:
+def _on_frame(resize: FrameResize, keypoints: Tensor) -> Tensor:
     """Convert people to px of the frame; what was not found stays all zero."""
-    return fit.to_frame(keypoints) * (keypoints[..., 2:] > 0)
+    return resize.to_frame(keypoints) * (keypoints[..., 2:] > 0)
 
 
 def _of_frames(keypoints: Tensor, ids: np.ndarray) -> Tensor:

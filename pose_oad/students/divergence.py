@@ -10,32 +10,14 @@ from pose_oad.tracking.errors import UserError
 
 
 def is_sound(network: nn.Module, *figures: Tensor) -> bool:
-    """Return whether a network can be used: all weights and figures are finite.
-
-    It waits for the device once.
-
-    Args:
-        network: the network
-        figures: losses or maps, of any shape
-    """
+    """Return True if all weights of a network and all figures are finite; it waits for the device once."""
     weights = [value for value in network.state_dict().values() if value.is_floating_point()]
     largest = torch.nn.utils.get_total_norm(weights, norm_type=torch.inf)
     return bool(torch.stack([largest.isfinite(), *(figure.isfinite().all() for figure in figures)]).all())
 
 
 def stop_if_diverged(module: LightningModule, network: nn.Module, key: str, rate: float, *figures: Tensor) -> None:
-    """End a training by epochs whose network can no longer be used, before its weights are kept.
-
-    Args:
-        module: what is trained
-        network: the network in it
-        key: config key of the learning rate
-        rate: its value
-        figures: losses or predictions, of any shape
-
-    Raises:
-        UserError: if it has diverged.
-    """
+    """End a training whose network or figures are no longer finite; ``key`` and ``rate`` are the learning rate's."""
     if is_sound(network, *figures):
         return
     best = getattr(module.trainer.checkpoint_callback, "best_model_path", "")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.students.config import STRIDE
-from pose_oad.tracking.errors import UserError, nearest
+from pose_oad.tracking.errors import UserError
 
 
 class AttentionHead(nn.Module):
@@ -76,10 +76,7 @@ class LightHead(nn.Module):
     def reads(strides: Sequence[int]) -> list[int]:
         """Choose the strides it reads among those a backbone offers: all from stride 4 down."""
         if STRIDE not in strides:
-            raise UserError(
-                f"student.head=light: the backbone has no features at stride {STRIDE} (only "
-                f"{', '.join(map(str, strides))}); student.head=attention needs none"
-            )
+            raise UserError(f"student.head=light: expected attention: the backbone has strides {strides}, not {STRIDE}")
         return [stride for stride in strides if stride >= STRIDE]
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -93,17 +90,6 @@ class LightHead(nn.Module):
 
 
 HEADS: dict[str, type[AttentionHead] | type[LightHead]] = {"attention": AttentionHead, "light": LightHead}
-
-
-def get_head(name: str) -> type[AttentionHead] | type[LightHead]:
-    """Look a kind of head up by name.
-
-    Raises:
-        UserError: if there is none of that name.
-    """
-    if name not in HEADS:
-        raise UserError(f"student.head={name}: unknown head{nearest(name, HEADS)}")
-    return HEADS[name]
 
 
 def _upsampling(channels: int, width: int, doublings: int) -> nn.Sequential:

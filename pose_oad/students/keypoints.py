@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pose_oad.poses.geometry import Fit
+from pose_oad.poses.geometry import ResizeMode
 from pose_oad.poses.maps import People, decode_people, decode_single
 from pose_oad.poses.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from pose_oad.students.config import StudentConfig
-    from pose_oad.students.onnx_metadata import ExportMetadata
+    from pose_oad.students.exported import ExportMetadata
 
 Decoding = Literal["argmax", "grouped"]
 #: In which frames everybody is looked for: none, all, or those of a mask, bool, shape (frames,).
@@ -23,33 +23,22 @@ Wanted = Literal["one", "many"] | Tensor
 
 
 class Poses(NamedTuple):
-    """Who is in some frames, on the CPU, in input px.
+    """Who is in some frames, on the CPU, in input px."""
 
-    Attributes:
-        single: one person a frame, shape (frames, joints, 3): where each confidence map is largest, and the confidence
-            there; a location always exists, and whether it counts as found is the reader's decision. With
-            ``decoding=grouped``: the best of the people in maps and fields; joints that it lacks are all zero
-        people: everybody who is found, in the frames of which that was asked; what was not found is all zero
-    """
-
+    #: one person a frame, shape (frames, joints, 3): where each confidence map is largest, and the confidence there; a
+    #: location always exists, and whether it counts as found is the reader's decision. With ``decoding=grouped``: the
+    #: best of the people in maps and fields; joints that it lacks are all zero
     single: Tensor
-    people: People
+    people: People  #: everybody who is found, in the frames of which that was asked; what was not found is all zero
 
 
 class PoseNetwork:
-    """A network that predicts maps, and how people are read from them: a student, or an exported one.
+    """A network that predicts maps, and how people are read from them: a student, or an exported one."""
 
-    Attributes:
-        config: what the network is
-        skeleton: joint set of the maps
-        name: how tables call it
-        decoding: how one person is read from its maps, see :class:`Poses`
-    """
-
-    config: StudentConfig | ExportMetadata
-    skeleton: Skeleton
-    name: str
-    decoding: Decoding = "argmax"
+    config: StudentConfig | ExportMetadata  #: what the network is
+    skeleton: Skeleton  #: joint set of the maps
+    name: str  #: how tables call it
+    decoding: Decoding = "argmax"  #: how one person is read from its maps, see :class:`Poses`
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -62,9 +51,9 @@ class PoseNetwork:
         return self.config.map_size
 
     @property
-    def fit(self) -> Fit:
+    def resize_mode(self) -> ResizeMode:
         """How the original frames lay in the input it was trained on."""
-        return self.config.fit
+        return self.config.resize_mode
 
     @property
     def foreground(self) -> float:
@@ -80,9 +69,6 @@ class PoseNetwork:
         Returns:
             confidence maps, shape (frames, joints, rows, columns), and part affinity fields, shape (frames, limbs, 2,
             rows, columns), float32, where the network runs.
-
-        Raises:
-            ValueError: if the frames have another type or size.
         """
         raise NotImplementedError
 
@@ -106,13 +92,7 @@ class PoseNetwork:
         return Poses(torch.cat([part.single for part in parts]), join_people([part.people for part in parts]))
 
     def decode(self, maps: tuple[Tensor, Tensor], people: Wanted = "one", decoding: Decoding | None = None) -> Poses:
-        """Read people from maps that have been predicted.
-
-        Args:
-            maps: as :meth:`maps` returns them
-            people: as for :meth:`keypoints`
-            decoding: likewise
-        """
+        """Read people from maps that :meth:`maps` has predicted; the other arguments are those of :meth:`keypoints`."""
         confidence_maps, fields = maps
         if (decoding or self.decoding) == "grouped":  # as trt_pose: the best person, of however few joints
             best = decode_people(*maps, self.skeleton, min_parts=1, min_score=0.0, foreground=self.foreground).keypoints

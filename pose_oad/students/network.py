@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pose_oad.poses.maps import MapTargets, encode
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students.config import STRIDE, StudentConfig
-from pose_oad.students.heads import get_head
+from pose_oad.students.heads import HEADS
 from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.tracking.errors import UserError, check, nearest
 
@@ -36,7 +36,8 @@ class PoseStudent(PoseNetwork, nn.Module):
         super().__init__()
         self.config, self.name = config, config.name
         self.skeleton: Skeleton = get_skeleton(config.skeleton)
-        head = get_head(config.head)
+        check(config.head in HEADS, "student.head", config.head, " or ".join(HEADS))
+        head = HEADS[config.head]
         offered = _feature_strides(config.backbone)
         largest = max(offered)
         check(
@@ -59,32 +60,20 @@ class PoseStudent(PoseNetwork, nn.Module):
         self.config = replace(self.config, foreground=foreground)
 
     def targets(self, keypoints: Tensor) -> MapTargets:
-        """Render people to the maps this network is trained to predict.
-
-        Args:
-            keypoints: px of the input, shape (batch, people, joints, 3); confidence 0 = not labelled
-        """
+        """Render people, px of the input, shape (batch, people, joints, 3), to the maps it is trained to predict."""
         return encode(
             keypoints, self.skeleton, input_size=self.input_size, map_size=self.map_size, sigma=self.config.sigma
         )
 
     def normalise(self, frames: Tensor) -> Tensor:
-        """Turn RGB frames into network input: ImageNet mean and deviation, channels first.
-
-        Args:
-            frames: uint8, shape (batch, height, width, 3), on any device
+        """Turn RGB uint8 frames, shape (batch, height, width, 3), into network input: ImageNet mean and deviation.
 
         Returns:
             shape (batch, 3, height, width), the network's floating type and device, channels-last in memory.
-
-        Raises:
-            ValueError: if ``frames`` are not uint8 RGB of the network's input size.
         """
         width, height = self.input_size
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1:] != (height, width, 3):
-            raise ValueError(
-                f"frames {frames.dtype} {tuple(frames.shape)}: expected uint8 (batch, {height}, {width}, 3)"
-            )
+            raise ValueError(f"frames {frames.dtype} {tuple(frames.shape)}: expected uint8 (n, {height}, {width}, 3)")
         # A permuted view of interleaved RGB is the channels-last layout already: no copy beyond the conversion.
         planes = frames.to(self.scale.device, non_blocking=True).permute(0, 3, 1, 2)
         return planes.to(self.scale.dtype).mul_(self.scale).add_(self.offset)
@@ -112,10 +101,7 @@ class PoseStudent(PoseNetwork, nn.Module):
         return torch.cat(parts).float().cpu()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict maps.
-
-        Args:
-            images: normalised frames, shape (batch, 3, height, width)
+        """Predict maps of normalised frames, shape (batch, 3, height, width).
 
         Returns:
             confidence maps, shape (batch, joints, height / 4, width / 4), and part affinity fields, shape (batch,
@@ -138,15 +124,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def build_student(config: StudentConfig) -> PoseStudent:
-    """Build a student network from its description.
-
-    Args:
-        config: what the network is
-
-    Raises:
-        UserError: if the backbone or the head does not exist, the backbone gives no feature maps that the head can use,
-            or the input size is not a multiple of the backbone's largest stride.
-    """
+    """Build a student network from its description; refuse a backbone, head or input size that it cannot have."""
     return PoseStudent(config)
 
 
@@ -159,9 +137,7 @@ def _create(backbone: str, **options: Any) -> Any:
     except (RuntimeError, ValueError, AssertionError, AttributeError, OSError) as error:
         # timm has no common exception for "no features_only" or "no published weights".
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(
-            f"student.backbone={backbone}: cannot be used as a feature extractor ({reason[:160]})"
-        ) from error
+        raise UserError(f"student.backbone={backbone}: cannot extract features ({reason[:160]})") from error
     if backbone.startswith("densenet"):
         # timm joins a ReLU to the last norm; torchvision's and trt_pose's features end before it.
         model.features_norm5.act = nn.Identity()

@@ -23,9 +23,6 @@ def open_session(path: Path, threads: int | None, what: str) -> onnxruntime.Infe
         path: ONNX file
         threads: threads on a CPU; None leaves it to onnxruntime
         what: how messages call the file, as ``teacher.path=teacher.onnx``
-
-    Raises:
-        UserError: if the file is missing or is no ONNX network.
     """
     if not path.is_file():
         raise UserError(f"{what}: expected an existing ONNX file")

@@ -14,26 +14,18 @@ from pose_oad.students.network import PoseStudent
 
 @dataclass(frozen=True)
 class SharedChannels:
-    """Which channels of one joint set's maps serve another's.
+    """Which channels of one joint set's maps serve another's."""
 
-    Attributes:
-        joints: places of a joint in the source and in the target, for each joint that both have
-        limbs: places of a limb in the source and in the target, and -1 where the target's runs the other way, else 1
-        fresh: joints and limbs of the target that the source lacks, as ``neck`` and ``left_hip-left_knee``
-    """
-
+    #: places of a joint in the source and in the target, for each joint that both have
     joints: tuple[tuple[int, int], ...]
+    #: places of a limb in the source and in the target, and -1 where the target's runs the other way, else 1
     limbs: tuple[tuple[int, int, int], ...]
+    #: joints and limbs of the target that the source lacks, as ``neck`` and ``left_hip-left_knee``
     fresh: tuple[str, ...]
 
     @classmethod
     def of(cls, source: Skeleton, target: Skeleton) -> SharedChannels:
-        """Match two joint sets by name.
-
-        Args:
-            source: the joint set there is
-            target: the joint set wanted
-        """
+        """Match two joint sets by name."""
         joints, limbs, fresh = [], [], []
         for at, joint in enumerate(target.joints):
             if joint in source.joints:
@@ -51,14 +43,10 @@ class SharedChannels:
 
 
 def with_joint_set(student: PoseStudent, wanted: StudentConfig) -> tuple[PoseStudent, SharedChannels]:
-    """Build a student of another joint set from a student's trunk and head.
+    """Build the same network with another joint set from a student's trunk and head.
 
     Channels of joints and limbs that both have are kept. The others start from torch's random initial weights, so a
     caller who wants the same student again seeds torch before.
-
-    Args:
-        student: the network there is
-        wanted: the same network with another joint set
 
     Returns:
         The new network in evaluation mode, on the CPU, and what it shares with the old one.

@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students.config import StudentConfig
 from pose_oad.students.network import PoseStudent
 from pose_oad.tracking.errors import UserError
@@ -30,15 +29,7 @@ _CLASSES = 1000  # of ImageNet, on which torchvision's classifiers were trained
 
 @dataclass(frozen=True)
 class _Design:
-    """One of trt_pose's networks.
-
-    Attributes:
-        published: the student that its published file holds
-        theirs: how its names of the trunk's tensors begin
-        ours: how ours begin
-        classifier: name of torchvision's last layer, which no pose needs
-        features: channels that layer takes
-    """
+    """One of trt_pose's networks: who it is here, how its trunk's tensors begin there and here, its classifier."""
 
     published: StudentConfig
     theirs: str
@@ -66,16 +57,8 @@ class _Design:
 
 def _published(backbone: str, side: int) -> StudentConfig:
     """Describe a published network; the values are those of trt_pose's training configurations."""
-    return StudentConfig(
-        f"trt_pose_{backbone}",
-        backbone,
-        skeleton="trt-pose-18",
-        input_size=(side, side),
-        head="attention",
-        head_channels=256,
-        sigma=0.025,
-        fit="squash",
-    )
+    name, size = f"trt_pose_{backbone}", (side, side)
+    return StudentConfig(name, backbone, "trt-pose-18", size, "attention", 256, sigma=0.025, resize_mode="squash")
 
 
 _DESIGNS = (
@@ -88,16 +71,10 @@ _NAMES = " or ".join(design.name for design in _DESIGNS)
 
 
 def find_tensors(contents: object) -> dict[str, Any] | None:
-    """Find trt_pose's state dict in what a file holds.
+    """Find trt_pose's state dict, by its names, in what a file holds; None if it holds something else.
 
     It may be the file's whole content or stand under ``model`` or ``state_dict``, and its names may begin with
     ``module.``, as training on several GPUs leaves them.
-
-    Args:
-        contents: the content
-
-    Returns:
-        The tensors by trt_pose's names; None if it holds something else.
     """
     for key in ("model", "state_dict"):
         if isinstance(contents, dict) and isinstance(contents.get(key), dict):
@@ -109,18 +86,10 @@ def find_tensors(contents: object) -> dict[str, Any] | None:
 
 
 def from_trt_pose(tensors: Mapping[str, Any], path: Path) -> tuple[StudentConfig, dict[str, Tensor]]:
-    """Turn trt_pose's tensors into a student's.
+    """Turn the tensors that :func:`find_tensors` found into a student's: its description, and its tensors by our names.
 
-    Args:
-        tensors: what :func:`find_tensors` found
-        path: the file, whose topology is read if it lies beside it
-
-    Returns:
-        The network's description, and its tensors by our names.
-
-    Raises:
-        UserError: if the tensors are not exactly those of a network known here, or a number is not finite; it names the
-            first that is not.
+    The topology beside the file is read if there is one. Tensors that are not exactly those of a network known here are
+    refused, as are numbers that are not finite; the first is named.
     """
     [design] = [design for design in _DESIGNS if design.theirs.startswith(_trunk(tensors))]
     config = _described(design, path)
@@ -136,10 +105,7 @@ def from_trt_pose(tensors: Mapping[str, Any], path: Path) -> tuple[StudentConfig
         tensor = tensors.get(name)
         if not isinstance(tensor, Tensor) or tensor.shape != shape:
             there = f"has shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "is missing"
-            raise UserError(
-                f"checkpoint {path}: its tensor {name} {there}; expected shape {tuple(shape)}, as in a {design.name} "
-                f"for {get_skeleton(config.skeleton).name}"
-            )
+            raise UserError(f"checkpoint {path}: its tensor {name} {there}; expected shape {tuple(shape)}")
         if not is_plain(tensor) or not tensor.isfinite().all():
             raise UserError(f"checkpoint {path}: damaged: its tensor {name} does not hold finite numbers alone")
         ours[design.to_ours(name)] = tensor
@@ -147,16 +113,9 @@ def from_trt_pose(tensors: Mapping[str, Any], path: Path) -> tuple[StudentConfig
 
 
 def to_trt_pose(student: PoseStudent) -> dict[str, Tensor]:
-    """Turn a student's tensors into what trt_pose's network of the same trunk loads strictly.
+    """Turn a student's tensors into what trt_pose's network of the same trunk loads strictly, on the CPU.
 
-    Args:
-        student: the network, of any joint set
-
-    Returns:
-        Tensors on the CPU by trt_pose's names; the classifier, which it has but does not use, is zero.
-
-    Raises:
-        UserError: if trt_pose has no such network.
+    The classifier, which it has but does not use, is zero. A student of which trt_pose has no such network is refused.
     """
     design = _design_of(student.config)
     ours = {name: value.detach().cpu().contiguous() for name, value in student.state_dict().items()}
@@ -169,9 +128,6 @@ def to_trt_pose(student: PoseStudent) -> dict[str, Tensor]:
 
 def topology(student: PoseStudent) -> dict[str, Any]:
     """Describe a student's channels as trt_pose's ``human_pose.json`` does, and the student itself beside them.
-
-    Args:
-        student: the network
 
     Returns:
         Plain values: ``keypoints`` (joint names in channel order), ``skeleton`` (limbs as pairs of joint numbers from
@@ -220,14 +176,11 @@ def _described(design: _Design, path: Path) -> StudentConfig:
             raise UserError(f"describes a student with backbone={config.backbone}")
     except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise UserError(
-            f"{file}: expected the description of {path.name}, a {design.name}, as export writes it ({reason})"
-        ) from error
+        raise UserError(f"{file}: expected the description of a {design.name} ({reason})") from error
     return config
 
 
 def _shapes(design: _Design, config: StudentConfig) -> dict[str, torch.Size]:
-    """Shapes of a network's tensors by trt_pose's names, without the classifier's."""
     with torch.device("meta"):
         blank = PoseStudent(config)
     return {design.to_theirs(name): value.shape for name, value in blank.state_dict().items()}

@@ -20,7 +20,7 @@ PATIENCE = 1 / 3
 MARGIN = 1.05
 
 # What decides about the errors of a student that never learns; another checkpoint, or the teacher, is no reference.
-_MEASURED = ("student", "checkpoint", "predictor", "stream", "metric.", "window.fit", "window.camera_rate")
+_MEASURED = ("student", "checkpoint", "predictor", "stream", "metric.", "window.resize_mode", "window.camera_rate")
 
 
 class ErrorCurve:

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.maps import decode_people
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.base import Labels, TeacherRequest, stack_people
 
 #: Px of the input per cell of the maps, along both axes.
 STRIDE = 8
@@ -37,16 +37,12 @@ _FIELD_X = {
 
 
 class PaddedMaps(NamedTuple):
-    """A network's maps of padded frames.
+    """A network's maps of padded frames."""
 
-    Attributes:
-        maps: shape (frames, joints + 2 · limbs, rows, columns), a cell for ``STRIDE`` px of the padded frame; the
-            confidence maps of the joints, then x and y component of each limb's field, in the order of the joint set
-        size: width and height of the frame's picture in the padded frame's top-left corner, px
-    """
-
+    #: shape (frames, joints + 2 · limbs, rows, columns), a cell for ``STRIDE`` px of the padded frame; the confidence
+    #: maps of the joints, then x and y component of each limb's field, in the order of the joint set
     maps: Tensor
-    size: tuple[int, int]
+    size: tuple[int, int]  #: width and height of the frame's picture in the padded frame's top-left corner, px
 
 
 def field_channels(skeleton: Skeleton) -> list[int]:
@@ -60,11 +56,7 @@ def size_at_height(frame_size: tuple[int, int], height: int) -> tuple[int, int]:
 
 
 def order_channels(images: Tensor, *, bgr: bool) -> Tensor:
-    """Lay RGB frames out as a network's input.
-
-    Args:
-        images: uint8, shape (frames, height, width, 3)
-        bgr: whether the network wants blue first
+    """Lay RGB frames, uint8, shape (frames, height, width, 3), out as a network's input, blue first if ``bgr``.
 
     Returns:
         float32, 0 to 255, shape (frames, 3, height, width), the channels of a pixel side by side in memory.
@@ -73,15 +65,7 @@ def order_channels(images: Tensor, *, bgr: bool) -> Tensor:
 
 
 def pad_to_cells(images: Tensor, value: float) -> Tensor:
-    """Pad frames on the right and below to whole cells.
-
-    Args:
-        images: shape (frames, channels, height, width)
-        value: what the padding holds
-
-    Returns:
-        shape (frames, channels, rows · ``STRIDE``, columns · ``STRIDE``).
-    """
+    """Pad frames, shape (frames, channels, height, width), on the right and below to whole cells."""
     below, right = (-side % STRIDE for side in images.shape[2:])
     return F.pad(images, (0, right, 0, below), value=value) if below or right else images
 
@@ -107,9 +91,6 @@ def label_frames(
 
     Returns:
         People in px of the original frames; maps that cover the frames, a cell for about ``STRIDE`` px of ``size``.
-
-    Raises:
-        ValueError: if the request has no images, or images of another size.
     """
     images = request.images
     if images is None or images.shape[1:] != (size[1], size[0], 3):
@@ -120,11 +101,10 @@ def label_frames(
     batches = frames.split(batch_size) if len(frames) else ()
     parts = [_label(predict(batch), request.frame_size, size, skeleton, enlarge) for batch in batches]
     if not parts:
-        return Labels(torch.zeros(0, 0, len(skeleton), 3))
+        return Labels(stack_people([], len(skeleton)))
     keypoints, maps, fields = zip(*parts, strict=True)
-    people = max(part.shape[1] for part in keypoints)
-    padded = [F.pad(part, (0, 0, 0, 0, 0, people - part.shape[1])) for part in keypoints]
-    return Labels(torch.cat(padded), torch.cat(maps), torch.cat(fields))
+    people = stack_people([frame for part in keypoints for frame in part], len(skeleton))
+    return Labels(people, torch.cat(maps), torch.cat(fields))
 
 
 def _label(
@@ -134,9 +114,9 @@ def _label(
     coarse, fine = (_mean_over_frame(scales, size, cells) for cells in (1, enlarge))
     joints = len(skeleton)
     people = decode_people(fine[:, :joints], fine[:, joints:].unflatten(1, (-1, 2)), skeleton)
-    fit = FrameFit.of(frame_size, (fine.shape[3], fine.shape[2]), "squash")
+    resize = FrameResize.of(frame_size, (fine.shape[3], fine.shape[2]), "squash")
     coarse = coarse.cpu()
-    return fit.to_frame(people.keypoints.cpu()), coarse[:, :joints], coarse[:, joints:].unflatten(1, (-1, 2))
+    return resize.to_frame(people.keypoints.cpu()), coarse[:, :joints], coarse[:, joints:].unflatten(1, (-1, 2))
 
 
 def _mean_over_frame(scales: Sequence[PaddedMaps], size: tuple[int, int], enlarge: int) -> Tensor:
@@ -147,15 +127,12 @@ def _mean_over_frame(scales: Sequence[PaddedMaps], size: tuple[int, int], enlarg
 
 
 def _cut_to_frame(maps: Tensor, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
-    """Resample maps of padded frames so that they cover the frames exactly.
+    """Resample maps of padded frames, bicubic, so that they cover the frames exactly.
 
     Args:
         maps: shape (frames, channels, rows, columns), a cell for ``STRIDE`` px of the padded frame
         size: width and height of the frame in the padded frame's top-left corner, px
         cells: columns and rows wanted; cells may be a little wider than high
-
-    Returns:
-        Bicubic samples, shape (frames, channels, rows, columns).
     """
     share_x, share_y = (
         side / (number * STRIDE) for side, number in zip(size, (maps.shape[3], maps.shape[2]), strict=True)

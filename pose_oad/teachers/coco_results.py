@@ -10,34 +10,22 @@ import numpy as np
 
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
 from pose_oad.poses.skeleton import get_skeleton
-from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.base import Labels, Origin, TeacherRequest
 from pose_oad.teachers.label_files import Missing, assemble, known_origin, read_json, read_people
-from pose_oad.teachers.origin import Origin
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.errors import UserError, nearest, require
 from pose_oad.tracking.schema import Number, Text
 
 
 class CocoResultsTeacher:
-    """Label frames with the entries of COCO results files.
+    """Label frames with the entries of COCO results files, with the keys of ``conf/teacher/coco_results.yaml``.
 
     Coordinates are COCO's pixel indices, to which half a px is added. The third number of a joint is its confidence;
     COCO's visibility flags 1 and 2, and whatever else lies above 1, count as 1. People stand in the order of their
     score.
 
     Such a file has no entry for a frame in which nobody was found, nor for one that nobody looked at: it cannot tell
-    the two apart. Frames without an entry are counted in any case.
-
-    Args:
-        path: the file; for several videos a folder with a file for each, ``<name>.json``, named by the clip or the
-            video
-        annotations: for images: which id each has, as ``images`` of a COCO annotation file, or a list of
-            ``{"id": …, "file_name": …}``; None for videos, where the id is the frame's number
-        skeleton: joint set of the entries
-        first: id of a video's first frame
-        missing_labels: what becomes of a frame without an entry: ``nobody``, ``skip`` or ``refuse``
-
-    Raises:
-        UserError: if a file is missing or damaged.
+    the two apart. Frames without an entry are counted in any case. A file of a folder is named by the clip or the
+    video.
     """
 
     uses_truth = False
@@ -52,11 +40,11 @@ class CocoResultsTeacher:
     ) -> None:
         self.skeleton = get_skeleton(skeleton)
         self._path, self._first, self._missing = Path(path), first, missing_labels
-        check(self._path.exists(), "teacher.path", path, "an existing file of COCO results, or a folder of them")
+        require(self._path.exists(), "path", path, "an existing file of COCO results, or a folder of them")
         self._files: dict[str, list[Path]] = {}
         for file in sorted(self._path.rglob("*.json")) if self._path.is_dir() else ():
             self._files.setdefault(file.stem, []).append(file)
-        check(self._path.is_file() or bool(self._files), "teacher.path", path, "a folder with files <video>.json")
+        require(self._path.is_file() or bool(self._files), "path", path, "a folder with files <video>.json")
         self._ids = None if annotations is None else _image_ids(Path(annotations))
         self._results: dict[Path, dict[int, np.ndarray]] = {}
         self._owners: dict[Path, Path] = {}
@@ -69,11 +57,7 @@ class CocoResultsTeacher:
         return
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Look some frames up.
-
-        Raises:
-            UserError: if an image has no id, a frame no entry and that is refused, or a file is missing or damaged.
-        """
+        """Look some frames up; a frame without an entry may be refused."""
         source = f"teacher.path={self._path}"
         origin, path = known_origin(request.origin, source)
         numbers = self._numbers(origin)
@@ -83,46 +67,35 @@ class CocoResultsTeacher:
 
     def _file(self, origin: Origin, path: Path) -> Path:
         """Find the file of a clip; no two videos or folders of images share one."""
+        source = f"teacher.path={self._path}"
         if self._path.is_file():
             file = self._path
         else:
             by_clip = self._path / f"{origin.clip}.json"
             name = path.name if origin.names else path.stem
             if not by_clip.is_file() and name not in self._files:
-                raise UserError(
-                    f"teacher.path={self._path}: no {name}.json for {origin.clip}{nearest(name, self._files)}"
-                )
+                raise UserError(f"{source}: no {name}.json for {origin.clip}{nearest(name, self._files)}")
             named = [by_clip] if by_clip.is_file() else self._files[name]
             if len(named) > 1:
-                raise UserError(
-                    f"teacher.path={self._path}: {named[0]} and {named[1]} are both called like {origin.clip}; "
-                    "expected one, or the folder or file of this video alone"
-                )
+                raise UserError(f"{source}: {named[0]} and {named[1]} are both called like {origin.clip}; expected one")
             [file] = named
         owner = self._owners.setdefault(file, path)
         if owner != path:
-            raise UserError(
-                f"teacher.path={self._path}: {file.name} would label both {owner} and {path}; expected a folder with a "
-                f"file for each, as '{origin.clip}.json'"
-            )
+            raise UserError(f"{source}: {file.name} would label both {owner} and {path}; expected a file for each")
         return file
 
     def _numbers(self, origin: Origin) -> list[int]:
-        """Return the image id of each frame."""
         if not origin.names:
-            accepted = f"null: {origin.clip} is a video, whose frames are numbered"
-            check(self._ids is None, "teacher.annotations", "…", accepted)
+            if self._ids is not None:
+                raise UserError(f"teacher.annotations: expected null, since {origin.clip} is a video")
             return [number + self._first for number in origin.numbers.tolist()]
-        check(
-            self._ids is not None, "teacher.annotations", None,
-            f"a file that gives the images of {origin.clip} their ids (COCO annotations, or predict's .images.json)",
-        )  # fmt: skip
-        ids = self._ids or {}
+        if self._ids is None:
+            raise UserError(f"teacher.annotations=None: expected a file with the ids of {origin.clip}'s images")
         names = [Path(name).name for name in origin.names]
         for name in names:
-            if name not in ids:
-                raise UserError(f"teacher.annotations: no id for the image {name}{nearest(name, ids)}")
-        return [ids[name] for name in names]
+            if name not in self._ids:
+                raise UserError(f"teacher.annotations: no id for the image {name}{nearest(name, self._ids)}")
+        return [self._ids[name] for name in names]
 
     def _load(self, file: Path) -> dict[int, np.ndarray]:
         """Read a file once: people by image id, best first, shape (people, joints, 3), px."""
@@ -147,9 +120,7 @@ def _read_results(file: Path, joints: int, first: int | None) -> dict[int, np.nd
     people *= found
     ids = [entry["image_id"] for entry in entries]
     if first is not None and ids and min(ids) < first:
-        raise UserError(
-            f"{file}: image_id={min(ids)} lies before teacher.first={first}; expected the id of the first frame"
-        )
+        raise UserError(f"{file}: image_id={min(ids)} lies before teacher.first={first}")
     by_id: dict[int, list[int]] = {}
     for row in sorted(range(len(entries)), key=lambda row: -entries[row]["score"]):
         by_id.setdefault(ids[row], []).append(row)
@@ -157,8 +128,7 @@ def _read_results(file: Path, joints: int, first: int | None) -> dict[int, np.nd
 
 
 def _image_ids(file: Path) -> dict[str, int]:
-    """Read which id each image has, by file name."""
-    check(file.is_file(), "teacher.annotations", file, "an existing file that gives images their ids")
+    require(file.is_file(), "annotations", file, "an existing file that gives images their ids")
     content = read_json(file)
     images = content.get("images") if isinstance(content, dict) else content
     expected = "a list of images with id and file_name (COCO annotations, or predict's .images.json)"

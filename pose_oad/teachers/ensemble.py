@@ -10,38 +10,29 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from pose_oad.metrics.people import box_sizes
 from pose_oad.poses.skeleton import Skeleton, joint_map, map_keypoints
-from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.teachers.base import Labels, Teacher, TeacherRequest, stack_people
 from pose_oad.teachers.window_labels import WindowLabels, match_maps
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.errors import require
 from pose_oad.tracking.schema import Count, Share
 
 
 class EnsembleTeacher:
-    """The mean of several teachers, in the joint set of the first.
+    """The mean of several teachers, in the joint set of the first, with the keys of ``conf/teacher/ensemble.yaml``.
 
     People of different members are one person where their object keypoint similarity is large enough (best assignment,
     member by member). A joint lies at the members' mean weighted by their confidence; its confidence is the mean over
     the members that have such a joint, 0 where one does not find it: a joint or a person that a single member sees
     counts less. Members that could not label a frame have no part in it. Maps are averaged where all members have them.
-
-    Args:
-        members: the teachers by name, at least two; the first gives the joint set
-        min_oks: similarity from which two are one person, in [0, 1]
-        agree: number of members that must find a person
-
-    Raises:
-        UserError: if there are fewer members, or a member has no joint in common with the first.
     """
 
     def __init__(self, members: Mapping[str, Teacher] | None, min_oks: Share = 0.3, agree: Count = 1) -> None:
         names = list(members or {})
-        check(len(names) >= 2, "teacher.members", names, "two or more, as +teacher@teacher.members.first=onnx")
+        require(len(names) >= 2, "members", names, "two or more, as +teacher@teacher.members.first=onnx")
         self._members = list((members or {}).values())
-        check(agree <= len(names), "teacher.agree", agree, f"at most {len(names)}, the number of members")
+        require(agree <= len(names), "agree", agree, f"at most {len(names)}, the number of members")
         self._min_oks, self._agree = min_oks, agree
         self.skeleton: Skeleton = self._members[0].skeleton
         # Which member has which joint; refuses one that has none of them.
@@ -72,7 +63,7 @@ class EnsembleTeacher:
             lonely += len(groups) - len(together)
             person = _mean(groups[together], self._has & ~silent[frame].unsqueeze(1))
             merged.append(person[person[..., 2].mean(-1).argsort(descending=True, stable=True)])
-        keypoints = pad_sequence(merged, batch_first=True) if merged else torch.zeros(0, 0, len(self.skeleton), 3)
+        keypoints = stack_people(merged, len(self.skeleton))
         nobody = ~(keypoints[..., 2] > 0).flatten(1).any(1)
         counts = Counter({"labels_rejected/not_agreed": lonely})
         for answer in answers:
@@ -80,13 +71,9 @@ class EnsembleTeacher:
         return Labels(keypoints, *self._mean_maps(answers), dict(counts), unusable=nobody & silent.any(1))
 
     def _match(self, people: Sequence[Tensor]) -> Tensor:
-        """Match the people of one frame.
+        """Match the people of one frame: persons, shape (persons, members, joints, 3), zero where a member finds none.
 
-        Args:
-            people: of each member, shape (people, joints, 3), px; those all zero are nobody
-
-        Returns:
-            shape (persons, members, joints, 3); zero where a member does not find the person.
+        ``people`` are those of each member, shape (people, joints, 3), px; those all zero are nobody.
         """
         groups = people[0].new_zeros(0, len(people), len(self.skeleton), 3)
         for member, found in enumerate(people):
@@ -124,15 +111,8 @@ class EnsembleTeacher:
 def similarity(people: Tensor, others: Tensor, skeleton: Skeleton) -> Tensor:
     """Compare every person with every other one: COCO's object keypoint similarity over the joints that both have.
 
-    The area that COCO takes from the segmentation is the mean of the boxes around their joints, at least 1 px².
-
-    Args:
-        people: shape (people, joints, 3), px
-        others: shape (others, joints, 3), px
-        skeleton: joint set of both
-
-    Returns:
-        In [0, 1], shape (people, others); 0 where two have no joint in common.
+    The area that COCO takes from the segmentation is the mean of the boxes around their joints, at least 1 px². Both
+    have the shape (people, joints, 3), px; two without a joint in common are at 0.
     """
     both = (people[:, None, :, 2] > 0) & (others[None, :, :, 2] > 0)
     squared = (people[:, None, :, :2] - others[None, :, :, :2]).square().sum(-1)
@@ -144,15 +124,7 @@ def similarity(people: Tensor, others: Tensor, skeleton: Skeleton) -> Tensor:
 
 
 def _mean(groups: Tensor, has: Tensor) -> Tensor:
-    """Average persons over members.
-
-    Args:
-        groups: shape (persons, members, joints, 3), px
-        has: which member could have found which joint, bool, shape (members, joints)
-
-    Returns:
-        shape (persons, joints, 3), px.
-    """
+    """Average persons, shape (persons, members, joints, 3), px, over the members that could have found a joint."""
     weight = groups[..., 2:]
     location = (groups[..., :2] * weight).sum(1) / weight.sum(1).clamp(min=torch.finfo(weight.dtype).tiny)
     confidence = weight.sum(1) / has.sum(0).clamp(min=1).view(1, -1, 1)

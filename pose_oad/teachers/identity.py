@@ -16,14 +16,7 @@ _SPEED = ("every", "batch_size", "threads", "device")
 
 
 def content_hash(path: Path) -> str:
-    """Return the SHA-256 of a video's content, whatever its name; of a folder, of the files below it and their names.
-
-    Args:
-        path: a file, or a folder
-
-    Raises:
-        UserError: if it cannot be read.
-    """
+    """Return the SHA-256 of a video's content, whatever its name; of a folder, of its files and their names."""
     try:
         if path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.is_file())
@@ -35,17 +28,10 @@ def content_hash(path: Path) -> str:
 
 
 def settings_key(settings: Mapping[str, Any]) -> str:
-    """Describe a teacher by everything that its labels depend on.
+    """Describe a teacher, by its configuration in plain values, as JSON that is the same for the same labels.
 
-    Args:
-        settings: its configuration in plain values; a value that names an existing file or folder stands for the
-            content, so that changed weights make another teacher and moved ones do not
-
-    Returns:
-        JSON, the same for the same labels.
-
-    Raises:
-        UserError: if a file cannot be read.
+    A value that names an existing file or folder stands for the content, so that changed weights make another teacher
+    and moved ones do not.
     """
     return json.dumps(_described(settings), sort_keys=True)
 

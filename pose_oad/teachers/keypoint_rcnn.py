@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -11,15 +12,14 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection import KeypointRCNN, KeypointRCNN_ResNet50_FPN_Weights
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
 
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.skeleton import get_skeleton
-from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.base import Labels, TeacherRequest, stack_people
 from pose_oad.teachers.identity import content_hash
 from pose_oad.teachers.loading import find_device, read_state_dict
 from pose_oad.tracking.errors import UserError
@@ -34,15 +34,10 @@ ShorterSide = Annotated[int, Field(ge=32)]
 
 
 class People(NamedTuple):
-    """The people that the network found in one image, best first.
+    """The people that the network found in one image, best first."""
 
-    Attributes:
-        boxes: left, top, right, bottom, px of the image, shape (people, 4)
-        keypoints: x, y, confidence, px of the image, shape (people, 17, 3)
-    """
-
-    boxes: Tensor
-    keypoints: Tensor
+    boxes: Tensor  #: left, top, right, bottom, px of the image, shape (people, 4)
+    keypoints: Tensor  #: x, y, confidence, px of the image, shape (people, 17, 3)
 
 
 class KeypointRcnn:
@@ -58,9 +53,6 @@ class KeypointRcnn:
         min_score: people of less are left out, in [0, 1]
         device: torch device it runs on
         key: config key of the weights, for errors
-
-    Raises:
-        UserError: if the weights cannot be had.
     """
 
     def __init__(self, weights: str, size: int, min_score: float, device: str, key: str = "teacher.weights") -> None:
@@ -75,30 +67,15 @@ class KeypointRcnn:
 
     @torch.no_grad()
     def find(self, images: np.ndarray) -> list[People]:
-        """Find the people in images.
-
-        Args:
-            images: RGB uint8, shape (images, height, width, 3)
-        """
+        """Find the people in images, RGB uint8, shape (images, height, width, 3)."""
         batch = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2).float() / 255
         return [_read({name: part.cpu() for name, part in found.items()}) for found in self._network(list(batch))]
 
 
 class KeypointRcnnTeacher:
-    """Label frames with Keypoint R-CNN; people stand in the order of their score.
+    """Label frames with Keypoint R-CNN, with the keys of ``conf/teacher/keypoint_rcnn.yaml``.
 
-    The network gives every joint of a person a place, seen or not.
-
-    Args:
-        weights: see :class:`KeypointRcnn`
-        size: likewise
-        min_score: likewise
-        min_joint_confidence: joints of less were not found, in [0, 1]
-        batch_size: frames per forward pass
-        device: torch device it runs on
-
-    Raises:
-        UserError: if the weights cannot be had.
+    People stand in the order of their score. The network gives every joint of a person a place, seen or not.
     """
 
     uses_truth = False
@@ -122,21 +99,25 @@ class KeypointRcnnTeacher:
         return self._finder.image_size(frame_size)
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with the network's people.
+        """Label frames with the network's people."""
+        return label_in_batches(request, self._find, self._batch_size, len(self.skeleton), self._least)
 
-        Raises:
-            ValueError: if the request has no images.
-        """
-        if request.images is None:
-            raise ValueError("a network as teacher needs images")
-        if not len(request.images):
-            return Labels(torch.zeros(0, 0, len(self.skeleton), 3))
-        size = (request.images.shape[2], request.images.shape[1])
-        fit = FrameFit.of(request.frame_size, size, "squash")
-        batches = np.split(request.images, range(self._batch_size, len(request.images), self._batch_size))
-        people = [found.keypoints for batch in batches for found in self._finder.find(batch)]
-        keypoints = fit.to_frame(pad_sequence(people, batch_first=True))
-        return Labels(keypoints * (keypoints[..., 2:] >= max(self._least, torch.finfo(torch.float32).tiny)))
+    def _find(self, images: np.ndarray) -> list[Tensor]:
+        return [found.keypoints for found in self._finder.find(images)]
+
+
+def label_in_batches(
+    request: TeacherRequest, find: Callable[[np.ndarray], list[Tensor]], batch_size: int, joints: int, least: float
+) -> Labels:
+    """Label frames with the people that ``find`` sees in some images, shape (people, joints, 3), px of the image.
+
+    Joints of a smaller confidence than ``least`` were not found.
+    """
+    images = request.pixels()
+    resize = FrameResize.of(request.frame_size, (images.shape[2], images.shape[1]), "squash")
+    batches = (images[at : at + batch_size] for at in range(0, len(images), batch_size))
+    keypoints = resize.to_frame(stack_people([people for batch in batches for people in find(batch)], joints))
+    return Labels(keypoints * (keypoints[..., 2:] >= max(least, torch.finfo(torch.float32).tiny)))
 
 
 def _read(found: dict[str, Tensor]) -> People:
@@ -155,9 +136,7 @@ def _load(weights: str, size: int, min_score: float, key: str) -> torch.nn.Modul
         try:
             state = dict(published.get_state_dict(progress=True, check_hash=True, weights_only=True))
         except (URLError, OSError, RuntimeError) as error:
-            raise UserError(
-                f"{key}={weights}: {published.url} cannot be downloaded ({error}); expected a file"
-            ) from error
+            raise UserError(f"{key}={weights}: cannot be downloaded ({error}); expected a file") from error
     else:
         try:
             state = read_state_dict(Path(weights))
@@ -170,9 +149,7 @@ def _load(weights: str, size: int, min_score: float, key: str) -> torch.nn.Modul
         network.load_state_dict(state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{key}={weights}: no weights of keypointrcnn_resnet50_fpn with 17 joints ({reason})"
-        ) from error
+        raise UserError(f"{key}={weights}: no weights of keypointrcnn_resnet50_fpn ({reason})") from error
     return network.eval()
 
 

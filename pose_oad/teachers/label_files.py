@@ -9,10 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
-from pose_oad.teachers.base import Labels
-from pose_oad.teachers.origin import Origin
+from pose_oad.teachers.base import Labels, Origin, stack_people
 from pose_oad.tracking.errors import UserError
 
 #: What becomes of a frame without labels: the run stops; it teaches nothing; it is background.
@@ -20,11 +18,7 @@ Missing = Literal["refuse", "skip", "nobody"]
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        UserError: if it cannot be read, or is damaged; it names the file.
-    """
+    """Read a JSON file; one that cannot be read or is damaged is refused by its name."""
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
@@ -34,19 +28,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_people(lists: Sequence[object], joints: int, path: Path) -> np.ndarray:
-    """Turn lists of x, y and confidence of one joint after another into an array.
-
-    Args:
-        lists: a list for each person
-        joints: number of joints that each must have
-        path: the file they are from
-
-    Returns:
-        float64, shape (people, joints, 3).
-
-    Raises:
-        UserError: if a list holds something else; it names the file.
-    """
+    """Turn lists of x, y, confidence of one joint after another into shape (people, joints, 3), float64."""
     for row in lists:
         if not isinstance(row, list) or len(row) != 3 * joints:
             given = f"{len(row)} numbers" if isinstance(row, list) else type(row).__name__
@@ -63,19 +45,10 @@ def read_people(lists: Sequence[object], joints: int, path: Path) -> np.ndarray:
 
 
 def assemble(frames: Sequence[np.ndarray | None], missing: Missing, joints: int, source: str) -> Labels:
-    """Put the people of some frames together.
+    """Put the people of some frames together, best first, px; the labels count ``labels_missing``.
 
-    Args:
-        frames: people of each frame, best first, shape (people, joints, 3), px; None where nothing is known of it
-        missing: what becomes of those, see :data:`Missing`
-        joints: number of joints
-        source: whose labels these are and which frames are asked for, for the error
-
-    Returns:
-        The labels; they count ``labels_missing``.
-
-    Raises:
-        UserError: if there is a frame without labels, and it is to be refused.
+    A frame of which nothing is known is None; ``missing`` says what becomes of it (:data:`Missing`). ``source`` is
+    whose labels these are and which frames are asked for, for the message.
     """
     unlabelled = torch.tensor([people is None for people in frames], dtype=torch.bool)
     count = int(unlabelled.sum())
@@ -86,16 +59,12 @@ def assemble(frames: Sequence[np.ndarray | None], missing: Missing, joints: int,
         )
     nobody = np.zeros((0, joints, 3))
     people = [torch.from_numpy(nobody if part is None else part).float() for part in frames]
-    keypoints = pad_sequence(people, batch_first=True) if people else torch.zeros(0, 0, joints, 3)
+    keypoints = stack_people(people, joints)
     return Labels(keypoints, unusable=unlabelled if missing == "skip" else None, counts={"labels_missing": count})
 
 
 def known_origin(origin: Origin | None, source: str) -> tuple[Origin, Path]:
-    """Return where frames come from, and their file or folder.
-
-    Raises:
-        UserError: if nobody knows, or they come from a camera, whose frames have no labels beforehand.
-    """
+    """Return where frames come from, and their file or folder; a camera's frames have no labels beforehand."""
     if origin is None or origin.path is None:
         raise UserError(f"{source}: labels made beforehand fit recorded frames only; expected a video file or images")
     return origin, origin.path

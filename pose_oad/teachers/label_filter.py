@@ -1,4 +1,4 @@
-"""A gate behind a teacher: labels that can hardly be right are rejected, and counted by reason."""
+"""A label filter behind a teacher: labels that can hardly be right are rejected, and counted by reason."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pose_oad.poses.joint_names import other_side
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
-from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
-from pose_oad.tracking.errors import UserError
+from pose_oad.teachers.base import Labels, Teacher, TeacherAround, TeacherRequest
+from pose_oad.tracking.errors import RefusedError
 from pose_oad.tracking.schema import Count, Share
 
 # A person needs this many limbs before one of them can be called too long.
@@ -20,25 +20,13 @@ _FEWEST_LIMBS = 4
 _Factor = Annotated[float, Field(gt=1)]
 
 
-class GatedTeacher:
-    """A teacher whose unlikely labels are rejected.
+class FilteredTeacher(TeacherAround):
+    """A teacher whose unlikely labels are rejected, with the keys of ``conf/label_filter/default.yaml``.
 
     A rejected joint is one that was not found: the student learns nothing about it in that frame. A person of whom too
     few joints remain is rejected whole. A frame in which nobody remains teaches nothing, not even that nobody is there.
-    The teacher's own maps pass as they are.
-
-    Args:
-        teacher: who labels
-        min_confidence: joints of less are rejected, in [0, 1]
-        inside: whether joints outside the frame are rejected
-        limb_ratio: limbs longer than this many times the median of the person's limbs are impossible; of the two ends
-            the one in more such limbs is rejected, else the less confident one, both if they are equal. None: not asked
-        limb_asymmetry: likewise the longer of a left and a right limb, if it is more than this many times the shorter.
-            A limb that points to the camera is short without being wrong. None: not asked
-        min_joints: people of whom fewer joints remain are rejected
-
-    Raises:
-        UserError: if limbs are asked about and the joint set has none of the body's.
+    The teacher's own maps pass as they are. Of the two ends of an impossible limb the one in more such limbs is
+    rejected, else the less confident one, both if they are equal.
     """
 
     def __init__(
@@ -50,24 +38,13 @@ class GatedTeacher:
         limb_asymmetry: _Factor | None = None,
         min_joints: Count = 1,
     ) -> None:
-        self._teacher, self._inside, self._min_joints = teacher, inside, min_joints
+        super().__init__(teacher)
+        self._inside, self._min_joints = inside, min_joints
         self._min_confidence, self._limb_ratio, self._limb_asymmetry = min_confidence, limb_ratio, limb_asymmetry
-        self.name, self.uses_truth = teacher.name, teacher.uses_truth
         self._limbs, self._pairs = _body_limbs(teacher.skeleton)
         if len(self._limbs) == 0 and (limb_ratio or limb_asymmetry):
-            raise UserError(
-                f"teacher.gate: {teacher.skeleton.name} has no two joints of a limb of the body; expected "
-                "limb_ratio=null and limb_asymmetry=null"
-            )
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """Joint set of the labels."""
-        return self._teacher.skeleton
-
-    def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int] | None:
-        """Return the size at which the teacher wants frames."""
-        return self._teacher.image_size(frame_size)
+            accepted = f"null, and limb_asymmetry=null: {teacher.skeleton.name} has no two joints of a limb of the body"
+            raise RefusedError("limb_ratio", limb_ratio, accepted)
 
     def label(self, request: TeacherRequest) -> Labels:
         """Have frames labelled, and reject what can hardly be right."""

@@ -13,14 +13,7 @@ from pose_oad.tracking.torch_file import read_torch_file
 
 
 def find_device(name: str) -> torch.device:
-    """Return a device that can be used here.
-
-    Args:
-        name: torch's name of it, as ``cpu`` or ``cuda:1``
-
-    Raises:
-        UserError: if torch knows no such device, or this machine has none.
-    """
+    """Return a torch device (``cpu``, ``cuda:1``) that can be used here; refuse any other."""
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -31,14 +24,7 @@ def find_device(name: str) -> torch.device:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a PyTorch file; nothing but tensors and plain values is unpickled.
-
-    Args:
-        path: the file; a state dict, or one under ``model`` or ``state_dict`` in it
-
-    Raises:
-        UserError: if it is missing or damaged, or holds something else; it names the file.
-    """
+    """Read a PyTorch file's tensors, its whole or under ``model`` or ``state_dict``; nothing else is unpickled."""
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights")
     content = read_torch_file(path)

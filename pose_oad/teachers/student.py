@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.maps.resample import turn_fields
 from pose_oad.students import load_student
 from pose_oad.students.keypoints import PoseNetwork
@@ -14,13 +14,7 @@ from pose_oad.tracking.schema import Count, Text
 
 
 class NetworkTeacher:
-    """A network of ours that labels frames at its own input size and fit.
-
-    Args:
-        network: the network
-        batch_size: frames per forward pass
-        name: how reports call the teacher
-    """
+    """A network of ours that labels frames at its own input size and resize mode."""
 
     uses_truth = False
 
@@ -30,43 +24,28 @@ class NetworkTeacher:
 
     def image_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """Return the size of the frame's picture inside the network's input, px."""
-        return self._fit(frame_size).content[2:]
+        return self._resize(frame_size).content[2:]
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with the network's people, px of the original frames, and its maps without the padding's cells.
-
-        Raises:
-            ValueError: if the request has no images.
-        """
-        if request.images is None:
-            raise ValueError("a network as teacher needs images")
-        network, fit = self._network, self._fit(request.frame_size)
-        left, top, width, height = fit.content
-        frames = torch.zeros(len(request.images), fit.input_size[1], fit.input_size[0], 3, dtype=torch.uint8)
-        frames[:, top : top + height, left : left + width] = torch.from_numpy(request.images)
+        """Label frames with the network's people, px of the original frames, and its maps without the padding."""
+        images, network, resize = request.pixels(), self._network, self._resize(request.frame_size)
+        left, top, width, height = resize.content
+        frames = torch.zeros(len(images), resize.input_size[1], resize.input_size[0], 3, dtype=torch.uint8)
+        frames[:, top : top + height, left : left + width] = torch.from_numpy(images)
         outputs = [network.maps(batch) for batch in frames.split(self._batch_size)]
         maps, fields = (torch.cat(parts).cpu() for parts in zip(*outputs, strict=True))
         keypoints = network.decode((maps, fields), "many").people.keypoints
-        stride = [px / cells for px, cells in zip(fit.input_size, network.map_size, strict=True)]
+        stride = [px / cells for px, cells in zip(resize.input_size, network.map_size, strict=True)]
         rows, columns = _cells(top, height, stride[1]), _cells(left, width, stride[0])
-        fields = turn_fields(fields[..., rows, columns], (1 / fit.scale[0], 1 / fit.scale[1]))
-        return Labels(fit.to_frame(keypoints), maps[..., rows, columns], fields)
+        fields = turn_fields(fields[..., rows, columns], (1 / resize.scale[0], 1 / resize.scale[1]))
+        return Labels(resize.to_frame(keypoints), maps[..., rows, columns], fields)
 
-    def _fit(self, frame_size: tuple[int, int]) -> FrameFit:
-        return FrameFit.of(frame_size, self._network.input_size, self._network.fit)
+    def _resize(self, frame_size: tuple[int, int]) -> FrameResize:
+        return FrameResize.of(frame_size, self._network.input_size, self._network.resize_mode)
 
 
 class CheckpointTeacher(NetworkTeacher):
-    """The network of a checkpoint, usually a larger one than the student.
-
-    Args:
-        path: checkpoint written by pre-training, or at the end of a stream, or trt_pose's weights
-        batch_size: frames per forward pass
-        device: torch device it runs on
-
-    Raises:
-        UserError: if the checkpoint cannot be loaded, or there is no such device.
-    """
+    """The network of a checkpoint, usually a larger one than the student; see ``conf/teacher/checkpoint.yaml``."""
 
     def __init__(self, path: Text, batch_size: Count = 32, device: str = "cpu") -> None:
         where = find_device(device)

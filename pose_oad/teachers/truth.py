@@ -15,19 +15,10 @@ from pose_oad.tracking.schema import NotNegative, Share
 
 
 class TruthTeacher:
-    """Label frames with the ground truth, displaced, thinned and mixed up as asked.
+    """Label frames with the ground truth, displaced, thinned and mixed up as ``conf/teacher/truth.yaml`` asks.
 
-    A frame's faults depend on ``seed`` and the frame's number only, so that every strategy meets the same teacher.
-
-    Args:
-        skeleton: joint set of the ground truth; None where the stream has none
-        noise: standard deviation of the displacement along each axis, fraction of the frame's longer side
-        misses: probability that a joint is not found
-        swaps: probability that a left/right pair of joints is exchanged
-        seed: seed of all faults
-
-    Raises:
-        UserError: if the stream has no ground truth.
+    A frame's faults depend on ``seed`` and the frame's number only, so that every strategy meets the same teacher. A
+    stream without ground truth is refused.
     """
 
     name = "truth"
@@ -52,11 +43,7 @@ class TruthTeacher:
         return
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with their truth and this teacher's faults.
-
-        Raises:
-            UserError: if the frames come without ground truth.
-        """
+        """Label frames with their truth and this teacher's faults."""
         if request.truth is None:
             raise UserError("teacher=truth: these frames have no ground truth")
         keypoints = request.truth.numpy().copy()

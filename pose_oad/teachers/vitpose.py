@@ -8,16 +8,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from pose_oad.metrics.coco_ap import COCO_PIXEL_CENTRE
-from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.joint_names import joint_name
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
-from pose_oad.teachers.keypoint_rcnn import KeypointRcnn, ShorterSide
+from pose_oad.teachers.keypoint_rcnn import KeypointRcnn, ShorterSide, label_in_batches
 from pose_oad.teachers.loading import find_device
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, require
 from pose_oad.tracking.schema import Count, Share, Text
 
 # Which of the data sets that ViTPose+ was trained on at once, each with its own expert; COCO is its first.
@@ -25,25 +23,10 @@ _COCO_EXPERT = 0
 
 
 class VitPoseTeacher:
-    """Label frames with ViTPose, person by person.
+    """Label frames with ViTPose, person by person, with the keys of ``conf/teacher/vitpose.yaml``.
 
     Coordinates of the network are COCO's pixel indices, to which half a px is added; confidences are the heights of its
-    heat maps, at most 1. People stand in the order of the detector's score.
-
-    Args:
-        model: name of a model at Hugging Face, as ``usyd-community/vitpose-base-simple``, or a folder with its files;
-            weights are read from safetensors alone
-        detector: who finds people: ``keypoint_rcnn``, or ``frame``: one person, who fills the frame
-        detector_weights: Keypoint R-CNN's, see :class:`~pose_oad.teachers.keypoint_rcnn.KeypointRcnn`
-        min_score: people of a smaller score of the detector are left out, in [0, 1]
-        size: frames are resized so that their shorter side has this many px, for detector and network
-        skeleton: joint set of the model
-        min_joint_confidence: joints of less were not found, in [0, 1]
-        batch_size: frames at a time
-        device: torch device it runs on
-
-    Raises:
-        UserError: if the package ``transformers`` is missing, or the model cannot be had.
+    heat maps, at most 1. People stand in the order of the detector's score. Weights are read from safetensors alone.
     """
 
     uses_truth = False
@@ -69,7 +52,7 @@ class VitPoseTeacher:
         self._detector = None
         if detector == "keypoint_rcnn":
             accepted = "published weights (DEFAULT) or a .pth file, with detector=keypoint_rcnn"
-            check(detector_weights is not None, "teacher.detector_weights", detector_weights, accepted)
+            require(detector_weights is not None, "detector_weights", detector_weights, accepted)
             self._detector = KeypointRcnn(str(detector_weights), size, min_score, device, "teacher.detector_weights")
         self.name = f"vitpose:{model.rstrip('/').rpartition('/')[2]}"
 
@@ -81,21 +64,8 @@ class VitPoseTeacher:
         return max(1, round(frame_size[0] * scale)), max(1, round(frame_size[1] * scale))
 
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with a pose for each person found.
-
-        Raises:
-            ValueError: if the request has no images.
-        """
-        images = request.images
-        if images is None:
-            raise ValueError("a network as teacher needs images")
-        if not len(images):
-            return Labels(torch.zeros(0, 0, len(self.skeleton), 3))
-        batches = np.split(images, range(self._batch_size, len(images), self._batch_size))
-        people = [person for batch in batches for person in self._label(batch)]
-        fit = FrameFit.of(request.frame_size, (images.shape[2], images.shape[1]), "squash")
-        keypoints = fit.to_frame(pad_sequence(people, batch_first=True))
-        return Labels(keypoints * (keypoints[..., 2:] >= max(self._least, torch.finfo(torch.float32).tiny)))
+        """Label frames with a pose for each person found."""
+        return label_in_batches(request, self._label, self._batch_size, len(self.skeleton), self._least)
 
     def _label(self, images: np.ndarray) -> list[Tensor]:
         """Find people and their poses, shape (people, joints, 3) for each image, px of the image."""
@@ -132,14 +102,10 @@ def _keypoints(pose: dict[str, Tensor]) -> Tensor:
 
 
 def _load(model: str) -> tuple[Any, Any]:
-    """Load a processor and a network."""
     try:
         from transformers import VitPoseForPoseEstimation, VitPoseImageProcessor
     except ImportError as error:
-        raise UserError(
-            "teacher=vitpose: needs the package transformers, which is not installed; "
-            "install it with: pip install 'pose_oad[vitpose]'"
-        ) from error
+        raise UserError("teacher=vitpose: needs transformers: pip install 'pose_oad[vitpose]'") from error
     try:
         processor = VitPoseImageProcessor.from_pretrained(model)
         # Other formats of weights are pickles.
@@ -151,12 +117,8 @@ def _load(model: str) -> tuple[Any, Any]:
 
 def _check_joints(config: Any, joints: Sequence[str], model: str) -> None:
     """Refuse a joint set that is not the model's, as far as it says which that is."""
-    check(
-        config.num_labels == len(joints), "teacher.skeleton", f"{len(joints)} joints",
-        f"the {config.num_labels} joints of {model}",
-    )  # fmt: skip
+    count = f"the {config.num_labels} joints of {model}"
+    require(config.num_labels == len(joints), "skeleton", f"{len(joints)} joints", count)
     named = [joint_name(str(config.id2label[number])) for number in range(config.num_labels)]
     if not any(name.startswith("label") for name in named):  # transformers' own LABEL_0, LABEL_1, … mean nothing
-        check(
-            named == list(joints), "teacher.skeleton", ", ".join(joints), f"the joints of {model}: {', '.join(named)}"
-        )
+        require(named == list(joints), "skeleton", ", ".join(joints), f"the joints of {model}: {', '.join(named)}")

@@ -10,25 +10,19 @@ from torch import Tensor
 
 from pose_oad.poses.maps import MapTargets
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
+from pose_oad.teachers.base import stack_people
 
 
 @dataclass(frozen=True)
 class WindowLabels:
-    """Labels of some frames of a window, in the teacher's joint set.
+    """Labels of some frames of a window, in the teacher's joint set."""
 
-    Attributes:
-        skeleton: the teacher's joint set
-        keypoints: people of each frame, best first, original px, shape (frames, people, joints, 3)
-        confidence_maps: the teacher's maps on the student's map grid, shape (frames, joints, rows, columns), where kept
-        part_affinity_fields: likewise, shape (frames, limbs, 2, rows, columns)
-        unusable: frames that teach nothing, bool, shape (frames,); None: no such frame
-    """
-
-    skeleton: Skeleton
-    keypoints: Tensor
+    skeleton: Skeleton  #: the teacher's joint set
+    keypoints: Tensor  #: people of each frame, best first, original px, shape (frames, people, joints, 3)
+    #: the teacher's maps on the student's map grid, shape (frames, joints, rows, columns), where kept
     confidence_maps: Tensor | None = None
-    part_affinity_fields: Tensor | None = None
-    unusable: Tensor | None = None
+    part_affinity_fields: Tensor | None = None  #: likewise, shape (frames, limbs, 2, rows, columns)
+    unusable: Tensor | None = None  #: frames that teach nothing, bool, shape (frames,); None: no such frame
 
     @property
     def nobody(self) -> Tensor:
@@ -36,11 +30,7 @@ class WindowLabels:
         return ~(self.keypoints[..., 2] > 0).flatten(1).any(1)
 
     def person(self, skeleton: Skeleton) -> Tensor:
-        """Return the best person of each frame in another joint set.
-
-        Returns:
-            Shape (frames, joints, 3), original px; all zero where there is nobody.
-        """
+        """Return each frame's best person in another joint set, shape (frames, joints, 3), original px; else zero."""
         if self.keypoints.shape[1] == 0:
             return self.keypoints.new_zeros(len(self.keypoints), len(skeleton), 3)
         return map_keypoints(self.keypoints[:, 0], self.skeleton, skeleton)
@@ -59,15 +49,12 @@ class WindowLabels:
 def stack_labels(parts: list[WindowLabels]) -> WindowLabels:
     """Concatenate labels of several frames, padding them to the largest number of people."""
     parts = [part for part in parts if len(part.keypoints)]
-    people = max(part.keypoints.shape[1] for part in parts)
-    keypoints = torch.cat(
-        [torch.nn.functional.pad(p.keypoints, (0, 0, 0, 0, 0, people - p.keypoints.shape[1])) for p in parts]
-    )
+    keypoints = stack_people([frame for part in parts for frame in part.keypoints], len(parts[0].skeleton))
     maps = [part.confidence_maps for part in parts if part.confidence_maps is not None]
     fields = [part.part_affinity_fields for part in parts if part.part_affinity_fields is not None]
     unusable = None
     if any(part.unusable is not None for part in parts):
-        usable = (part.keypoints.new_zeros(len(part.keypoints), dtype=torch.bool) for part in parts)
+        usable = torch.zeros(len(keypoints), dtype=torch.bool).split([len(part.keypoints) for part in parts])
         unusable = torch.cat([u if p.unusable is None else p.unusable for p, u in zip(parts, usable, strict=True)])
     return WindowLabels(
         parts[0].skeleton, keypoints, torch.cat(maps) if maps else None, torch.cat(fields) if fields else None, unusable
@@ -79,16 +66,9 @@ def match_maps(labels: WindowLabels, skeleton: Skeleton) -> tuple[MapTargets, Te
 
     A limb that the teacher directs the other way has its field's sign turned.
 
-    Args:
-        labels: labels with maps
-        skeleton: the student's joint set
-
     Returns:
         the maps; which joints the teacher has a map for, bool, shape (joints,); which limbs it has a field for, bool,
         shape (limbs,). Channels it has not are zero.
-
-    Raises:
-        ValueError: if the labels come without maps.
     """
     maps, fields = labels.confidence_maps, labels.part_affinity_fields
     if maps is None or fields is None:

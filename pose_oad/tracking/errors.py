@@ -16,6 +16,22 @@ class UserError(Exception):
     """
 
 
+class RefusedError(ValueError):
+    """An argument that its type allows and its object cannot use: with others, or for want of a file.
+
+    Whoever builds the object of a configuration knows the argument's key; the object does not.
+
+    Args:
+        name: of the argument
+        value: what it was
+        accepted: what would be accepted, in a few words
+    """
+
+    def __init__(self, name: str, value: object, accepted: str) -> None:
+        self.name = name
+        super().__init__(f"{name}={value}: expected {accepted}")
+
+
 class UnwritableError(UserError):
     """A file cannot be written, as on a full disk."""
 
@@ -36,6 +52,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return f"; did you mean '{close[0]}'?"
     shown = known if len(known) <= _MOST_SHOWN else [*known[:_MOST_SHOWN], f"… ({len(known)} in all)"]
     return f"; known: {', '.join(shown)}" if known else ""
+
+
+def require(ok: bool, name: str, value: object, accepted: str) -> None:
+    """Refuse an argument, given by its name and value, unless ``ok``; say what would be accepted.
+
+    Raises:
+        RefusedError: if ``ok`` is false.
+    """
+    if not ok:
+        raise RefusedError(name, value, accepted)
 
 
 def check(ok: bool, key: str, value: object, accepted: str) -> None:

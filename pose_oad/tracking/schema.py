@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from pose_oad.tracking.errors import UserError, nearest
+from pose_oad.tracking.errors import RefusedError, UserError, nearest
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -50,7 +50,11 @@ def build_options(kind: Callable[..., _Made], values: Mapping[str, Any], key: st
     Raises:
         UserError: if the class does not take one of the values; it names the key, the value and what is accepted.
     """
-    return kind(**check_values(kind, values, key, extra), **extra)
+    checked = check_values(kind, values, key, extra)
+    try:
+        return kind(**checked, **extra)
+    except RefusedError as error:
+        raise UserError(_join(key, str(error))) from error
 
 
 def check_values(
@@ -127,7 +131,7 @@ def _join(key: str, name: str) -> str:
 
 def _explain(error: ValidationError, schema: dict[str, Any], value: Any, key: str) -> str:
     """Say what was refused: the innermost key, its value, and what its part of the JSON schema accepts."""
-    definitions = schema.get("$defs", {})
+    definitions, refusal = schema.get("$defs", {}), error.errors()[0].get("ctx", {}).get("error")
     for name in error.errors()[0]["loc"]:
         objects = [_resolve(part, definitions) for part in schema.get("anyOf", [schema])]
         known = {field: part for one in objects for field, part in one.get("properties", {}).items()}
@@ -137,6 +141,8 @@ def _explain(error: ValidationError, schema: dict[str, Any], value: Any, key: st
         if name not in known:
             return f"{key}={value.get(name)}: unknown key{nearest(str(name), known)}"
         schema, value = known[str(name)], value.get(name)
+    if isinstance(refusal, RefusedError):  # by an object in the value
+        return _join(key, str(refusal))
     return f"{key}={value}: expected {_accepted(schema, definitions)}"
 
 

@@ -13,15 +13,15 @@ from datamodules.human36m import Human36mSource
 from datamodules.stream import WindowLoader
 from datamodules.windowing import StreamOptions
 from pose_oad.online.window import reveal
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.tracking.errors import UserError
 
 
 @pytest.fixture
 def stream(human36m_tree: Path) -> PlainStream:
     source = Human36mSource(str(human36m_tree), start=0.25)
-    fit = FrameFit.of((64, 64), (48, 32), "letterbox")
-    return PlainStream(source.clips, source.skeleton, fit, metric_scale=1.0, window_frames=25, decoder_threads=1)
+    resize = FrameResize.of((64, 64), (48, 32), "letterbox")
+    return PlainStream(source.clips, source.skeleton, resize, metric_scale=1.0, window_frames=25, decoder_threads=1)
 
 
 def test_it_reads_what_the_stream_reads(human36m_tree: Path, stream: PlainStream) -> None:

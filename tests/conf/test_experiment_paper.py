@@ -49,7 +49,7 @@ PROTOCOL = {
     "window.seconds": None,
     "window.frames": 1500,
     "window.camera_rate": 50,
-    "window.fit": "squash",
+    "window.resize_mode": "squash",
     "rate": 0.01,
     "trigger.rate": 0.01,
     "training.unit": "epochs",
@@ -159,7 +159,7 @@ def test_the_student_learns_and_is_measured_as_in_the_paper(run: OnlineRun, monk
     assert student.decoding == "grouped"
     found = student.keypoints(torch.zeros(1, 64, 64, 3, dtype=torch.uint8)).single
     assert (found[..., 2] == 0).any()  # an arg-max always finds something
-    assert run.evaluation.measurement.rule.policy == "zero"
+    assert run.evaluation.measurement.rule.undetected_joints == "zero"
 
 
 @pytest.mark.parametrize(("command", "experiment"), [("online", "paper"), ("finetune", "paper_offline")])
@@ -206,7 +206,7 @@ def test_the_offline_study_is_the_papers() -> None:
         "training.foreground": 0.0, "metric.undetected_joints": "zero", "metric.decoding": "grouped",
         "teacher._target_": "pose_oad.teachers.openpose.teacher.OpenPoseTeacher", "stream.order": "file",
         "validation.monitor": "teacher_loss", "training.plateau.patience": 3, "training.last_batch": "drop",
-        "training.undetected_joints": "background", "augmentation.views": "window", "window.fit": "squash",
+        "training.undetected_joints": "background", "augmentation.views": "window", "window.resize_mode": "squash",
     }  # fmt: skip
     resolved = {key: OmegaConf.select(cfg, key) for key in expected}
     assert {key: list(v) if OmegaConf.is_list(v) else v for key, v in resolved.items()} == expected
@@ -218,8 +218,8 @@ def test_the_pre_training_is_the_papers() -> None:
         "student.backbone": "densenet121", "optimiser.learning_rate": 1e-3, "optimiser.schedule": "steps",
         "optimiser.milestones": [75, 150], "trainer.max_epochs": 250, "augmentation.rotation": 0.2,
         "augmentation.scale": [0.5, 2.0], "augmentation.scale_of": "section", "augmentation.shift": 0.2,
-        "augmentation.flip": 0.0, "augmentation.fit": "squash", "augmentation.colour": "light", "student.fit": "squash",
-        "objective.foreground": 0.0, "checkpoint.folder": "checkpoints/densenet121",
+        "augmentation.flip": 0.0, "augmentation.resize_mode": "squash", "augmentation.colour": "light",
+        "student.resize_mode": "squash", "objective.foreground": 0.0, "checkpoint.folder": "checkpoints/densenet121",
     }  # fmt: skip
     resolved = {key: OmegaConf.select(cfg, key) for key in expected}
     assert {key: list(v) if OmegaConf.is_list(v) else v for key, v in resolved.items()} == expected

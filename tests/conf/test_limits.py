@@ -23,7 +23,7 @@ from pose_oad.teachers.coco_results import CocoResultsTeacher
 from pose_oad.teachers.described import DescribedTeacher
 from pose_oad.teachers.ensemble import EnsembleTeacher
 from pose_oad.teachers.keypoint_rcnn import KeypointRcnnTeacher
-from pose_oad.teachers.label_filter import GatedTeacher
+from pose_oad.teachers.label_filter import FilteredTeacher
 from pose_oad.teachers.onnx import OnnxTeacher
 from pose_oad.teachers.openpose.teacher import OpenPoseTeacher
 from pose_oad.teachers.openpose_json import OpenPoseJsonTeacher
@@ -53,16 +53,16 @@ REFUSED = [
     (DescribedTeacher, {"input.size": [64, 0]}, "at least 1"),
     (DescribedTeacher, {"input.std": [1, 1, 0]}, "above 0"),
     (DescribedTeacher, {"input.border": 300}, "at least 0, at most 255"),
-    (DescribedTeacher, {"input.fit": "crop"}, "letterbox or squash"),
+    (DescribedTeacher, {"input.resize_mode": "crop"}, "letterbox or squash"),
     (DescribedTeacher, {"output.kind": "maps"}, "keypoints or simcc or heatmaps"),
     (EnsembleTeacher, {"min_oks": 2}, "at most 1"),
     (EnsembleTeacher, {"agree": 0}, "at least 1"),
-    (GatedTeacher, {"min_confidence": 2}, "at most 1"),
-    (GatedTeacher, {"inside": "yes"}, "true or false"),
-    (GatedTeacher, {"inside": 1}, "true or false"),
-    (GatedTeacher, {"limb_ratio": 1.0}, "above 1"),
-    (GatedTeacher, {"limb_asymmetry": "wide"}, "above 1"),
-    (GatedTeacher, {"min_joints": 0}, "at least 1"),
+    (FilteredTeacher, {"min_confidence": 2}, "at most 1"),
+    (FilteredTeacher, {"inside": "yes"}, "true or false"),
+    (FilteredTeacher, {"inside": 1}, "true or false"),
+    (FilteredTeacher, {"limb_ratio": 1.0}, "above 1"),
+    (FilteredTeacher, {"limb_asymmetry": "wide"}, "above 1"),
+    (FilteredTeacher, {"min_joints": 0}, "at least 1"),
     (KeypointRcnnTeacher, {"weights": None}, "text"),
     (KeypointRcnnTeacher, {"size": 8}, "at least 32"),
     (KeypointRcnnTeacher, {"min_score": 2}, "at most 1"),
@@ -147,7 +147,7 @@ REFUSED = [
     (StudentConfig, {"head_channels": 0}, "at least 1"),
     (StudentConfig, {"sigma": 1}, "above 0, below 1"),
     (StudentConfig, {"pretrained": "yes"}, "true or false"),
-    (StudentConfig, {"fit": "crop"}, "letterbox or squash"),
+    (StudentConfig, {"resize_mode": "crop"}, "letterbox or squash"),
 ]
 
 

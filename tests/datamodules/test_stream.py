@@ -132,8 +132,8 @@ def test_window_length(seconds: float | None, frames: int | None, length: int) -
 
 @pytest.mark.parametrize(
     ("seconds", "frames", "key"),
-    [(0.001, None, "window.seconds=0.001: expected a window of at least one frame"), (None, 0, "window.frames=0"),
-     (None, 2.5, "window.frames=2.5"), (1, 1, "window.seconds=1: expected either"), (None, None, "window.seconds=None"),
+    [(0.001, None, "window.seconds=0.001: .*one frame"), (None, 0, "window.frames=0"),
+     (None, 2.5, "window.frames=2.5"), (1, 1, "window.seconds=1: .*window.frames"), (None, None, "window.seconds=None"),
      ("long", None, "window.seconds=long: expected a number")],
 )  # fmt: skip
 def test_unusable_window_lengths_are_refused(seconds, frames, key: str) -> None:

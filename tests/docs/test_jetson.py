@@ -16,13 +16,13 @@ from tests.exports import random_student, write_export
 RECIPE = (ROOT / "docs" / "jetson.md").read_text()
 
 
-@pytest.mark.parametrize("fit", ["letterbox", "squash"])
+@pytest.mark.parametrize("resize_mode", ["letterbox", "squash"])
 def test_the_recipe_runs(
-    fit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    resize_mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     student = random_student((96, 64))
-    write_export(student, tmp_path / "student.onnx", fit=fit)  # type: ignore[arg-type]
+    write_export(student, tmp_path / "student.onnx", resize_mode=resize_mode)  # type: ignore[arg-type]
     image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (120, 150, 3), dtype=np.uint8), (0, 0), 4)
     cv2.imwrite("frame.png", image[..., ::-1])
     names: dict = {}
@@ -31,10 +31,10 @@ def test_the_recipe_runs(
     for block in blocks:
         exec(compile(block, "docs/jetson.md", "exec"), names)
     shown = capsys.readouterr().out
-    assert f"12 joints, RGB uint8 frames of 96x64 px, {fit}" in shown
+    assert f"12 joints, RGB uint8 frames of 96x64 px, {resize_mode}" in shown
     assert "maps (1, 12, 16, 24), fields (1, 12, 2, 16, 24)" in shown
     assert shown.splitlines()[-12].startswith("left_shoulder")
-    expected = find_keypoints(student, image, fit)  # type: ignore[arg-type]
+    expected = find_keypoints(student, image, resize_mode)  # type: ignore[arg-type]
     cell = 4 / names["scale"]
     apart = np.abs(names["keypoints"] - expected)
     assert (apart[:, :2] <= cell).mean() > 0.9  # between the cells, and two scalers that round differently

@@ -10,7 +10,7 @@ import pytest
 
 import pose_oad.cli.command
 from pose_oad.cli.command import CONF, compose_config, plain
-from pose_oad.teachers.described.spec import InputSpec, OutputSpec
+from pose_oad.teachers.described.network import InputSpec, OutputSpec
 from pose_oad.tracking.schema import build_options
 
 PAGE = (CONF.parent / "docs" / "teachers.md").read_text()

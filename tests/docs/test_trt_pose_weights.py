@@ -39,9 +39,14 @@ def test_the_commands_compose() -> None:
     commands = re.findall(r"^make (?:.*\\\n)*.*", PAGE, re.MULTILINE)
     configs = [composed(command.replace("\\\n", " ").replace("<run>", "run")) for command in commands]
     predict, evaluate, online, other, pretrain, export = configs
-    assert (predict.fit, predict.people, evaluate.window.fit, evaluate.on) == (None, "many", None, "coco")
-    assert (online.student.skeleton, online.window.fit) == ("trt-pose-18", "squash")
-    assert (other.student.skeleton, other.student.head, other.window.fit) == ("body-12", "attention", "squash")
+    assert (predict.resize_mode, predict.people, evaluate.window.resize_mode, evaluate.on) == (
+        None,
+        "many",
+        None,
+        "coco",
+    )
+    assert (online.student.skeleton, online.window.resize_mode) == ("trt-pose-18", "squash")
+    assert (other.student.skeleton, other.student.head, other.window.resize_mode) == ("body-12", "attention", "squash")
     assert pretrain.initial == other.checkpoint == online.checkpoint == predict.checkpoint
     assert (export.output.file, export.output.format) == ("student.pth", None)
 

@@ -3,14 +3,11 @@
 - ``encode``: keypoints to confidence maps and part affinity fields, what a student is trained on.
 - ``known``: where in these maps nothing is known, because a joint of somebody is missing.
 - ``single``: confidence maps to one person's keypoints, a maximum per joint.
-- ``people``: both kinds of maps to several people, by way of
-  ``peaks`` (where joints may be), ``links`` (which of them a limb connects) and
-  ``assembly`` (which belong to one person).
-- ``refine``: where between the cells a peak lies, shared by both decoders, and
-  ``sparse``: how they read maps.
+- ``people``: both kinds of maps to several people, by way of ``peaks`` (where joints may be) and ``links`` (which of
+  them a limb connects).
 
 Decoders speak continuous cell coordinates, in which a cell's centre lies at +0.5;
-:class:`~pose_oad.poses.geometry.FrameFit` converts between px of the network input and px of the frame.
+:class:`~pose_oad.poses.geometry.FrameResize` converts between px of the network input and px of the frame.
 """
 
 from __future__ import annotations

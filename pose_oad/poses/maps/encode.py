@@ -26,15 +26,10 @@ _NEGLIGIBLE = 1e-5
 
 
 class MapTargets(NamedTuple):
-    """What a map-predicting network is trained towards.
+    """What a map-predicting network is trained towards."""
 
-    Attributes:
-        confidence_maps: shape (batch, joints, rows, columns), values in [0, 1]
-        part_affinity_fields: shape (batch, limbs, 2, rows, columns), x then y component
-    """
-
-    confidence_maps: Tensor
-    part_affinity_fields: Tensor
+    confidence_maps: Tensor  #: shape (batch, joints, rows, columns), values in [0, 1]
+    part_affinity_fields: Tensor  #: shape (batch, limbs, 2, rows, columns), x then y component
 
 
 class _Cells(NamedTuple):
@@ -58,7 +53,7 @@ def encode(
     map_size: tuple[int, int],
     sigma: float = 0.025,
 ) -> MapTargets:
-    """Render people into confidence maps and part affinity fields.
+    """Render people into confidence maps and part affinity fields of ``map_size``, float32, where the people are.
 
     A joint without confidence, or without a finite location, contributes nothing, and neither does a limb that lacks
     one of its joints or has no length. Joints outside the image still reach into it.
@@ -70,12 +65,6 @@ def encode(
         input_size: width and height of the network input, px
         map_size: width and height of the maps, cells
         sigma: spread of a joint and of a limb, fraction of the map's width
-
-    Returns:
-        maps of ``map_size`` on the device of ``keypoints``, float32.
-
-    Raises:
-        ValueError: if ``keypoints`` does not hold the skeleton's joints.
     """
     if keypoints.ndim != 4 or keypoints.shape[2:] != (len(skeleton), 3):
         raise ValueError(f"keypoints {tuple(keypoints.shape)}: expected (batch, people, {len(skeleton)}, 3)")
@@ -133,14 +122,7 @@ def _part_affinity_fields(
 
 
 def _cells_around(start: Tensor, end: Tensor, map_size: tuple[int, int], spread: float) -> _Cells:
-    """List the cells in the bounding box of each segment, grown by the reach of a Gaussian and cut to the map.
-
-    Args:
-        start: shape (segments, 2), x and y in cells
-        end: likewise
-        map_size: width and height of the map, cells
-        spread: sigma of the Gaussian, cells
-    """
+    """List the cells in each segment's bounding box, grown by the reach of a Gaussian (cells) and cut to the map."""
     reach = spread * math.sqrt(-math.log(_NEGLIGIBLE))
     limit = torch.tensor(map_size, device=start.device, dtype=start.dtype)
     # Cell i has its centre at i + 0.5. Clamping before the conversion keeps far-away joints within the integers.

@@ -15,21 +15,16 @@ _TAUGHT = 0.01
 
 
 class KnownCells(NamedTuple):
-    """Cells whose targets can be trusted.
+    """Cells whose targets can be trusted."""
 
-    Attributes:
-        joints: of confidence maps, bool, shape (batch, joints, rows, columns)
-        limbs: of part affinity fields, bool, shape (batch, limbs, rows, columns)
-    """
-
-    joints: Tensor
-    limbs: Tensor
+    joints: Tensor  #: of confidence maps, bool, shape (batch, joints, rows, columns)
+    limbs: Tensor  #: of part affinity fields, bool, shape (batch, limbs, rows, columns)
 
 
 def known_cells(
     keypoints: Tensor, target: MapTargets, skeleton: Skeleton, input_size: tuple[int, int]
 ) -> KnownCells | None:
-    """Mark what people say who were not found whole.
+    """Mark what people say who were not found whole; None where every person is whole, so that all cells are known.
 
     A joint that is missing in somebody may be anywhere about that person: there, its map and those of its limbs say
     nothing, except close to the same joint or limb of others. Elsewhere in the frame they hold. The less of a person is
@@ -42,9 +37,6 @@ def known_cells(
         target: the same people, rendered
         skeleton: joint set of both
         input_size: width and height of the network input, px
-
-    Returns:
-        the cells; None where every person is whole, so that all cells are known.
     """
     location = keypoints[..., :2].float()
     found = (keypoints[..., 2] > 0) & location.isfinite().all(-1)

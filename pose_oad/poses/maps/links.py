@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pose_oad.poses.maps.peaks import Peaks
-from pose_oad.poses.maps.sparse import Maps, read_cells
+from pose_oad.poses.maps.peaks import Maps, Peaks, read_cells
 from pose_oad.poses.skeleton import Skeleton
 
 # Points along a limb at which its field is read, ends included, as in OpenPose's released code.
@@ -19,17 +18,11 @@ _COMPONENT, _DOWN, _RIGHT = np.ogrid[:2, :2, :2]
 
 
 class Links(NamedTuple):
-    """Accepted limbs of a batch, all of shape (links,).
+    """Accepted limbs of a batch, all of shape (links,)."""
 
-    Attributes:
-        first: number of the peak at the limb's first joint
-        second: number of the peak at its second joint
-        score: mean of the field along the limb, in its direction
-    """
-
-    first: np.ndarray
-    second: np.ndarray
-    score: np.ndarray
+    first: np.ndarray  #: number of the peak at the limb's first joint
+    second: np.ndarray  #: number of the peak at its second joint
+    score: np.ndarray  #: mean of the field along the limb, in its direction
 
 
 class _Pairs(NamedTuple):
@@ -60,9 +53,6 @@ def find_links(
         skeleton: joint set of the peaks
         threshold: what a point of the limb must exceed to count as supported
         share: fraction of the points that must be supported
-
-    Returns:
-        the chosen limbs of all images.
     """
     pairs = _candidates(peaks, part_affinity_fields.shape[0], skeleton)
     values = _read_along(peaks, pairs, part_affinity_fields)
@@ -111,14 +101,7 @@ def _read_along(peaks: Peaks, pairs: _Pairs, part_affinity_fields: Maps) -> np.n
 def _assign(group: np.ndarray, row: np.ndarray, column: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Choose pairs of the largest total score so that no two of a group share a row or a column.
 
-    Args:
-        group: the problem a pair belongs to, shape (pairs,), ascending
-        row: shape (pairs,)
-        column: shape (pairs,)
-        score: shape (pairs,), positive
-
-    Returns:
-        numbers of the chosen pairs.
+    All arguments have the shape (pairs,); ``group``, the problem a pair belongs to, ascends, scores are positive.
     """
     width = max(row.max(initial=0), column.max(initial=0)) + 1
     start, stop = group * width + row, group * width + column

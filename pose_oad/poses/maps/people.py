@@ -8,11 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.poses.maps.assembly import group_joints
-from pose_oad.poses.maps.calibration import calibrated, weighed
-from pose_oad.poses.maps.links import find_links
-from pose_oad.poses.maps.peaks import find_peaks
-from pose_oad.poses.maps.sparse import readable
+from pose_oad.poses.maps.links import Links, find_links
+from pose_oad.poses.maps.peaks import find_peaks, readable
+from pose_oad.poses.maps.single import calibrated, weighed
 from pose_oad.poses.skeleton import Skeleton
 
 # Peaks kept in a map: more people than that in one image are beyond maps of this kind.
@@ -20,16 +18,13 @@ _MOST_PEAKS = 32
 
 
 class People(NamedTuple):
-    """The people found in a batch of images, best first.
+    """The people found in a batch of images, best first."""
 
-    Attributes:
-        keypoints: shape (batch, people, joints, 3): x and y in continuous cell coordinates (a cell's centre is at
-            +0.5), confidence in [0, 1] (0 = not found); ``people`` is the largest number in any image and may be 0
-        scores: shape (batch, people), 0 for a missing person: evidence for the person out of what the skeleton could
-            give, that is confidences of joints and mean fields of limbs, summed and divided by their number
-    """
-
+    #: shape (batch, people, joints, 3): x and y in continuous cell coordinates (a cell's centre is at +0.5), confidence
+    #: in [0, 1] (0 = not found); ``people`` is the largest number in any image and may be 0
     keypoints: Tensor
+    #: shape (batch, people), 0 for a missing person: evidence for the person out of what the skeleton could give, that
+    #: is confidences of joints and mean fields of limbs, summed and divided by their number
     scores: Tensor
 
 
@@ -59,16 +54,9 @@ def decode_people(
         link_threshold: what the field must exceed at a point of a limb to support it
         link_share: fraction of a limb's points that must be supported
         min_parts: joints a person must have
-        min_score: smallest score of a person per joint found, where the score is the sum of the confidences of its
-            joints and the mean fields of its limbs
+        min_score: smallest score of a person (confidences of its joints, mean fields of its limbs) per joint found
         max_people: people returned for an image; COCO evaluates 20
-        foreground: weight of a joint's cells in the network's training, see :mod:`~pose_oad.poses.maps.calibration`
-
-    Returns:
-        people in cell coordinates, on the device of the maps.
-
-    Raises:
-        ValueError: if the maps do not fit the skeleton or each other.
+        foreground: weight of a joint's cells in the network's training, see :func:`calibrated`
     """
     _check(confidence_maps, part_affinity_fields, skeleton)
     batch, joints = confidence_maps.shape[:2]
@@ -105,12 +93,40 @@ def decode_people(
 
 
 def _check(confidence_maps: Tensor, part_affinity_fields: Tensor, skeleton: Skeleton) -> None:
-    """Refuse maps that do not fit the skeleton or each other."""
     batch, _, rows, columns = confidence_maps.shape
     if confidence_maps.shape[1] != len(skeleton) or min(rows, columns) < 3:
-        raise ValueError(
-            f"confidence maps {tuple(confidence_maps.shape)}: expected (batch, {len(skeleton)}, >= 3, >= 3)"
-        )
+        raise ValueError(f"confidence maps {tuple(confidence_maps.shape)}: expected (n, {len(skeleton)}, >= 3, >= 3)")
     expected = (batch, len(skeleton.limbs), 2, rows, columns)
     if part_affinity_fields.shape != expected:
         raise ValueError(f"part affinity fields {tuple(part_affinity_fields.shape)}: expected {expected}")
+
+
+def group_joints(joint: np.ndarray, links: Links) -> tuple[np.ndarray, np.ndarray]:
+    """Group peaks into people, so that nobody holds two peaks of one joint.
+
+    People are the connected parts of the graph. A part that holds two peaks of one joint is more than one person tied
+    by a wrong limb. So limbs are laid one by one, the surest first, leaving out those that would tie such peaks.
+
+    Returns:
+        person of each peak, shape (peaks,), counted from 0, and which links hold, shape (links,).
+    """
+    person = list(range(len(joint)))  # a person has the number of its first peak
+    members = [[peak] for peak in person]
+    joints = [1 << number for number in joint.tolist()]  # those that a person has, a bit each
+    holds = np.ones(len(links.score), dtype=bool)
+    first, second = links.first.tolist(), links.second.tolist()
+    for link in np.argsort(-links.score, kind="stable").tolist():
+        ours, theirs = person[first[link]], person[second[link]]
+        if ours == theirs:
+            continue
+        if joints[ours] & joints[theirs]:
+            holds[link] = False
+            continue
+        if theirs < ours:
+            ours, theirs = theirs, ours
+        joints[ours] |= joints[theirs]
+        members[ours] += members[theirs]
+        for peak in members[theirs]:
+            person[peak] = ours
+    number = {first: number for number, first in enumerate(sorted(set(person)))}
+    return np.array([number[first] for first in person], dtype=np.int64), holds

@@ -6,24 +6,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 
 
-def resample_to_input(maps: Tensor, fit: FrameFit, map_size: tuple[int, int]) -> Tensor:
-    """Resample maps that cover an original frame onto a grid that covers a network's input.
-
-    Args:
-        maps: shape (frames, channels, rows, columns); the grid covers exactly the original frame
-        fit: how the frame lies in the input
-        map_size: width and height of the wanted grid, cells
+def resample_to_input(maps: Tensor, resize: FrameResize, map_size: tuple[int, int]) -> Tensor:
+    """Resample maps that cover an original frame onto a grid of ``map_size`` cells that covers a network's input.
 
     Returns:
         Bilinear samples at the wanted cells' centres, shape (frames, channels, height, width); zero in letterbox bars.
     """
     columns, rows = map_size
-    left, top, width, height = fit.content
-    x = ((torch.arange(columns) + 0.5) * fit.input_size[0] / columns - left) / width
-    y = ((torch.arange(rows) + 0.5) * fit.input_size[1] / rows - top) / height
+    left, top, width, height = resize.content
+    x = ((torch.arange(columns) + 0.5) * resize.input_size[0] / columns - left) / width
+    y = ((torch.arange(rows) + 0.5) * resize.input_size[1] / rows - top) / height
     x, y = x.to(maps), y.to(maps)
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1) * 2 - 1
     sampled = grid_sample(
@@ -36,9 +31,7 @@ def resample_to_input(maps: Tensor, fit: FrameFit, map_size: tuple[int, int]) ->
 def turn_fields(fields: Tensor, scale: tuple[float, float]) -> Tensor:
     """Turn a field's vectors as they turn when the picture is scaled; their lengths, which say how sure they are, stay.
 
-    Args:
-        fields: shape (..., 2, rows, columns), x then y component
-        scale: new px per old px, along x and y
+    Fields have the shape (..., 2, rows, columns), x then y component; ``scale`` is new px per old px, along x and y.
     """
     turned = fields * fields.new_tensor(scale).view(2, 1, 1)
     length, longer = (torch.linalg.vector_norm(part, dim=-3, keepdim=True) for part in (fields, turned))

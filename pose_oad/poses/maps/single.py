@@ -6,9 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.poses.maps.calibration import calibrated
-from pose_oad.poses.maps.refine import refine_peaks
-from pose_oad.poses.maps.sparse import readable
+from pose_oad.poses.maps.peaks import readable, refine_peaks
 
 
 def decode_single(confidence_maps: Tensor, foreground: float = 0.0) -> Tensor:
@@ -19,14 +17,11 @@ def decode_single(confidence_maps: Tensor, foreground: float = 0.0) -> Tensor:
 
     Args:
         confidence_maps: shape (batch, joints, rows, columns), at least 3 rows and columns
-        foreground: weight of a joint's cells in the network's training, see :mod:`~pose_oad.poses.maps.calibration`
+        foreground: weight of a joint's cells in the network's training, see :mod:`~pose_oad.poses.maps.single`
 
     Returns:
         shape (batch, joints, 3): x and y in continuous cell coordinates (a cell's centre is at +0.5), and the
         confidence behind the maximum, in [0, 1]. A map that holds a NaN has no maximum: its joint is all zero.
-
-    Raises:
-        ValueError: if the maps have another shape.
     """
     if confidence_maps.ndim != 4 or min(confidence_maps.shape[2:]) < 3:
         raise ValueError(f"confidence maps {tuple(confidence_maps.shape)}: expected (batch, joints, >= 3, >= 3)")
@@ -40,3 +35,15 @@ def decode_single(confidence_maps: Tensor, foreground: float = 0.0) -> Tensor:
     keypoints = torch.cat([torch.from_numpy(location).to(peak.device), confidence.unsqueeze(0)]).T
     keypoints = torch.where(peak.isnan().unsqueeze(-1), 0.0, keypoints)
     return keypoints.view(batch, joints, 3)
+
+
+def weighed(confidence: float, foreground: float) -> float:
+    """Return what a network predicts where a joint is with some confidence in [0, 1]."""
+    return (1 + foreground) * confidence / (1 + foreground * confidence)
+
+
+def calibrated(prediction: Tensor, foreground: float) -> Tensor:
+    """Return the confidences behind predictions, the inverse of :func:`weighed`; values above 1 and the order stay."""
+    if foreground == 0:
+        return prediction
+    return (prediction / (1 + foreground - foreground * prediction.clamp(max=1))).where(prediction < 1, prediction)

@@ -1,10 +1,8 @@
 """Pose networks of other people in ONNX files, described in YAML instead of in code.
 
-- ``spec``: what a description may say
-- ``network``: a file that has been seen to fit its description
+- ``network``: what a description may say, and a file that has been seen to fit it
 - ``outputs``: the network's numbers as people
-- ``crops``: the part of a frame that the network looks at
-- ``teacher``: :class:`DescribedTeacher`
+- ``teacher``: :class:`DescribedTeacher`, and the part of a frame that the network looks at
 """
 
 from pose_oad.teachers.described.teacher import DescribedTeacher

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pose_oad.poses.maps import decode_single
-from pose_oad.teachers.described.spec import OutputSpec
+from pose_oad.teachers.described.network import OutputSpec
 from pose_oad.tracking.errors import UserError
 
 
@@ -25,9 +25,6 @@ def read_people(
     Returns:
         Keypoints, shape (pictures, people, joints, 3): continuous px of the input and confidence in [0, 1], 0 where
         the network gave something that is no number; and scores, shape (pictures, people).
-
-    Raises:
-        UserError: if the outputs are not of a shape that the description allows.
     """
     if said.kind == "keypoints":
         return _coordinates(outputs, said, joints, size)

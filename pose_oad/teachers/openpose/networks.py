@@ -94,15 +94,7 @@ class OpenPoseBody25(nn.Module):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict the maps of some images.
-
-        Args:
-            images: BGR, (value of 0 to 255) / 256 - 0.5, shape (images, 3, height, width), multiples of 8 px
-
-        Returns:
-            Heat maps of the joints and the background, shape (images, 26, height / 8, width / 8), and part affinity
-            fields in OpenPose's channel order, shape (images, 52, height / 8, width / 8).
-        """
+        """Predict the maps of some images as :meth:`OpenPoseCoco18.forward`, of 26 and 52 channels."""
         trunk = self.trunk(images)
         fields = self.fields[0](trunk)
         for stage in self.fields[1:]:
@@ -151,7 +143,6 @@ def _trunk(last: Literal["relu", "prelu"]) -> nn.Sequential:
 
 
 def _first_stage(branch: str, outputs: int) -> list[_Layer]:
-    """List the layers of a branch of COCO-18's first stage."""
     return [
         *(_Layer(f"conv5_{number}_CPM_{branch}", 128) for number in (1, 2, 3)),
         _Layer(f"conv5_4_CPM_{branch}", 512, kernel=1),
@@ -160,7 +151,6 @@ def _first_stage(branch: str, outputs: int) -> list[_Layer]:
 
 
 def _later_stage(stage: int, branch: str, outputs: int) -> list[_Layer]:
-    """List the layers of a branch of one of COCO-18's stages 2 to 6."""
     return [
         *(_Layer(f"Mconv{number}_stage{stage}_{branch}", 128, kernel=7) for number in range(1, 6)),
         _Layer(f"Mconv6_stage{stage}_{branch}", 128, kernel=1),
@@ -182,7 +172,6 @@ def _dense_stage(name: str, inputs: int, outputs: int, *, first: bool) -> nn.Seq
 
 
 def _stack(inputs: int, layers: Iterable[_Layer]) -> nn.Sequential:
-    """Chain convolutions, each with what follows it."""
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     for name, channels, kernel, activation in layers:
         modules[name] = nn.Conv2d(inputs, channels, kernel, padding=kernel // 2)

@@ -30,23 +30,9 @@ _PRECISIONS = {"32-true": torch.float32, "bf16-true": torch.bfloat16}
 
 
 class OpenPoseTeacher:
-    """One of OpenPose's own networks, which labels frames as OpenPose shows them to it.
+    """One of OpenPose's own networks, with the keys of ``conf/teacher/openpose.yaml``; it sees frames as OpenPose's do.
 
-    With several scales a frame is seen at each of them, and the mean of the maps is decoded: slower, and better for
-    people of different sizes.
-
-    Args:
-        path: weights: a ``.caffemodel``, or a ``.pth`` or ``.pt`` file of tensors
-        network: ``coco-18``, ``body-25``, or ``auto``: whichever the file holds
-        height: height to which frames are resized at scale 1, px, a multiple of 8
-        scales: factors of that height
-        batch_size: frames per forward pass
-        device: torch device that the network runs on
-        precision: ``32-true``, or ``bf16-true`` for weights and activations in bfloat16
-        enlarge: cells in which people are looked for, along each axis, per cell of the network's maps
-
-    Raises:
-        UserError: if the file does not hold the network's weights.
+    With several scales a frame is seen at each of them, and the mean of the maps is decoded.
     """
 
     uses_truth = False
@@ -78,11 +64,7 @@ class OpenPoseTeacher:
 
     @torch.no_grad()  # not inference mode: its tensors could not become training targets
     def label(self, request: TeacherRequest) -> Labels:
-        """Label frames with the people in the network's maps, and the maps themselves.
-
-        Raises:
-            ValueError: if the request has no images, or images of another size than :meth:`image_size`.
-        """
+        """Label frames with the people in the network's maps, and the maps themselves."""
         size = self.image_size(request.frame_size)
         return label_frames(self._predict, request, size, self.skeleton, self._batch_size, self._enlarge)
 
@@ -103,12 +85,5 @@ class OpenPoseTeacher:
 
 
 def prepare(images: Tensor) -> Tensor:
-    """Turn frames into what the networks take, but for the padding.
-
-    Args:
-        images: RGB, uint8, shape (frames, height, width, 3)
-
-    Returns:
-        BGR, (value of 0 to 255) / 256 - 0.5, shape (frames, 3, height, width).
-    """
+    """Turn RGB uint8 frames, shape (frames, height, width, 3), into BGR / 256 - 0.5 with the channels first."""
     return order_channels(images, bgr=True).div_(256).sub_(0.5)

@@ -41,35 +41,33 @@ def test_the_person_is_taken_unless_another_is_asked_for() -> None:
     categories = [_horse(), {"id": 1, "name": "person", "keypoints": list(COCO17.joints)}, {"id": 2, "name": "car"}]
     assert choose_category(categories, FILE).name == "person"
     assert choose_category(categories, FILE, "horse").id == 3
-    with pytest.raises(UserError, match=r"category=hors: not one of those with keypoints in set\.json; did .*'horse'"):
+    with pytest.raises(UserError, match=r"category=hors: .*set\.json; did .*'horse'"):
         choose_category(categories, FILE, "hors")
-    with pytest.raises(UserError, match=r"category=car: not one"):
+    with pytest.raises(UserError, match="category=car: "):
         choose_category(categories, FILE, "car")
 
 
 def test_several_categories_with_the_same_joints_can_be_one() -> None:
     donkey = _horse(id=7, name="donkey")
-    with pytest.raises(
-        UserError, match=r"several categories with keypoints, \['horse', 'donkey'\]; expected category=<name>, or all"
-    ):
+    with pytest.raises(UserError, match=r"set\.json: .*\['horse', 'donkey'\]; .*category=<name>, or all"):
         choose_category([_horse(), donkey], FILE)
     everything = choose_category([_horse(), donkey], FILE, "all")
     assert (everything.id, everything.ids, everything.joint_set().name) == (3, {3, 7}, "all-3")
-    with pytest.raises(UserError, match=r"categories horse and donkey of set\.json have different keypoints"):
+    with pytest.raises(UserError, match=r"category=all: .*horse and donkey in set\.json"):
         choose_category([_horse(), _horse(id=7, name="donkey", keypoints=["withers"])], FILE, "all")
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"id": "3"}, "id '3' of category horse"),
+        ({"id": "3"}, "id of category horse=3: .*whole number"),
         ({"keypoints": [1, 2, 3]}, "keypoints of category horse="),
-        ({"keypoints": ["withers", "?", "ear"]}, r"keypoint of category horse='\?'"),
+        ({"keypoints": ["withers", "?", "ear"]}, r"keypoint '\?' of category horse"),
         (
             {"keypoints": ["LEar", "left ear", "tail"]},
             r"\['LEar', 'left ear'\] of category horse are the same joint, left_",
         ),
-        ({"sigmas": [0.1]}, r"sigmas of category horse=\[0.1\]: expected 3 fractions"),
+        ({"sigmas": [0.1]}, "1 sigmas of category horse; .*3"),
         ({"sigmas": [0.1, 0.1, 0]}, "sigmas of category horse"),
     ],
 )
@@ -81,10 +79,10 @@ def test_entries_that_describe_nothing_are_refused(change: dict[str, Any], said:
 @pytest.mark.parametrize("limbs", ["all", [[0, 1]], [[1, 4]], [[2, 2]], [[1]], [["withers", "tail"]], [[True, 2]]])
 def test_limbs_that_join_nothing_are_refused_when_they_are_needed(limbs: Any) -> None:
     category = choose_category([_horse(skeleton=limbs)], FILE)  # a body-12 student does not care
-    with pytest.raises(UserError, match=r"set\.json: (limb in the )?skeleton of category horse=.* from 1 to 3"):
+    with pytest.raises(UserError, match=r"set\.json: (limb|skeleton).* of category horse"):
         category.joint_set()
 
 
 def test_joints_without_any_limb_are_refused() -> None:
-    with pytest.raises(UserError, match="horse has no skeleton and no limb of the body can be told"):
+    with pytest.raises(UserError, match=r"set\.json: category horse .*skeleton"):
         choose_category([_horse(skeleton=[])], FILE).joint_set()

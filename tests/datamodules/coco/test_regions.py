@@ -66,7 +66,7 @@ def test_nothing_is_no_outline() -> None:
     ids=str,
 )
 def test_what_is_no_outline_is_refused(segmentation: Any) -> None:
-    with pytest.raises(UserError, match=r"annotation 5: segmentation is neither polygons .* its image's 6 by 4 px"):
+    with pytest.raises(UserError, match=r"annotation 5: segmentation: .*6 by 4 px"):
         read_outline(segmentation, SIZE, "annotation 5")
 
 

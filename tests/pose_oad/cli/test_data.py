@@ -106,7 +106,7 @@ def test_nothing_usable_is_one_line(tree: Path) -> None:
         ("human36m.cameras=[]", r"human36m.cameras=\[\]: .*length at least 1"),
         ("human36m.actions=[Walkin]", r"human36m.actions=\['Walkin'\]: .* or Walking"),
         ("human36m.frames.size=256", "human36m.frames.size=256: .*at least 8, at most 4096"),
-        ("human36m.frames.fit=crop", "human36m.frames.fit=crop: expected letterbox or squash"),
+        ("human36m.frames.resize_mode=crop", "human36m.frames.resize_mode=crop: expected letterbox or squash"),
         ("human36m.frames.compression=zip", "human36m.frames.compression=zip: expected lzf, or null"),
         ("human36m.check_only=perhaps", "human36m.check_only=perhaps: expected true or false"),
         ("human36m.findings=-1", "human36m.findings=-1: expected a whole number, at least 0"),

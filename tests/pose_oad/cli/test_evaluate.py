@@ -127,7 +127,7 @@ def test_a_coco_set_is_measured_with_all_figures_of_pycocotools(run: Run, studen
         (["stream.root=2017"], "stream.root=2017"),
         (["window.camera_rate=0"], "window.camera_rate=0"),
         (["stream.subjects=[S7]"], "stream.subjects=S7"),
-        (["window.fit=crop"], "window.fit=crop"),
+        (["window.resize_mode=crop"], "window.resize_mode=crop"),
         (["window.frames=0"], "window.frames=0"),
         (["metric.undetected_joints=ignore"], "metric.undetected_joints=ignore"),
         (["metric.batch_size=0"], "metric.batch_size=0"),
@@ -160,18 +160,18 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same weights for letterboxed and for squashed frames, at 96x64 px."""
     folder = tmp_path_factory.mktemp("wide")
     student = random_student((96, 64))
-    for fit in ("letterbox", "squash"):
-        other = build_student(replace(student.config, fit=fit))  # type: ignore[arg-type]
+    for resize_mode in ("letterbox", "squash"):
+        other = build_student(replace(student.config, resize_mode=resize_mode))  # type: ignore[arg-type]
         other.load_state_dict(student.state_dict())
-        save_student(other, folder / f"{fit}.ckpt")
-    return {fit: folder / f"{fit}.ckpt" for fit in ("letterbox", "squash")}
+        save_student(other, folder / f"{resize_mode}.ckpt")
+    return {resize_mode: folder / f"{resize_mode}.ckpt" for resize_mode in ("letterbox", "squash")}
 
 
 @pytest.mark.parametrize("on", ["stream", "coco"])
 def test_frames_are_laid_into_a_student_as_in_its_training(run: Run, wide: dict[str, Path], on: str) -> None:
     fixed = ["tracking.uri=null", f"on={on}"]
     both = run(f"checkpoints=[{wide['letterbox']},{wide['squash']}]", *fixed)
-    told = run(f"checkpoints=[{wide['letterbox']}]", "window.fit=squash", *fixed)
+    told = run(f"checkpoints=[{wide['letterbox']}]", "window.resize_mode=squash", *fixed)
     first, second = (figures["mpjpe_px"] for figures in both.values())
     assert list(both) == [str(wide["letterbox"]), str(wide["squash"])]
     assert second == pytest.approx(told[str(wide["letterbox"])]["mpjpe_px"], abs=1e-4)

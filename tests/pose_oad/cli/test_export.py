@@ -61,7 +61,7 @@ def test_a_file_and_what_was_measured(
     ]  # fmt: skip
     metadata = ExportedStudent(tmp_path / "new" / "a.onnx").config
     assert metadata.checkpoint_sha256 == file_hash(student_checkpoint)
-    assert (metadata.input_size, metadata.fit, metadata.sigma) == ((64, 64), "letterbox", 0.05)
+    assert (metadata.input_size, metadata.resize_mode, metadata.sigma) == ((64, 64), "letterbox", 0.05)
     written = json.loads((tmp_path / "new" / "a.json").read_text())
     assert written["sha256"] == file_hash(tmp_path / "new" / "a.onnx")
     assert written["metadata"]["pose_oad.joints"].startswith('["left_shoulder"')
@@ -71,10 +71,10 @@ def test_a_file_and_what_was_measured(
     assert "onnxruntime" in shown
 
 
-def test_size_fit_precision_and_quantisation(configured, tmp_path: Path) -> None:
-    report = export.main(configured("input_size=[96,64]", "fit=squash", "precision=fp16", "errors.frames=0"))
+def test_size_resize_mode_precision_and_quantisation(configured, tmp_path: Path) -> None:
+    report = export.main(configured("input_size=[96,64]", "resize_mode=squash", "precision=fp16", "errors.frames=0"))
     exported = ExportedStudent(tmp_path / "new" / "a.onnx")
-    assert (exported.input_size, exported.fit, exported.config.precision) == ((96, 64), "squash", "fp16")
+    assert (exported.input_size, exported.resize_mode, exported.config.precision) == ((96, 64), "squash", "fp16")
     assert report.errors is None
     assert report.errors_note == "not measured (errors.frames=0)"
 
@@ -117,7 +117,7 @@ def test_nothing_is_written_if_the_maps_differ(
         ("output.file=null", r"output\.file=None: expected the ONNX file to write"),
         ("output.file=student.pt", r"output\.file=student\.pt: expected the ONNX file"),
         ("quantise=int4", "quantise=int4: expected null or int8"),
-        ("fit=stretch", "fit=stretch: expected letterbox or squash"),
+        ("resize_mode=stretch", "resize_mode=stretch: expected letterbox or squash"),
         ("opset=3", "opset=3: expected 17 to 20"),
         ("precision=bf16", "precision=bf16: expected fp32 or fp16"),
         ("latency.repeats=0", r"latency\.repeats=0: expected a whole number, 1 or more"),
@@ -159,7 +159,9 @@ def test_the_command_line_answers_a_mistake_with_exit_code_2(tmp_path: Path) -> 
 def attention_checkpoint(tmp_path: Path) -> Path:
     """A student with trt_pose's design, but a joint set of ours."""
     torch.manual_seed(0)
-    config = StudentConfig("mine", "resnet18", input_size=(64, 64), head="attention", head_channels=256, fit="squash")
+    config = StudentConfig(
+        "mine", "resnet18", input_size=(64, 64), head="attention", head_channels=256, resize_mode="squash"
+    )
     save_student(build_student(config), tmp_path / "attention.ckpt")
     return tmp_path / "attention.ckpt"
 
@@ -168,7 +170,7 @@ def test_trt_poses_weights_and_their_topology(configured, tmp_path: Path, attent
     file = tmp_path / "new" / "a.pth"
     report = export.main(configured(f"checkpoint={attention_checkpoint}", f"output.file={file}"))
     assert left(tmp_path) == ["a.pth", "a.topology.json"]
-    assert (report.skeleton.name, report.fit, report.parity.frames) == ("body-12", "squash", 6)
+    assert (report.skeleton.name, report.resize_mode, report.parity.frames) == ("body-12", "squash", 6)
     assert report.parity.largest < 1e-5
     network = reference("resnet18", joints=12, limbs=12)
     network.load_state_dict(torch.load(file, weights_only=True))

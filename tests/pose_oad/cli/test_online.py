@@ -258,17 +258,20 @@ def test_a_video_that_breaks_in_mid_stream_ends_the_run_with_one_line(
 
 
 @pytest.mark.parametrize(
-    ("more", "fit"), [([], "letterbox"), (["student.fit=squash"], "squash"), (["window.fit=squash"], "squash")]
+    ("more", "resize_mode"),
+    [([], "letterbox"), (["student.resize_mode=squash"], "squash"), (["window.resize_mode=squash"], "squash")],
 )
-def test_the_student_says_how_this_run_lays_frames_into_it(overrides: list[str], more: list[str], fit: str) -> None:
+def test_the_student_says_how_this_run_lays_frames_into_it(
+    overrides: list[str], more: list[str], resize_mode: str
+) -> None:
     run = prepare(compose_config("online", [*overrides, *more]))
-    assert run.module.student.config.fit == run.data.loader.options.fit == fit
-    assert run.module.hparams["student"]["fit"] == fit
+    assert run.module.student.config.resize_mode == run.data.loader.options.resize_mode == resize_mode
+    assert run.module.hparams["student"]["resize_mode"] == resize_mode
 
 
-def test_a_fit_that_does_not_exist_is_refused(overrides: list[str]) -> None:
-    with pytest.raises(UserError, match=r"window\.fit=crop: expected letterbox or squash"):
-        prepare(compose_config("online", [*overrides, "window.fit=crop"]))
+def test_a_resize_mode_that_does_not_exist_is_refused(overrides: list[str]) -> None:
+    with pytest.raises(UserError, match=r"window\.resize_mode=crop: expected letterbox or squash"):
+        prepare(compose_config("online", [*overrides, "window.resize_mode=crop"]))
 
 
 @pytest.mark.slow
@@ -280,4 +283,4 @@ def test_the_weights_of_trt_pose_are_adapted_as_they_were_made(run: Run, tmp_pat
     )  # fmt: skip
     [file] = Path("runs/online").glob("*/student.ckpt")
     config = load_student(file).config
-    assert (config.name, config.skeleton, config.fit) == ("trt_pose_resnet18", "trt-pose-18", "squash")
+    assert (config.name, config.skeleton, config.resize_mode) == ("trt_pose_resnet18", "trt-pose-18", "squash")

@@ -183,7 +183,7 @@ def test_an_interrupt_or_a_full_disk_leaves_nothing(
         (["output.keypoints=out.csv", "teacher=onnx", "teacher.every=2"], "teacher.every=2"),
         (["output.keypoints=out.csv", "truth=a.cdf"], "truth=a.cdf: expected a file of 2-D poses"),
         (["output.keypoints=out.csv", "people=two"], "people=two: expected auto"),
-        (["output.keypoints=out.csv", "fit=crop"], "fit=crop: expected letterbox or squash"),
+        (["output.keypoints=out.csv", "resize_mode=crop"], "resize_mode=crop: expected letterbox or squash"),
         (["output.keypoints=out.csv", "threshold=2"], "threshold=2"),
         (["output.keypoints=out.csv", "limit=0"], "limit=0"),
         (["output.keypoints=out.csv", "batch_size=0"], "batch_size=0"),

@@ -21,7 +21,7 @@ import pytest
 import torch
 
 from pose_oad.export.registered_model import StudentModel, encode_image, find_keypoints, log_student
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.students import PoseStudent
 from tests.conftest import ROOT
 from tests.exports import random_student
@@ -43,17 +43,17 @@ def pictures(count: int, width: int = 80, height: int = 60) -> np.ndarray:
 @pytest.fixture
 def model() -> StudentModel:
     model = StudentModel()
-    model._student, model._fit = random_student(), "letterbox"
+    model._student, model._resize_mode = random_student(), "letterbox"
     return model
 
 
 def test_keypoints_are_in_px_of_the_image() -> None:
     student = random_student()
     image = np.repeat(np.repeat(pictures(1, 16, 8)[0], 8, axis=0), 8, axis=1)  # 128 x 64: half of it fills the input
-    for fit, size in (("letterbox", (64, 32)), ("squash", (64, 64))):
-        found = find_keypoints(student, image, fit)  # type: ignore[arg-type]
+    for resize_mode, size in (("letterbox", (64, 32)), ("squash", (64, 64))):
+        found = find_keypoints(student, image, resize_mode)  # type: ignore[arg-type]
         assert found.shape == (12, 3)
-        placed = FrameFit.of((128, 64), (64, 64), fit)  # type: ignore[arg-type]
+        placed = FrameResize.of((128, 64), (64, 64), resize_mode)  # type: ignore[arg-type]
         assert placed.content[2:] == size
         frame = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
         left, top, width, height = placed.content

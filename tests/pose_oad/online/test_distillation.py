@@ -17,7 +17,7 @@ from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.learner import Learner, TrainingOptions, freeze_batch_norm
 from pose_oad.online.triggers import Plan, Trigger, WindowStats
 from pose_oad.online.weights import Weights
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.maps.resample import resample_to_input
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students import PoseStudent
@@ -76,8 +76,8 @@ def test_joints_the_teacher_has_not_are_unknown() -> None:
 def test_teacher_maps_land_where_the_frame_lies_in_the_input() -> None:
     maps = torch.zeros(1, 1, 4, 8)
     maps[0, 0, 1, 6] = 1.0  # covers the frame's px (600, 150) .. (700, 200) of 800x400
-    fit = FrameFit.of((800, 400), (64, 64), "letterbox")  # picture in rows 16 to 48
-    out = resample_to_input(maps, fit, (16, 16))
+    resize = FrameResize.of((800, 400), (64, 64), "letterbox")  # picture in rows 16 to 48
+    out = resample_to_input(maps, resize, (16, 16))
     assert not out[..., :4, :].any()
     assert not out[..., 12:, :].any()
     row, column = divmod(int(out.argmax()), 16)
@@ -87,7 +87,7 @@ def test_teacher_maps_land_where_the_frame_lies_in_the_input() -> None:
 
 def test_resampling_onto_the_same_grid_changes_nothing() -> None:
     maps = torch.rand(2, 3, 16, 16)
-    out = resample_to_input(maps, FrameFit.of((100, 100), (64, 64), "letterbox"), (16, 16))
+    out = resample_to_input(maps, FrameResize.of((100, 100), (64, 64), "letterbox"), (16, 16))
     assert torch.allclose(out, maps, atol=1e-5)
 
 

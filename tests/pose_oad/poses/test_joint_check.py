@@ -23,9 +23,7 @@ def test_joints_that_are_left_out_are_named(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_joint_sets_that_do_not_meet_are_refused() -> None:
-    with pytest.raises(
-        UserError, match=r"teacher's joint set coco-17 has no joint in common .* hand, which is thumb, ind"
-    ):
+    with pytest.raises(UserError, match=r"teacher.*coco-17 .*hand"):
         check_joint_sets(HAND, teacher=COCO, truth=None)
-    with pytest.raises(UserError, match="stream: the ground truth's joint set coco-17 has no joint in common"):
+    with pytest.raises(UserError, match=r"stream: .*coco-17"):
         check_joint_sets(HAND, teacher=HAND, truth=COCO)

@@ -4,7 +4,7 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.predict.batches import read_batches
 
 
@@ -12,8 +12,8 @@ def grey(level: int, size: tuple[int, int]) -> VideoFrame:
     return av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), level, np.uint8), format="rgb24")
 
 
-def letterbox(frame_size: tuple[int, int]) -> FrameFit:
-    return FrameFit.of(frame_size, (16, 16), "letterbox")
+def letterbox(frame_size: tuple[int, int]) -> FrameResize:
+    return FrameResize.of(frame_size, (16, 16), "letterbox")
 
 
 def test_batches_hold_each_frame_as_every_reader_wants_it() -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import torch
 
-from pose_oad.predict.networks import choose_fit, laid_alike, load_predictor
+from pose_oad.predict.networks import choose_resize_mode, laid_alike, load_predictor
 from pose_oad.students import PoseStudent, build_student, load_student
 from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking.errors import UserError
@@ -46,30 +46,43 @@ def test_what_cannot_be_loaded_is_named(student_checkpoint: Path, path: str, dev
 
 
 def test_an_exported_network_says_how_frames_lie_in_it() -> None:
-    exported = cast("Any", SimpleNamespace(name="a.onnx", fit="squash"))
-    assert choose_fit(exported, "fit", "squash") == choose_fit(exported, "fit", None) == "squash"
-    with pytest.raises(UserError, match=r"fit=letterbox: expected squash, for which a.onnx was exported"):
-        choose_fit(exported, "fit", "letterbox")
-    with pytest.raises(UserError, match=r"window.fit=crop: expected letterbox or squash"):
-        choose_fit(exported, "window.fit", "crop")
+    exported = cast("Any", SimpleNamespace(name="a.onnx", resize_mode="squash"))
+    assert (
+        choose_resize_mode(exported, "resize_mode", "squash")
+        == choose_resize_mode(exported, "resize_mode", None)
+        == "squash"
+    )
+    with pytest.raises(UserError, match=r"resize_mode=letterbox: expected squash, for which a.onnx was exported"):
+        choose_resize_mode(exported, "resize_mode", "letterbox")
+    with pytest.raises(UserError, match=r"window.resize_mode=crop: expected letterbox or squash"):
+        choose_resize_mode(exported, "window.resize_mode", "crop")
 
 
 def test_a_checkpoint_says_how_frames_lie_in_it_unless_told(tmp_path: Path, student_checkpoint: Path) -> None:
-    assert load_predictor(student_checkpoint).fit == "letterbox"
+    assert load_predictor(student_checkpoint).resize_mode == "letterbox"
     student = load_student(student_checkpoint)
-    save_student(build_student(replace(student.config, fit="squash")), tmp_path / "squashed.ckpt")
+    save_student(build_student(replace(student.config, resize_mode="squash")), tmp_path / "squashed.ckpt")
     predictor = load_predictor(tmp_path / "squashed.ckpt")
-    assert choose_fit(predictor, "fit", None) == "squash"
-    assert choose_fit(predictor, "fit", "letterbox") == "letterbox"
+    assert choose_resize_mode(predictor, "resize_mode", None) == "squash"
+    assert choose_resize_mode(predictor, "resize_mode", "letterbox") == "letterbox"
 
 
 def test_the_weights_of_trt_pose_are_a_checkpoint(tmp_path: Path) -> None:
     predictor = load_predictor(write_reference(tmp_path, "resnet18"))
-    assert (predictor.skeleton.name, predictor.input_size, predictor.fit) == ("trt-pose-18", (224, 224), "squash")
+    assert (predictor.skeleton.name, predictor.input_size, predictor.resize_mode) == (
+        "trt-pose-18",
+        (224, 224),
+        "squash",
+    )
 
 
 def test_networks_are_grouped_by_what_they_share() -> None:
-    a, b, c = (cast("Any", SimpleNamespace(input_size=(size, size), fit=fit)) for size, fit in SHAPES)
-    assert laid_alike({"a": a, "b": b, "c": c}, "fit", None) == [("squash", {"a": a, "b": b}), ("letterbox", {"c": c})]
-    grouped = laid_alike({"a": a, "b": b, "c": c}, "fit", None, "input_size")
+    a, b, c = (
+        cast("Any", SimpleNamespace(input_size=(size, size), resize_mode=resize_mode)) for size, resize_mode in SHAPES
+    )
+    assert laid_alike({"a": a, "b": b, "c": c}, "resize_mode", None) == [
+        ("squash", {"a": a, "b": b}),
+        ("letterbox", {"c": c}),
+    ]
+    grouped = laid_alike({"a": a, "b": b, "c": c}, "resize_mode", None, "input_size")
     assert [list(group) for _, group in grouped] == [["a"], ["b"], ["c"]]

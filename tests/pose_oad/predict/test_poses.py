@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.maps import encode
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.predict.poses import FramePoses, StudentReader, TeacherReader, TruthReader, mean_distance
@@ -45,7 +45,7 @@ def test_one_person_is_brought_back_to_each_frames_own_px() -> None:
     sizes = [(64, 64), (128, 64), (32, 64)]
     found = reader.read(images(3), sizes, 0)
     for poses, size in list(zip(found, sizes, strict=True))[1:]:
-        expected = FrameFit.of(size, (64, 64), "letterbox").to_frame(PEOPLE[:1])
+        expected = FrameResize.of(size, (64, 64), "letterbox").to_frame(PEOPLE[:1])
         torch.testing.assert_close(poses.keypoints[..., :2], expected[..., :2], atol=0.3, rtol=0)
         assert poses.scores.shape == (1,)
         assert float(poses.scores) == pytest.approx(float(poses.keypoints[..., 2].mean()))
@@ -103,9 +103,9 @@ def test_a_teacher_is_asked_once_for_neighbours_of_one_size() -> None:
     assert teacher.asked == [[7, 8], [9], [10]]
     assert [poses.keypoints[0, 0, :2].tolist() for poses in found] == [[7, 20], [8, 20], [9, 10], [10, 20]]
     assert [poses.scores.tolist() for poses in found] == [[0.75]] * 4
-    fit = reader.fit((40, 20))
-    assert fit is not None
-    assert fit.content == (0, 0, 20, 10)
+    resize = reader.resize((40, 20))
+    assert resize is not None
+    assert resize.content == (0, 0, 20, 10)
 
 
 def test_the_truth_ends_with_its_file() -> None:

@@ -7,7 +7,7 @@ import torchvision
 
 from pose_oad.poses.skeleton import SKELETONS, Skeleton
 from pose_oad.students import PoseStudent, StudentConfig, build_student
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import RefusedError, UserError
 
 
 def _small(**values: object) -> StudentConfig:
@@ -58,7 +58,7 @@ def test_colours_keep_their_channel_and_pixels_their_place() -> None:
     ],
 )
 def test_other_frames_are_refused(frames: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match=r"expected uint8 \(batch, 64, 96, 3\)"):
+    with pytest.raises(ValueError, match=r"uint8 \(n, 64, 96, 3\)"):
         build_student(_small()).normalise(frames)
 
 
@@ -110,11 +110,11 @@ def test_the_attention_head_has_the_published_tensors(real_data: object) -> None
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"backbone": "resnet8"}, r"student\.backbone=resnet8: no timm model; did you mean 'resnet18'"),
+        ({"backbone": "resnet8"}, r"student\.backbone=resnet8: .*did you mean 'resnet18'"),
         ({"backbone": "vit_tiny_patch16_224"}, "student.backbone=vit_tiny_patch16_224"),
-        ({"head": "lihgt"}, "did you mean 'light'"),
+        ({"head": "lihgt"}, r"student\.head=lihgt: expected attention or light"),
         ({"skeleton": "body12"}, "did you mean 'body-12'"),
-        ({"input_size": (100, 64)}, r"student\.input_size=\[100, 64\]: expected multiples of 32 px"),
+        ({"input_size": (100, 64)}, r"student\.input_size=\[100, 64\]: .*multiples of 32 px"),
     ],
 )
 def test_impossible_students_are_refused(values: dict, said: str) -> None:
@@ -124,7 +124,7 @@ def test_impossible_students_are_refused(values: dict, said: str) -> None:
 
 def test_a_joint_set_without_limbs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SKELETONS, "points", Skeleton("points", ("nose", "neck")))
-    with pytest.raises(UserError, match=r"student\.skeleton=points: expected a joint set with limbs"):
+    with pytest.raises(RefusedError, match=r"skeleton=points: "):
         build_student(_small(skeleton="points"))
 
 

@@ -12,10 +12,9 @@ from omegaconf import OmegaConf
 
 from pose_oad.cli.assembly import make_teacher
 from pose_oad.poses.skeleton import get_skeleton
-from pose_oad.teachers.base import Labels, TeacherRequest
+from pose_oad.teachers.base import Labels, Origin, TeacherRequest
 from pose_oad.teachers.cache import CachedTeacher
 from pose_oad.teachers.identity import content_hash, settings_key
-from pose_oad.teachers.origin import Origin
 from pose_oad.tracking.errors import UserError
 from tests.conftest import SmallDisk
 

@@ -11,10 +11,9 @@ import torch
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.predict.keypoint_files import make_writer, write_image_list
 from pose_oad.predict.poses import FramePoses
-from pose_oad.teachers.base import TeacherRequest
+from pose_oad.teachers.base import Origin, TeacherRequest
 from pose_oad.teachers.coco_results import CocoResultsTeacher
-from pose_oad.teachers.origin import Origin
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import RefusedError, UserError
 
 
 def entry(image_id: Any = 0, x: float = 10.0, visibility: float = 0.5, score: Any = 1.0, joints: int = 17) -> dict:
@@ -57,7 +56,7 @@ def test_frames_without_an_entry_are_skipped_or_refused(tmp_path: Path) -> None:
     skipped = CocoResultsTeacher(path, missing_labels="skip").label(ask(0, 1))
     assert skipped.unusable is not None
     assert skipped.unusable.tolist() == [False, True]
-    with pytest.raises(UserError, match="1 of 2 frames have no labels"):
+    with pytest.raises(UserError, match="1 of 2 frames"):
         CocoResultsTeacher(path, missing_labels="refuse").label(ask(0, 1))
 
 
@@ -68,9 +67,9 @@ def test_images_are_found_by_name(whole: bool, tmp_path: Path) -> None:
     path = write(tmp_path / "r.json", entry(139, 1), entry(7, 2))
     teacher = CocoResultsTeacher(path, str(tmp_path / "ids.json"))
     assert teacher.label(ask(0, 1, names=("b.jpg", "a.jpg"))).keypoints[:, 0, 0, 0].tolist() == [2.5, 1.5]
-    with pytest.raises(UserError, match=r"no id for the image c\.jpg"):
+    with pytest.raises(UserError, match=r"teacher\.annotations: .*c\.jpg"):
         teacher.label(ask(2, names=("c.jpg",)))
-    with pytest.raises(UserError, match="my is a video"):
+    with pytest.raises(UserError, match=r"teacher\.annotations: expected null, .*my"):
         teacher.label(ask(2))
     with pytest.raises(UserError, match=r"teacher\.annotations=None"):
         CocoResultsTeacher(path).label(ask(0, names=("b.jpg",)))
@@ -80,7 +79,7 @@ def test_of_two_files_called_like_the_video_neither_is_taken(tmp_path: Path) -> 
     for subject in ("S1", "S9"):
         (tmp_path / subject).mkdir()
         write(tmp_path / subject / "my.json", entry(0))
-    with pytest.raises(UserError, match=r"S1/my\.json and .*S9/my\.json are both called like my;"):
+    with pytest.raises(UserError, match=r"S1/my\.json and .*S9/my\.json"):
         CocoResultsTeacher(str(tmp_path)).label(ask(0))
     assert CocoResultsTeacher(str(tmp_path)).label(ask(0, clip="S9/my")).keypoints.shape == (1, 1, 17, 3)
 
@@ -95,7 +94,7 @@ def test_several_videos_have_a_file_each(tmp_path: Path) -> None:
         teacher.label(ask(0, clip="middle"))
     single = CocoResultsTeacher(str(tmp_path / "left.json"))
     single.label(ask(0, clip="left"))
-    with pytest.raises(UserError, match=r"left.json would label both left.mp4 and right.mp4"):
+    with pytest.raises(UserError, match=r"left.json .*left.mp4 and right.mp4"):
         single.label(ask(0, clip="right"))
 
 
@@ -155,12 +154,12 @@ def test_a_damaged_list_of_images_is_named(content: bytes, tmp_path: Path) -> No
 
 def test_bad_values_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "r.json", entry(0))
-    with pytest.raises(UserError, match=r"teacher\.path=.*nowhere\.json"):
+    with pytest.raises(RefusedError, match=r"path=.*nowhere\.json"):
         CocoResultsTeacher(str(tmp_path / "nowhere.json"))
     (tmp_path / "none").mkdir()
-    with pytest.raises(UserError, match=r"a folder with files <video>\.json"):
+    with pytest.raises(RefusedError, match=r"path=.*<video>\.json"):
         CocoResultsTeacher(str(tmp_path / "none"))
-    with pytest.raises(UserError, match=r"image_id=0 lies before teacher\.first=1"):
+    with pytest.raises(UserError, match=r"image_id=0 .*teacher\.first=1"):
         CocoResultsTeacher(path, first=1)
     with pytest.raises(UserError, match="skeleton=coco-16"):
         CocoResultsTeacher(path, skeleton="coco-16")

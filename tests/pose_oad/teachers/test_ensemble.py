@@ -16,7 +16,7 @@ from pose_oad.cli.command import compose_config
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.ensemble import EnsembleTeacher, similarity
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import RefusedError, UserError
 from tests.conftest import ROOT
 from tests.teachers import BODY, FixedTeacher, standing
 
@@ -159,17 +159,17 @@ def test_members_are_written_on_the_command_line() -> None:
 
 def test_bad_values_are_refused() -> None:
     one = {"a": FixedTeacher(Labels(torch.zeros(0, 0, 12, 3)))}
-    with pytest.raises(UserError, match=r"teacher\.members=\['a'\]: expected two or more"):
+    with pytest.raises(RefusedError, match=r"members=\['a'\]: .*two or more"):
         EnsembleTeacher(one)
     two = one | {"b": FixedTeacher(Labels(torch.zeros(0, 0, 2, 3)), PAIR)}
     with pytest.raises(UserError, match="joint in common"):
         EnsembleTeacher(two)
-    with pytest.raises(UserError, match=r"teacher\.agree=3: expected at most 2"):
+    with pytest.raises(RefusedError, match=r"agree=3: .*at most 2"):
         EnsembleTeacher({"a": one["a"], "b": one["a"]}, agree=3)
     for override, message in (
-        ("+teacher.members.a=onnx", r"teacher\.members\.a=onnx: expected a teacher, as \+teacher@teacher\.members\.a"),
+        ("+teacher.members.a=onnx", r"teacher\.members\.a=onnx: .*\+teacher@teacher\.members\.a"),
         ("+teacher@teacher.members.a=onnx", r"teacher\.members\.a\.path=None"),
-        ("teacher.members=5", r"teacher\.members=5: expected teachers by name"),
+        ("teacher.members=5", r"teacher\.members=5: "),
     ):
         with pytest.raises(UserError, match=message):
             make_teacher(compose_config("online", ["teacher=ensemble", override]).teacher, BODY)

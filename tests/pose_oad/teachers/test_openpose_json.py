@@ -13,10 +13,9 @@ from pose_oad.cli.online import main
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.predict.keypoint_files import make_writer
 from pose_oad.predict.poses import FramePoses
-from pose_oad.teachers.base import TeacherRequest
+from pose_oad.teachers.base import Origin, TeacherRequest
 from pose_oad.teachers.openpose_json import OpenPoseJsonTeacher
-from pose_oad.teachers.origin import Origin
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import RefusedError, UserError
 from tests.media import counting_frames, write_video
 
 SIZE = (101, 51)
@@ -87,7 +86,7 @@ def test_images_are_found_by_name(tmp_path: Path) -> None:
     teacher = OpenPoseJsonTeacher(str(tmp_path))
     labels = teacher.label(ask(0, 1, names=("a.jpg", "b.png")))
     assert labels.keypoints[:, 0, 0, 0].tolist() == [7, 2]
-    with pytest.raises(UserError, match=r"files <image>_keypoints\.json would label both images and others"):
+    with pytest.raises(UserError, match=r"<image>_keypoints\.json .*images and others"):
         teacher.label(ask(0, names=("a.jpg",), path=Path("others")))
 
 
@@ -102,7 +101,7 @@ def test_several_videos_have_folders_or_prefixes_of_their_own(tmp_path: Path) ->
         for clip, folder in (("S1/Walking 1.55", "a"), ("S5/Walking 1.55", "b"), ("left", "c"), ("right", "c"))
     ]
     assert found == [1, 2, 3, 4]
-    with pytest.raises(UserError, match=r"no labels for middle; expected files middle_<number>_keypoints\.json"):
+    with pytest.raises(UserError, match=r"expected middle_<number>_keypoints\.json"):
         teacher.label(ask(0, clip="middle"))
 
 
@@ -110,13 +109,13 @@ def test_two_videos_never_share_their_files(tmp_path: Path) -> None:
     write(tmp_path, "my_0", person())
     teacher = OpenPoseJsonTeacher(str(tmp_path))
     teacher.label(ask(0, clip="first"))  # all files begin alike: they are meant
-    with pytest.raises(UserError, match=r"my_<number>_keypoints.json would label both first.mp4 and second.mp4"):
+    with pytest.raises(UserError, match=r"my_<number>_keypoints.json .*first.mp4 and second.mp4"):
         teacher.label(ask(0, clip="second"))
 
 
 def test_a_frame_without_a_file_is_refused_skipped_or_background(tmp_path: Path) -> None:
     write(tmp_path, "my_1", person())
-    with pytest.raises(UserError, match=r"my: 1 of 2 frames have no labels; .*teacher.missing_labels=skip"):
+    with pytest.raises(UserError, match=r"my: 1 of 2 frames .*teacher.missing_labels=skip"):
         OpenPoseJsonTeacher(str(tmp_path)).label(ask(1, 2))
     skipped = OpenPoseJsonTeacher(str(tmp_path), missing_labels="skip").label(ask(1, 2))
     assert skipped.unusable is not None
@@ -163,16 +162,16 @@ def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
 
 
 def test_bad_values_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"teacher\.folder=.*nowhere"):
+    with pytest.raises(RefusedError, match=r"folder=.*nowhere"):
         OpenPoseJsonTeacher(str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match=r"with files <name>_keypoints\.json"):
+    with pytest.raises(RefusedError, match=r"folder=.*<name>_keypoints\.json"):
         OpenPoseJsonTeacher(str(tmp_path))
     write(tmp_path, "my_0")
-    with pytest.raises(UserError, match=r"teacher\.skeleton=None: nobody in any file"):
+    with pytest.raises(UserError, match=r"teacher\.skeleton=None: "):
         OpenPoseJsonTeacher(str(tmp_path))
     assert OpenPoseJsonTeacher(str(tmp_path), skeleton="coco-18").label(ask(0)).keypoints.shape == (1, 0, 18, 3)
     write(tmp_path, "my_1", person(21))
-    with pytest.raises(UserError, match=r"my_1_keypoints.json: a person of 63 numbers: expected 75"):
+    with pytest.raises(UserError, match=r"my_1_keypoints.json: .*63 .*expected 75"):
         OpenPoseJsonTeacher(str(tmp_path))
     with pytest.raises(UserError, match="skeleton=body-26"):
         OpenPoseJsonTeacher(str(tmp_path), skeleton="body-26")
@@ -183,7 +182,7 @@ def test_another_scale_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"expected px, or teacher\.keypoint_scale=3 or 4"):
         OpenPoseJsonTeacher(str(tmp_path)).label(ask(0))
     write(tmp_path, "my_0", person())
-    with pytest.raises(UserError, match=r"a coordinate of 48 with teacher.keypoint_scale=3"):
+    with pytest.raises(UserError, match=r"48 .*teacher.keypoint_scale=3"):
         OpenPoseJsonTeacher(str(tmp_path), keypoint_scale=3).label(ask(0))
 
 
@@ -204,7 +203,7 @@ def test_a_stream_is_played_with_labels_made_elsewhere(
     monkeypatch.chdir(tmp_path)
     overrides = [
         "stream=video", "stream.path=my.mp4", "teacher=openpose_json", "teacher.folder=json",
-        "teacher.missing_labels=skip", "gate=default", "teacher.gate.limb_ratio=null",
+        "teacher.missing_labels=skip", "label_filter=default", "teacher.label_filter.limb_ratio=null",
         f"checkpoint={student_checkpoint}",
         "student.input_size=[64,64]", "window.seconds=1", "training.epochs=1", "strategy=all",
         "metric.teacher_every=39", f"tracking.uri=sqlite:///{tmp_path}/mlruns/mlflow.db", "trainer.accelerator=cpu",

@@ -15,7 +15,7 @@ from pose_oad.teachers import vitpose
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.keypoint_rcnn import People
 from pose_oad.teachers.vitpose import VitPoseTeacher
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import RefusedError, UserError
 
 COCO = get_skeleton("coco-17").joints
 
@@ -128,11 +128,11 @@ def test_a_missing_package_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) 
 
 def test_bad_values_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install(monkeypatch, FakeNetwork(["Nose", *COCO[1:]]))
-    with pytest.raises(UserError, match=r"teacher\.model=missing: cannot be loaded .*no such model anywhere"):
+    with pytest.raises(UserError, match=r"teacher\.model=missing: .*no such model anywhere"):
         VitPoseTeacher("missing")
-    with pytest.raises(UserError, match=r"teacher\.detector_weights=None"):
+    with pytest.raises(RefusedError, match=r"detector_weights=None"):
         VitPoseTeacher("tiny")
-    with pytest.raises(UserError, match=r"teacher\.skeleton=12 joints: expected the 17 joints of tiny"):
+    with pytest.raises(RefusedError, match=r"skeleton=12 joints: .*17 joints of tiny"):
         VitPoseTeacher("tiny", skeleton="body-12")
     for key, value in (("device", "abacus"), ("skeleton", "coco-16")):
         with pytest.raises(UserError, match=f"{key}={value}"):
@@ -141,7 +141,7 @@ def test_bad_values_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 def test_another_order_of_joints_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakeNetwork(list(reversed(COCO))))
-    with pytest.raises(UserError, match=r"teacher\.skeleton=nose, .*: expected the joints of tiny: right_ankle, "):
+    with pytest.raises(RefusedError, match=r"skeleton=nose, .*tiny: right_ankle, "):
         VitPoseTeacher("tiny", detector="frame")
 
 
@@ -163,5 +163,5 @@ def test_a_real_network_with_random_weights(tmp_path: Path) -> None:
     assert labels.keypoints.isfinite().all()
     assert torch.allclose(labels.keypoints[0], labels.keypoints[2], atol=1e-3)
     (tmp_path / "model.safetensors").write_bytes(b"damaged")
-    with pytest.raises(UserError, match=r"teacher\.model=.* cannot be loaded as a ViTPose model"):
+    with pytest.raises(UserError, match=r"teacher\.model="):
         VitPoseTeacher(str(tmp_path), detector="frame")

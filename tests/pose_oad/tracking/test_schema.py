@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import RefusedError, UserError, require
 from pose_oad.tracking.schema import Count, Share, build_options, check_value
 
 
@@ -49,6 +49,33 @@ def test_what_is_refused_is_named_in_one_line(values: Any, said: str) -> None:
     with pytest.raises(UserError) as caught:
         build_options(Outer, values, "node")
     assert str(caught.value) == said
+
+
+@dataclass
+class Range:
+    """Two numbers, of which one cannot be before the other."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        require(self.low <= self.high, "high", self.high, f"at least {self.low}")
+
+
+@dataclass
+class Holder:
+    """Something with a range."""
+
+    range: Range
+
+
+def test_what_an_object_refuses_is_named_by_the_key_that_it_does_not_know() -> None:
+    with pytest.raises(RefusedError, match=r"^high=1: expected at least 2$"):
+        Range(2, 1)
+    with pytest.raises(UserError, match=r"^node\.high=1: expected at least 2$"):
+        build_options(Range, {"low": 2, "high": 1}, "node")
+    with pytest.raises(UserError, match=r"^node\.range\.high=1: expected at least 2$"):
+        build_options(Holder, {"range": {"low": 2, "high": 1}}, "node")
 
 
 def test_what_no_configuration_holds_is_refused() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pose_oad.online.label_service import LabelService
-from pose_oad.poses.geometry import FrameFit
+from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.maps import MapTargets, encode
 from pose_oad.poses.maps.resample import turn_fields
 from pose_oad.poses.skeleton import Skeleton
@@ -19,7 +19,7 @@ from tests.windows import make_window
 
 LIMB = Skeleton("limb", ("start", "end"), ((0, 1),))
 FRAME, INPUT = (800, 400), (128, 128)
-SQUASH = FrameFit.of(FRAME, INPUT, "squash")
+SQUASH = FrameResize.of(FRAME, INPUT, "squash")
 # Falling to the right, far from both axes: 200 px right and 120 px down in the frame.
 PERSON = torch.tensor([[[[300.0, 140, 1], [500, 260, 1]]]])
 
@@ -57,11 +57,11 @@ class MapTeacher:
         return Labels(PERSON, *drawn(PERSON, FRAME, (100, 50)))
 
 
-@pytest.mark.parametrize("fit", ["squash", "letterbox"])
-def test_a_teachers_fields_point_along_the_limbs_of_the_students_picture(fit: str) -> None:
+@pytest.mark.parametrize("resize_mode", ["squash", "letterbox"])
+def test_a_teachers_fields_point_along_the_limbs_of_the_students_picture(resize_mode: str) -> None:
     window = make_window(1)
-    placed = FrameFit.of(FRAME, INPUT, fit)  # type: ignore[arg-type]
-    window = replace(window, segments=(replace(window.segments[0], fit=placed),))
+    placed = FrameResize.of(FRAME, INPUT, resize_mode)  # type: ignore[arg-type]
+    window = replace(window, segments=(replace(window.segments[0], resize=placed),))
     labels = LabelService(MapTeacher(), (32, 32)).label(window, np.array([0]))
     wanted = directions(drawn(placed.to_input(PERSON), INPUT, (32, 32)).part_affinity_fields)[0]
     assert labels.part_affinity_fields is not None
@@ -71,7 +71,7 @@ def test_a_teachers_fields_point_along_the_limbs_of_the_students_picture(fit: st
 def test_a_student_that_squashes_says_as_a_teacher_how_limbs_lie_in_the_frame() -> None:
     request = TeacherRequest(np.array([0]), np.zeros((1, 128, 128, 3), np.uint8), FRAME)
     maps = drawn(SQUASH.to_input(PERSON), INPUT, (32, 32))
-    network = MapNetwork(lambda frames: (maps[0], maps[1]), LIMB, INPUT, fit="squash")
+    network = MapNetwork(lambda frames: (maps[0], maps[1]), LIMB, INPUT, resize_mode="squash")
     labels = NetworkTeacher(network, 1, "squashing").label(request)
     assert labels.part_affinity_fields is not None
     wanted = directions(drawn(PERSON, FRAME, (100, 50)).part_affinity_fields)[0]

@@ -12,11 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import compose_config
-from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
+from pose_oad.teachers.base import Labels, Origin, Teacher, TeacherRequest
 from pose_oad.teachers.described import DescribedTeacher
-from pose_oad.teachers.described.spec import InputSpec, OutputSpec
-from pose_oad.teachers.origin import Origin
-from pose_oad.tracking.errors import UserError
+from pose_oad.teachers.described.network import InputSpec, OutputSpec
+from pose_oad.tracking.errors import RefusedError, UserError
 from pose_oad.tracking.schema import build_options
 
 HEATMAPS = OutputSpec("heatmaps")
@@ -190,7 +189,7 @@ def test_a_network_without_an_input_is_refused(tmp_path: Path) -> None:
     graph = helper.make_graph([constant], "constant", [], [out])
     path = tmp_path / "constant.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-    with pytest.raises(UserError, match=r"constant\.onnx: expected one image as input"):
+    with pytest.raises(RefusedError, match=r"path=.*constant\.onnx: .*one image as input"):
         DescribedTeacher(str(path))
 
 
@@ -272,16 +271,16 @@ def test_nothing_asked_is_nothing_labelled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"path": "missing.onnx"}, r"teacher\.path=missing\.onnx: expected an existing"),
-        ({"joints": "coco17"}, r"coco17: unknown joint set; did you mean 'coco-17'"),
+        ({"path": "missing.onnx"}, r"teacher\.path=missing\.onnx: "),
+        ({"joints": "coco17"}, r"coco17: .*did you mean 'coco-17'"),
         ({"joints": ["Nose", "nose"]}, r"teacher\.joints="),
         ({"joints": "coco-17"}, r"gives \[1, 2, 24, 32\]; expected \[pictures, 17"),
         ({"input": {"sise": [64, 48]}}, r"teacher\.input\.sise=.* unknown key; did you mean 'size'"),
-        ({"input": {"size": [32, 48]}}, r"teacher\.input\.size=\[32, 48\]: expected the file's own"),
-        ({"input": {"layout": "nhwc"}}, r"teacher\.input\.layout=nhwc: expected the other one"),
-        ({"output": {"kind": "simcc"}}, r"teacher\.output: the network gives"),
+        ({"input": {"size": [32, 48]}}, r"teacher\.input\.size=\[32, 48\]: .*null"),
+        ({"input": {"layout": "nhwc"}}, r"teacher\.input\.layout=nhwc: "),
+        ({"output": {"kind": "simcc"}}, r"teacher\.output: "),
         ({"output": {"kind": "heatmaps", "names": ["heat"]}}, r"teacher\.output\.names=\['heat'\].*maps"),
-        ({"output": {"kind": "heatmaps", "names": ["a", "b"]}}, r"expected 1 output names for heatmaps"),
+        ({"output": {"kind": "heatmaps", "names": ["a", "b"]}}, r"teacher\.output\.names=.*1 .*heatmaps"),
     ],
 )
 def test_descriptions_that_do_not_fit_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -294,6 +293,6 @@ def test_descriptions_that_do_not_fit_are_refused(tmp_path: Path, options: dict[
 
 def test_an_input_of_any_size_wants_one_from_the_description(tmp_path: Path) -> None:
     path = write_constants(tmp_path / "free.onnx", {"people": np.zeros((1, 2, 3))}, ["n", 3, "h", "w"])
-    with pytest.raises(UserError, match=r"teacher\.input\.size=None: expected \[width, height\]"):
+    with pytest.raises(RefusedError, match=r"input\.size=None: .*\[width, height\]"):
         DescribedTeacher(str(path), TWO_JOINTS)
     assert DescribedTeacher(str(path), TWO_JOINTS, InputSpec((320, 240))).image_size((640, 480)) == (320, 240)
