@@ -20,7 +20,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
 from pose_oad.tracking.errors import UserError, check, nearest
 from pose_oad.tracking.locks import using_checkout
@@ -42,7 +42,7 @@ usage: pose-oad {verb} [key=value …] [group=choice …]
 Choices (conf/<group>/<choice>.yaml):
 {groups}
 
-Keys and their defaults (conf/{verb}.yaml); --cfg prints the whole configuration as it would run:
+Keys and their defaults (conf/{verb}.yaml, which counts, then the usual choices); --cfg prints what would run:
 
 {keys}"""
 
@@ -163,6 +163,9 @@ def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[
     except UserError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         sys.exit(2)
+    except ConfigAttributeError as error:
+        sys.stderr.write(f"error: {error.full_key}: missing in what was chosen; see --help for the choices that have it\n")
+        sys.exit(2)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -195,11 +198,22 @@ def _check_nodes(cfg: DictConfig, verb: str) -> None:
 
 
 def help_text(verb: str, doc: str) -> str:
-    """Return the help page of a command: its docstring, the choices of each config group, its commented keys."""
+    """Return the help page of a command: its docstring, its choices, its commented keys and those of usual choices."""
     keys = (CONF / f"{verb}.yaml").read_text()
-    groups = re.findall(r"^\s*- (?:override )?(/?\w+)\s*:", keys, flags=re.MULTILINE)
-    listed = "\n".join(f"  {group}: {', '.join(_choices(group))}" for group in groups) or "  (none)"
+    usual = re.findall(r"^\s*- (?:override )?/?([\w@]+)\s*: *(\S*)", keys, flags=re.MULTILINE)
+    groups = {group: _choices(group.partition("@")[0]) for group, _ in usual}
+    listed = "\n".join(f"  {group}: {', '.join(choices)}" for group, choices in groups.items()) or "  (none)"
+    keys += "".join(_keys_of(group, choice) for group, choice in usual if choice in groups[group])
     return _USAGE.format(verb=verb, doc=doc.strip(), groups=listed, keys=keys)
+
+
+def _keys_of(group: str, choice: str) -> str:
+    """Return the commented keys of a choice, below those of the choices that it begins with."""
+    folder, _, package = group.partition("@")
+    text = (CONF / folder / f"{choice}.yaml").read_text()
+    base = re.findall(r"^  - (\w+)$", re.sub("_self_", "", text), flags=re.MULTILINE)
+    own = re.sub(r"^defaults:\n(?:  - .*\n)+", "", text, flags=re.MULTILINE)
+    return "".join(_keys_of(group, name) for name in base) + f"\n# {package or folder}: {choice}\n{own}"
 
 
 def _choices(group: str) -> list[str]:

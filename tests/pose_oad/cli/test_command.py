@@ -28,7 +28,9 @@ def exit_code(argv: list[str], work=lambda cfg: None, verb: str = "online") -> i
         ("rate=${nothing}", "nothing"),
         ("--quiet", "unknown option --quiet"),
         ("seed=3", "seed=3: expected its keys one by one, as seed.base=3"),
-        ("window=null", "window=None: expected its keys one by one, as window.seconds="),
+        ("window=null", "window=null: expected the name of a choice"),
+        ("retention=null", "retention=None: expected its keys one by one, as retention.root="),
+        ("tracking=file", "tracking=file: unknown tracking; known: local-store, server"),
         ("stream.path=http://h/x?a=b", """quoted twice: "stream.path='http://h/x?a=b'\""""),
         ("modules=os", "modules=os: expected a list of names"),
     ],
@@ -83,6 +85,13 @@ def test_help_lists_choices_and_commented_keys(capsys: pytest.CaptureFixture[str
     page = capsys.readouterr().out
     assert "strategy: all, confidence, error, none, oracle, random, uniform" in page
     assert "rate: 0.10                  # share of each window's frames" in page
+    for key in ("  batch_size: 16 ", "\nthreshold: 0.1 ", "\ndecoder_threads: 1 ", "\nuri: sqlite:"):  # of groups, too
+        assert key in page
+
+
+def test_a_choice_without_a_key_that_the_command_reads_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["window=decoded"], lambda cfg: cfg.window.seconds) == 2
+    assert "window.seconds: missing" in capsys.readouterr().err
 
 
 def test_cfg_prints_what_would_run(capsys: pytest.CaptureFixture[str]) -> None:
