@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -93,6 +93,19 @@ def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any
         raise UserError(f"{node.get('_target_')}: cannot be made of {values} ({error})") from error
 
 
+def check_keys(cfg: DictConfig, accepted: Mapping[str, Any]) -> None:
+    """Hold values of a configuration against types, as those of :mod:`pose_oad.tracking.schema`, by dotted key.
+
+    Raises:
+        UserError: for the first that is refused; it names the key, the value and what is accepted.
+    """
+    from pose_oad.tracking.schema import check_value
+
+    for key, kind in accepted.items():
+        value = OmegaConf.select(cfg, key)
+        check_value(kind, OmegaConf.to_container(value) if OmegaConf.is_config(value) else value, key)
+
+
 def factory_of(node: DictConfig) -> type:
     """Return the class that a config node names by ``_target_``.
 
@@ -164,7 +177,7 @@ def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         sys.exit(2)
     except ConfigAttributeError as error:
-        sys.stderr.write(f"error: {error.full_key}: missing in what was chosen; see --help for the choices that have it\n")
+        sys.stderr.write(f"error: {error.full_key}: missing in what was chosen; --help lists the choices\n")
         sys.exit(2)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
-from pose_oad.cli.command import plain
+from pose_oad.cli.command import check_keys, plain
 from pose_oad.tracking.errors import UserError, check
 
 if TYPE_CHECKING:
@@ -45,11 +45,13 @@ def main(cfg: DictConfig) -> Path:
     Raises:
         UserError: for a value that is not accepted, or a folder that cannot be used.
     """
-    from pose_oad.tracking.schema import Number, check_value
+    from pose_oad.tracking.schema import Number, Text
 
-    check_value(Literal["synthetic", "human36m"], cfg.source, "source")
-    check_value(Number, cfg.workers, "workers")
-    check_value(bool, cfg.overwrite, "overwrite")
+    check_keys(cfg, {
+        "source": Literal["synthetic", "human36m"], "workers": Number, "overwrite": bool, "root": Text | int | None,
+        "cameras": list[str | int], "human36m.out": Text, "human36m.report": Text, "human36m.check_only": bool,
+        "human36m.findings": Number, "human36m.metadata": Text | None,
+    })  # fmt: skip
     return make_synthetic(cfg) if cfg.source == "synthetic" else make_human36m(cfg)
 
 
@@ -59,9 +61,7 @@ def make_synthetic(cfg: DictConfig) -> Path:
     from pose_oad.tracking.schema import build_options
 
     values: dict[str, Any] = {str(key): cfg[key] for key in cfg if key not in _SHARED}
-    cameras = values.pop("cameras")
-    check(isinstance(cameras, ListConfig), "cameras", cameras, "a list of camera numbers")
-    world = build_options(World, values, cameras=tuple(str(camera) for camera in cameras))
+    world = build_options(World, values, cameras=tuple(str(camera) for camera in values.pop("cameras")))
     root, overwrite = Path(str(cfg.root or _SYNTHETIC_ROOT)), cfg.overwrite
     started = time.monotonic()
     try:
@@ -119,20 +119,16 @@ def make_human36m(cfg: DictConfig) -> Path:
 def _human36m_options(cfg: DictConfig) -> PrepareOptions:
     from datamodules.human36m.doctor import Selection
     from datamodules.human36m.prepare import PrepareOptions
-    from pose_oad.tracking.schema import Number, Text, build_options, check_value, check_values
+    from pose_oad.tracking.schema import build_options, check_values
 
-    node = plain(cfg.human36m)
-    for key, kind in (("out", Text), ("report", Text), ("check_only", bool), ("findings", Number)):
-        check_value(kind, node[key], f"human36m.{key}")
-    check(
-        bool(cfg.root) and Path(str(cfg.root)).is_dir(), "root", cfg.root, "the folder of Human3.6M: archives or tree"
-    )
+    node, there = plain(cfg.human36m), bool(cfg.root) and Path(str(cfg.root)).is_dir()
+    check(there, "root", cfg.root, "the folder of Human3.6M: archives or tree")
     choices = {key: node[key] for key in ("subjects", "cameras", "actions", "skip")}
     return PrepareOptions(
         root=Path(str(cfg.root)),
         out=Path(node["out"]),
         selection=build_options(Selection, choices, "human36m"),
-        metadata=None if node["metadata"] is None else Path(str(node["metadata"])),
+        metadata=None if node["metadata"] is None else Path(node["metadata"]),
         workers=cfg.workers,
         **check_values(PrepareOptions, node["frames"], "human36m.frames", ("root", "out", "selection")),
     )

@@ -6,12 +6,11 @@ import json
 import logging
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from pose_oad.cli.command import build
-from pose_oad.poses.geometry import FITS
+from pose_oad.cli.command import build, check_keys
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.files import Staging, writing
 
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
 
     from datamodules.stream import WindowLoader
     from datamodules.video.clips import FrameSource
-    from pose_oad.export.compare import Parity
     from pose_oad.export.latency import Latency
-    from pose_oad.export.report import ExportReport
-    from pose_oad.export.trt_pose import TrtPoseReport
+    from pose_oad.export.report import ExportReport, Parity, TrtPoseReport
     from pose_oad.students import PoseNetwork, PoseStudent
 
 log = logging.getLogger(__name__)
@@ -51,7 +48,6 @@ def main(cfg: DictConfig) -> ExportReport | TrtPoseReport:
     from pose_oad.tracking.store import quiet_libraries
 
     write = _export_trt_pose if _format(cfg) == "trt_pose" else _export_onnx
-    _check_values(cfg)
     quiet_libraries()
     cfg.threads = take_threads(cfg.threads)
     student = _load(cfg)
@@ -63,7 +59,8 @@ def main(cfg: DictConfig) -> ExportReport | TrtPoseReport:
 
 def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> TrtPoseReport:
     """Write trt_pose's weights and the topology beside them, if they give the same maps when read back."""
-    from pose_oad.export.trt_pose import TrtPoseReport, write_trt_pose
+    from pose_oad.export.report import TrtPoseReport
+    from pose_oad.export.trt_pose import write_trt_pose
     from pose_oad.students import load_student
     from pose_oad.students.trt_pose import topology_file
 
@@ -114,32 +111,27 @@ def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg:
 
 
 def _format(cfg: DictConfig) -> str:
-    """Tell what is to be written; the suffix says it, and ``output.format`` may only agree."""
-    file, wanted = cfg.output.file, cfg.output.format
+    """Tell what is to be written, as the file's suffix says; refuse values that nobody else looks at."""
+    from pose_oad.export.graph import Opset, Precision
+    from pose_oad.poses.geometry import Fit
+    from pose_oad.tracking.schema import Count, NotNegative, Number
+
+    check_keys(cfg, {
+        "fit": Fit | None, "opset": Opset, "precision": Precision, "quantise": Literal["int8"] | None,
+        "output.format": Literal["onnx", "trt_pose"] | None, "batch_size": Count,
+        "parity.frames": Count, "parity.tolerance": NotNegative, "errors.frames": Number, "latency.repeats": Count,
+        "latency.warmup": Number, "latency.batch_size": Count, "latency.compile_s": NotNegative,
+    })  # fmt: skip
+    file = cfg.output.file
     named = isinstance(file, str) and not Path(file).is_dir()
     kind = {".onnx": "onnx", ".pth": "trt_pose"}.get(Path(file).suffix) if named else None
-    check(wanted in (None, "onnx", "trt_pose"), "output.format", wanted, "null, onnx or trt_pose")
     if kind is None:
-        accepted = "the ONNX file to write, as output.file=student.onnx, or student.pth for trt_pose's format"
-        raise UserError(f"output.file={file}: expected {accepted}")
+        raise UserError(f"output.file={file}: expected a file to write, student.onnx, or student.pth for trt_pose")
+    wanted, as_trained = cfg.output.format, cfg.precision == "fp32" and cfg.quantise is None
     check(wanted in (None, kind), "output.format", wanted, f"null or {kind} for output.file={file}")
-    plain = cfg.precision == "fp32" and cfg.quantise is None
-    check(plain or kind == "onnx", "output.format", kind, "onnx where precision or quantise change the weights")
+    check(as_trained or kind == "onnx", "output.format", kind, "onnx where precision or quantise change the weights")
+    check(cfg.quantise is None or cfg.precision == "fp32", "precision", cfg.precision, "fp32 where quantise=int8")
     return kind
-
-
-def _check_values(cfg: DictConfig) -> None:
-    """Refuse values that nobody else looks at."""
-    check(cfg.fit is None or cfg.fit in FITS, "fit", cfg.fit, "letterbox or squash, or null")
-    check(cfg.quantise in (None, "int8"), "quantise", cfg.quantise, "null or int8")
-    mixed = cfg.quantise is not None and cfg.precision != "fp32"
-    check(not mixed, "precision", cfg.precision, "fp32 where quantise=int8")
-    whole = {"parity.frames": 1, "errors.frames": 0, "latency.repeats": 1, "latency.warmup": 0, "latency.batch_size": 1}
-    for key, least in (whole | {"batch_size": 1}).items():
-        value = OmegaConf.select(cfg, key)
-        check(isinstance(value, int) and value >= least, key, value, f"a whole number, {least} or more")
-    for key, value in {"parity.tolerance": cfg.parity.tolerance, "latency.compile_s": cfg.latency.compile_s}.items():
-        check(isinstance(value, int | float) and value >= 0, key, value, "a number, 0 or more")
 
 
 def _load(cfg: DictConfig) -> PoseStudent:
@@ -198,10 +190,16 @@ def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int]
 
 def _parity(student: PoseStudent, written: PoseNetwork, frames: Tensor, cfg: DictConfig) -> Parity:
     """Compare the maps, and refuse an fp32 network that is not the same or one that is not a number."""
-    from pose_oad.export.compare import compare_maps
+    from pose_oad.export.report import compare_maps
 
-    exact = cfg.precision == "fp32" and cfg.quantise is None
-    return compare_maps(student, written, frames, cfg.batch_size).check(cfg.parity.tolerance if exact else math.inf)
+    parity = compare_maps(student, written, frames, cfg.batch_size)
+    tolerance = cfg.parity.tolerance if cfg.precision == "fp32" and cfg.quantise is None else math.inf
+    if not parity.largest <= tolerance:  # a NaN is not either
+        raise UserError(
+            f"parity.tolerance={tolerance:g}: the written maps differ from the original's by {parity.largest:.1e} on "
+            f"{parity.frames} frames; nothing has been written"
+        )
+    return parity
 
 
 def _errors(

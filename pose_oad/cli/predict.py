@@ -10,10 +10,11 @@ import time
 from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from pose_oad.cli.command import check_keys
 from pose_oad.tracking.errors import UserError, check
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from datamodules.video.clips import Clip
     from datamodules.video.decoding import Decoded
-    from pose_oad.predict.outputs import Outputs
+    from pose_oad.predict.job import Outputs
     from pose_oad.predict.poses import PoseReader, TruthReader
     from pose_oad.tracking.files import Staging
 
@@ -44,32 +45,47 @@ def main(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: if the configuration, the source or an output cannot be used; no output is left then.
     """
+    from pose_oad.predict.job import Outputs
     from pose_oad.predict.keypoint_files import check_joints
-    from pose_oad.predict.outputs import choose_outputs
     from pose_oad.tracking.files import Staging
 
+    _check_values(cfg)
     with Staging(cfg.overwrite) as staging:
-        outputs = choose_outputs(cfg, staging)
-        _check_values(cfg)
+        outputs = Outputs.of(cfg, staging)
         clip, frames = open_source(cfg.source, cfg.output.image_rate)
-        readers, reference = make_readers(cfg, clip)
-        if outputs.kind:
-            check_joints(outputs.kind, readers[0].skeleton, cfg.output.openpose)
-        summary = run(cfg, staging, outputs, (clip, frames), readers, reference)
+        readers, measured = make_readers(cfg, clip)
+        check_joints(outputs.kind, readers[0].skeleton, cfg.output.openpose)
+        summary = run(cfg, staging, outputs, (clip, frames), readers, measured)
     _report(summary, outputs)
     return summary
 
 
-def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], int | None]:
-    """Load whoever says where people are.
+def _check_values(cfg: DictConfig) -> None:
+    """Refuse values that nobody else checks."""
+    from pydantic import Field
 
-    Args:
-        cfg: ``conf/predict.yaml`` with overrides
-        clip: what is predicted
+    from pose_oad.tracking.schema import Count, Positive, Text
+
+    check_keys(cfg, {
+        "checkpoint": Text,
+        "people": Literal["auto", "single", "many"],
+        "threshold": Annotated[float, Field(ge=0, lt=1)],
+        "batch_size": Count,
+        "limit": Count | None,
+        "overwrite": bool,
+        "metric_width": Positive | None,
+        "output.format": Literal["auto", "coco", "openpose", "csv", "parquet"],
+        "output.openpose": Literal["body-25", "coco-18"],
+        "output.crf": Annotated[int, Field(ge=0, le=51)],
+        "output.image_rate": Annotated[float, Field(ge=0.1, le=1000)],
+    })  # fmt: skip
+
+
+def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], bool]:
+    """Load whoever says where people are in a clip.
 
     Returns:
-        The readers, the student first and the truth last; and the place of the one that errors are measured to, None
-        where there is none.
+        The readers, the student first and the truth last; and whether errors are measured to the last of them.
 
     Raises:
         UserError: if a value or a file cannot be used.
@@ -81,24 +97,20 @@ def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], int | N
     truth = _truth(str(cfg.truth), clip) if cfg.truth else None
     cfg.threads = take_threads(cfg.threads)
     readers: list[PoseReader] = []
-    for path in (cfg.checkpoint, cfg.compare):
-        if path:
-            predictor = load_predictor(str(path), cfg.device, cfg.threads)
-            readers.append(StudentReader(predictor, choose_fit(predictor, "fit", cfg.fit), cfg.people))
+    for path in filter(None, (cfg.checkpoint, cfg.compare)):
+        predictor = load_predictor(str(path), cfg.device, cfg.threads)
+        readers.append(StudentReader(predictor, choose_fit(predictor, "fit", cfg.fit), cfg.people))
     if len(readers) == 2 and readers[1].name == readers[0].name:
         readers[1].name += " (compare)"
-    reference = None
+    students = len(readers)
     if cfg.get("teacher") is not None:
         check(cfg.teacher.every == 1, "teacher.every", cfg.teacher.every, "1: every frame is drawn")
         teacher = make_teacher(cfg.teacher, truth.skeleton if truth else None)
         keypoints = truth.keypoints if truth and teacher.uses_truth else None
         place = Path(str(cfg.source)) if clip.stop else None
         readers.append(TeacherReader(teacher, cfg.people, keypoints, place, clip.images))
-        reference = len(readers) - 1
-    if truth is not None:
-        readers.append(truth)
-        reference = len(readers) - 1
-    return readers, reference
+    readers += [truth] if truth is not None else []
+    return readers, len(readers) > students
 
 
 def open_source(source: object, image_rate: float) -> tuple[Clip, Iterator[tuple[int, VideoFrame]]]:
@@ -109,8 +121,8 @@ def open_source(source: object, image_rate: float) -> tuple[Clip, Iterator[tuple
         image_rate: images/s of a folder, whose images may differ in size
 
     Returns:
-        The clip, whose ``stop`` is 0 where it goes on until it is interrupted; and its frames, each with its number:
-        those of damaged frames are left out.
+        The clip, whose ``stop`` is 0 where it goes on until it is interrupted; and its frames with their numbers, those
+        of damaged frames left out.
 
     Raises:
         UserError: if it is none of these, or cannot be read.
@@ -154,30 +166,19 @@ def run(
     outputs: Outputs,
     source: tuple[Clip, Iterator[tuple[int, VideoFrame]]],
     readers: list[PoseReader],
-    reference: int | None,
+    measured: bool,
 ) -> dict[str, float]:
-    """Read, predict and write every frame.
-
-    Args:
-        cfg: the configuration
-        staging: where outputs are until they are done
-        outputs: what is written
-        source: what :func:`open_source` returns
-        readers: who says where people are, the student first
-        reference: place of the reader that errors are measured to
-
-    Returns:
-        See :func:`main`.
-    """
+    """Read, predict and write every frame of what :func:`open_source` and :func:`make_readers` return."""
     from pose_oad.predict import pipeline
     from pose_oad.predict.batches import read_batches
-    from pose_oad.predict.outputs import open_job
+    from pose_oad.predict.job import PredictionJob
     from pose_oad.tracking.progress import watched
 
     clip, decoded = source
     total = min((count for count in (clip.stop, cfg.limit) if count), default=None)
+    job = PredictionJob(cfg, readers, measured)
     with ExitStack() as stack:
-        job = open_job(cfg, staging, outputs, clip, readers, reference, stack)
+        job.open(outputs, clip, staging, stack)
         frames = stack.enter_context(closing(watched(islice(decoded, cfg.limit), total, "frames")))
         batches = read_batches(frames, [reader.fit for reader in readers], cfg.batch_size, outputs.video is not None)
         started = time.perf_counter()
@@ -185,32 +186,8 @@ def run(
         if job.frames == 0:
             raise UserError(f"source={cfg.source}: no frame arrived")
     seconds = time.perf_counter() - started
-    return {
-        "frames": job.frames,
-        "seconds": seconds,
-        "frames_per_second": job.frames / seconds,
-        **{f"error_px/{name}": value for name, value in job.errors().items()},
-    }
-
-
-def _check_values(cfg: DictConfig) -> None:
-    """Refuse values that nobody else checks."""
-    from pydantic import Field
-
-    from pose_oad.tracking.schema import Count, Positive, Text, check_value
-
-    accepted: dict[str, Any] = {
-        "checkpoint": Text,
-        "people": Literal["auto", "single", "many"],
-        "threshold": Annotated[float, Field(ge=0, lt=1)],
-        "batch_size": Count,
-        "limit": Count | None,
-        "output.image_rate": Annotated[float, Field(ge=0.1, le=1000)],
-        "overwrite": bool,
-        "metric_width": Positive | None,
-    }
-    for key, kind in accepted.items():
-        check_value(kind, OmegaConf.select(cfg, key), key)
+    errors = {f"error_px/{name}": value for name, value in job.errors().items()}
+    return {"frames": job.frames, "seconds": seconds, "frames_per_second": job.frames / seconds, **errors}
 
 
 def _truth(path: str, clip: Clip) -> TruthReader:
@@ -240,10 +217,8 @@ def _report(summary: dict[str, float], outputs: Outputs) -> None:
     table = Table(show_header=False)
     speed = f"{summary['frames']:,} in {summary['seconds']:.1f} s ({summary['frames_per_second']:.0f} frames/s)"
     table.add_row("frames", speed)
-    for name, value in summary.items():
-        if name.startswith("error_px/"):
-            table.add_row(f"mean error, {name.removeprefix('error_px/')}", f"{value:.1f} px")
-    for path in (outputs.video, outputs.keypoints):
-        if path is not None:
-            table.add_row("written", Text(str(path)))
+    for name, value in list(summary.items())[3:]:
+        table.add_row(f"mean error, {name.removeprefix('error_px/')}", f"{value:.1f} px")
+    for path in filter(None, (outputs.video, outputs.keypoints)):
+        table.add_row("written", Text(str(path)))
     Console().print(table)

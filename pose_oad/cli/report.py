@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
-from pose_oad.cli.command import plain
-from pose_oad.tracking.errors import check
+from pose_oad.cli.command import check_keys, plain
 
 if TYPE_CHECKING:
     from pose_oad.report.layout import Table
@@ -26,16 +23,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Report:
-    """A report that has been written.
-
-    Attributes:
-        folder: where it lies
-        selection: the runs it was asked for
-        material: their groups
-        tables: its tables
-    """
+class Report(NamedTuple):
+    """A report that has been written: where it lies, the runs it was asked for, their groups, its tables."""
 
     folder: Path
     selection: Selection
@@ -53,21 +42,25 @@ def main(cfg: DictConfig) -> Report:
         UserError: if a name is unknown, the store cannot be read or holds no finished run, or the folder cannot be
             written; nothing has been written then.
     """
+    from pydantic import Field
+
     from pose_oad.report.build import build_report
     from pose_oad.report.material import gather
     from pose_oad.report.store import Ledgers, load_runs
+    from pose_oad.tracking.schema import Text
     from pose_oad.tracking.store import open_store
 
-    confidence, error = cfg.confidence, None if cfg.error is None else str(cfg.error)
-    number = isinstance(confidence, int | float) and not isinstance(confidence, bool)
-    check(number and 0 < confidence < 1, "confidence", confidence, "a level in (0, 1), as 0.95")
-    named = error is None or error.endswith("_px")
-    check(named, "error", error, "a final metric whose name ends in _px, as mpjpe_px, or null")
+    names = Text | Annotated[list[Text], Field(min_length=1)] | None
+    check_keys(cfg, {
+        "study_name": Text | int | None, "experiments": names, "runs": names, "baseline": Text | int,
+        "error": Annotated[str, Field(pattern="_px$")] | None, "folder": Text | None,
+        "confidence": Annotated[float, Field(gt=0, lt=1)],
+    })  # fmt: skip
     study = None if cfg.study_name is None else str(cfg.study_name)
     client = open_store(str(cfg.tracking.uri))
-    selection = load_runs(client, study, _names("experiments", cfg.experiments), _names("runs", cfg.runs))
+    selection = load_runs(client, study, _names(cfg.experiments), _names(cfg.runs))
     ledgers = Ledgers(client)
-    material = gather(selection, error, str(cfg.baseline), float(confidence), ledgers)
+    material = gather(selection, cfg.error, str(cfg.baseline), cfg.confidence, ledgers)
     folder = Path(cfg.folder) if cfg.folder else Path("reports") / _file_name(study or "all")
     title = f"Study {study}" if study else "Runs of online active distillation"
     tables = build_report(folder, title, selection, material, plain(cfg))
@@ -98,14 +91,9 @@ def show(report: Report) -> None:
     console.print(f"report: {report.folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _names(key: str, value: object) -> Sequence[str] | None:
+def _names(value: Any) -> list[str] | None:
     """Read one name or a list of names; None for all."""
-    if value is None:
-        return None
-    if isinstance(value, ListConfig):
-        check(len(value) > 0, key, value, "a name, a list of names, or null for all")
-        return [str(name) for name in value]
-    return [str(value)]
+    return [value] if isinstance(value, str) else value and list(value)
 
 
 def _file_name(name: str) -> str:

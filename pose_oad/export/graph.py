@@ -11,12 +11,13 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import onnx
 import onnx.utils
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from pose_oad.students import PoseStudent
@@ -26,7 +27,7 @@ from pose_oad.tracking.errors import UserError, check
 
 Precision = Literal["fp32", "fp16"]
 #: Versions of ONNX's operator set that can be written.
-OPSETS = range(17, 21)
+Opset = Annotated[int, Field(ge=17, le=20)]
 
 
 class _ExportedGraph(nn.Module):
@@ -52,7 +53,7 @@ class _ExportedGraph(nn.Module):
         return confidence_maps.float(), fields.float()
 
 
-def to_onnx(student: PoseStudent, opset: int = 17, precision: Precision = "fp32") -> onnx.ModelProto:
+def to_onnx(student: PoseStudent, opset: Opset = 17, precision: Precision = "fp32") -> onnx.ModelProto:
     """Turn a student into an ONNX graph with a free batch size.
 
     Input ``frames``: RGB uint8, shape (batch, height, width, 3), at the student's input size. Outputs
@@ -65,10 +66,8 @@ def to_onnx(student: PoseStudent, opset: int = 17, precision: Precision = "fp32"
         precision: of the weights and of what is computed with them
 
     Raises:
-        UserError: if an option is out of range, or the network has an operation that ONNX has not.
+        UserError: if the network has an operation that ONNX has not.
     """
-    check(opset in OPSETS, "opset", opset, f"{OPSETS[0]} to {OPSETS[-1]}")
-    check(precision in ("fp32", "fp16"), "precision", precision, "fp32 or fp16")
     width, height = student.input_size
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     names, buffer = (CONFIDENCE_MAPS, PART_AFFINITY_FIELDS), io.BytesIO()
@@ -115,12 +114,8 @@ def quantise_int8(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int, int]:
 
     onnxruntime knows no transposed convolutions here: the deconvolutions of an attention head stay as they are.
 
-    Args:
-        model: graph in fp32
-
     Returns:
-        The quantised graph, the number of quantised convolutions, and the number of all convolutions, transposed ones
-        included.
+        The quantised graph, the number of quantised convolutions, and of all convolutions, transposed ones included.
 
     Raises:
         UserError: if no convolution could be quantised.

@@ -38,27 +38,16 @@ Write = Callable[[int, FramePoses], None]
 
 
 def choose_format(target: Path, wanted: str) -> str:
-    """Tell in which format an output is to be written.
-
-    Args:
-        target: the output
-        wanted: ``auto``, ``coco``, ``openpose``, ``csv`` or ``parquet``
-
-    Returns:
-        One of the last four.
+    """Tell in which format an output is to be written: that of its suffix, with which a wanted one must agree.
 
     Raises:
-        UserError: if the format is unknown, or not what the name promises.
+        UserError: if the suffix says none, or another one is wanted.
     """
-    formats = tuple(_SUFFIXES.values())
-    check(wanted in ("auto", *formats), "output.format", wanted, f"auto, {', '.join(formats)}")
-    promised = _SUFFIXES.get(target.suffix.lower())
-    check(promised is not None, KEY, target, "a name in .json, .csv or .parquet, or a folder's without a suffix")
-    check(
-        wanted in ("auto", promised), "output.format", wanted,
-        f"auto or {promised}, which {KEY}={target} stands for",
-    )  # fmt: skip
-    return str(promised)
+    promised = _SUFFIXES.get(target.suffix.lower(), "")
+    check(bool(promised), KEY, target, "a name in .json, .csv or .parquet, or a folder's without a suffix")
+    agrees = wanted in ("auto", promised)
+    check(agrees, "output.format", wanted, f"auto or {promised}, which {KEY}={target} stands for")
+    return promised
 
 
 def make_writer(
@@ -94,22 +83,17 @@ def make_writer(
 
 
 def check_joints(kind: str, skeleton: Skeleton, openpose: str) -> None:
-    """Refuse a format that knows none of the joints, or an OpenPose joint set that does not exist.
+    """Refuse a format that knows none of the joints.
 
     Raises:
-        UserError: naming both joint sets, or the key.
+        UserError: naming both joint sets.
     """
-    check(openpose in ("body-25", "coco-18"), "output.openpose", openpose, "body-25 or coco-18")
     if kind in ("coco", "openpose"):
         joint_map(skeleton, get_skeleton("coco-17" if kind == "coco" else openpose))
 
 
 def image_ids(images: Sequence[Path]) -> list[int]:
-    """Number images as COCO does: by the digits that end their names, where all names have some and all differ.
-
-    Returns:
-        A number for each image, otherwise its place in the list.
-    """
+    """Number images as COCO does: by the digits that end their names where all differ, else by their places."""
     digits = [re.search(r"\d+$", path.stem) for path in images]
     numbers = [int(found[0]) for found in digits if found]
     return numbers if len(set(numbers)) == len(images) else list(range(len(images)))

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
-from pose_oad.poses.geometry import FITS, Fit
+from pose_oad.poses.geometry import Fit
 from pose_oad.students import PoseStudent, load_student
 from pose_oad.students.keypoints import PoseNetwork
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, check, reason_of
+from pose_oad.tracking.schema import check_value
 
 
 def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = None) -> PoseNetwork:
@@ -42,8 +43,9 @@ def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = 
     try:
         student = student.to(torch.device(device))
     except (RuntimeError, AssertionError) as error:  # an unknown name, or a device that this torch or machine lacks
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"device={device}: expected a torch device of this machine, as cpu ({reason})") from error
+        raise UserError(
+            f"device={device}: expected a torch device of this machine, as cpu ({reason_of(error)})"
+        ) from error
     student.name = f"{path.parent.name}/{path.stem}" if path.parent.name else path.stem
     return student
 
@@ -51,14 +53,7 @@ def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = 
 def laid_alike(
     networks: Mapping[str, PoseNetwork], key: str, fit: str | None, *attributes: str
 ) -> list[tuple[Fit, dict[str, PoseNetwork]]]:
-    """Group networks that agree in some attributes and in how frames are laid into them.
-
-    Args:
-        networks: by name
-        key: as for :func:`choose_fit`
-        fit: likewise
-        attributes: names of attributes
-    """
+    """Group named networks that agree in some attributes and in how frames lie in them, as :func:`choose_fit` says."""
     groups: dict[tuple[Any, ...], dict[str, PoseNetwork]] = {}
     for name, network in networks.items():
         shared = (choose_fit(network, key, fit), *(getattr(network, attribute) for attribute in attributes))
@@ -67,12 +62,7 @@ def laid_alike(
 
 
 def choose_fit(network: PoseNetwork, key: str, fit: str | None) -> Fit:
-    """Choose how frames lie in a network's input.
-
-    Args:
-        network: the network
-        key: config key of ``fit``
-        fit: ``letterbox`` or ``squash``; None takes what the network was trained with
+    """Choose how frames lie in a network's input: as a config key says, or where that is null, as in its training.
 
     Raises:
         UserError: naming the key, if there is no such fit, or an exported network was made for the other one.
@@ -81,6 +71,6 @@ def choose_fit(network: PoseNetwork, key: str, fit: str | None) -> Fit:
         return network.fit
     # Checkpoints of older versions do not say what they were trained with, so a user may know better.
     known = not isinstance(network, PoseStudent)
-    check(fit in FITS, key, fit, "letterbox or squash, or null")
+    chosen: Fit = check_value(Fit, fit, key)
     check(not known or fit == network.fit, key, fit, f"{network.fit}, for which {network.name} was exported")
-    return cast("Fit", fit)
+    return chosen

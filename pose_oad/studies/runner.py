@@ -23,11 +23,12 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 
-from pose_oad.cli.command import trust
+from pose_oad.cli.command import check_keys, trust
 from pose_oad.studies.plan import Study, check_slots, overrides, slots, with_measurable_objectives
 from pose_oad.studies.queue import TrialQueue, fill, recover, requeue
 from pose_oad.studies.worker import Assignment, work
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, reason_of
+from pose_oad.tracking.schema import Count, Text
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
 
     quiet_libraries()
     study = Study.of(cfg.study)
-    check(isinstance(cfg.workers, int) and cfg.workers >= 1, "workers", cfg.workers, "a whole number, 1 or more")
+    check_keys(cfg, {"workers": Count, "threads": Count, "folder": Text, "cache": Text | None, "storage": Text | None})
     listed = slots(study)
     settings = _settings(cfg, study)
     check_slots(study, settings, listed)
@@ -94,12 +95,12 @@ def _settings(cfg: DictConfig, study: Study) -> tuple[str, ...]:
 def _prepare(study: Study, folder: Path) -> None:
     """Make the files that trials share and that are not there yet."""
     for step in study.prepare:
-        path = Path(step["make"])
+        path = Path(step.make)
         with FileLock(folder / "prepare.lock"):
             if path.exists():
                 continue
-            log.info("%s: made first, by %s", path, step["command"])
-            command = [sys.executable, "-m", "pose_oad.cli", step["command"], *overrides(step.get("set") or {})]
+            log.info("%s: made first, by %s", path, step.command)
+            command = [sys.executable, "-m", "pose_oad.cli", step.command, *overrides(step.set)]
             done = subprocess.run(command, check=False)
         if done.returncode or not path.exists():
             raise UserError(f"study.prepare: {' '.join(command[1:])} did not make {path} (exit code {done.returncode})")
@@ -116,7 +117,7 @@ def _parent_run(cfg: DictConfig, study: Study, opened: optuna.Study) -> str:
         except Exception as error:  # whatever the store's driver raises
             raise UserError(
                 f"tracking.uri={cfg.tracking.uri}: does not hold the run {known} of study {study.name} "
-                f"({' '.join(str(error).split())[:120]}); expected the store it was begun with, or another study.name"
+                f"({reason_of(error)}); expected the store it was begun with, or another study.name"
             ) from error
         return str(known)
     tags = {"pose_oad.kind": "study", "pose_oad.study": study.name, "mlflow.note.content": study.question}

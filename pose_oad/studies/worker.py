@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import optuna
 from mlflow.entities import Run
@@ -94,7 +93,7 @@ def work(assignment: Assignment, announce: Callable[[FrozenTrial], None] | None 
     Args:
         assignment: the study
         announce: called with every trial that has ended here
-        parent_pid: process that started this one; the worker stops when it is gone. 0 looks at none
+        parent_pid: process that started this one, without which the worker stops; 0: none
 
     Raises:
         UserError: if a trial's configuration or data cannot be used.
@@ -132,7 +131,7 @@ def _objective(
         raise DuplicateTrialError
     slot = as_slot(trial.user_attrs)
     space = assignment.study.space if slot.sampled else {}
-    point = [*slot.overrides, *overrides({key: _suggest(trial, key, entry) for key, entry in space.items()})]
+    point = [*slot.overrides, *overrides({key: entry.suggest(trial, key) for key, entry in space.items()})]
     results, curves = [], []
     for seed in slot.seeds:
         cfg = compose_config("online", [*assignment.settings, *point, override("seed.base", seed)])
@@ -188,15 +187,6 @@ class _Watch:
             self._trial.report(self.curve.errors[-1], step=int(window.ids[-1]))
         if self._reference is not None and pruning.is_hopeless(self.curve, self._reference):
             raise optuna.TrialPruned(f"after {self.curve.frames[-1]} frames no better than a student that never learns")
-
-
-def _suggest(trial: optuna.Trial, key: str, entry: Mapping[str, Any]) -> Any:
-    if "choices" in entry:
-        return trial.suggest_categorical(key, entry["choices"])
-    low, high, log_scale = entry["low"], entry["high"], bool(entry.get("log", False))
-    if isinstance(low, int) and isinstance(high, int):
-        return trial.suggest_int(key, low, high, log=log_scale)
-    return trial.suggest_float(key, low, high, log=log_scale)
 
 
 def _measured(summary: Mapping[str, float], objectives: Sequence[str]) -> dict[str, float]:

@@ -38,6 +38,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(shown)}" if known else ""
 
 
+def reason_of(error: BaseException, most: int = 160) -> str:
+    """Put what a library says into one line of at most so many characters."""
+    return " ".join(str(error).split())[:most]
+
+
 def check(ok: bool, key: str, value: object, accepted: str) -> None:
     """Refuse a value with a message that names the key, the value and what is accepted.
 

@@ -34,7 +34,7 @@ _KINDS = {
 }  # fmt: skip
 _LIMITS = {
     "exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most",
-    "multipleOf": "a multiple of", "minLength": "length at least", "minItems": "length at least",
+    "multipleOf": "a multiple of", "minLength": "length at least", "minItems": "length at least", "pattern": "like",
 }  # fmt: skip
 
 
@@ -131,12 +131,15 @@ def _explain(error: ValidationError, schema: dict[str, Any], value: Any, key: st
     for name in error.errors()[0]["loc"]:
         objects = [_resolve(part, definitions) for part in schema.get("anyOf", [schema])]
         known = {field: part for one in objects for field, part in one.get("properties", {}).items()}
-        if not known or not isinstance(value, Mapping):
+        others = [one["additionalProperties"] for one in objects if isinstance(one.get("additionalProperties"), dict)]
+        if not isinstance(value, Mapping) or not (known or others):
             break
+        if name not in known and name not in value:  # the name of one of several types
+            continue
         key = f"{key}.{name}"
-        if name not in known:
-            return f"{key}={value.get(name)}: unknown key{nearest(str(name), known)}"
-        schema, value = known[str(name)], value.get(name)
+        if name not in known and not others:
+            return f"{key}={value[name]}: unknown key{nearest(str(name), known)}"
+        schema, value = known[str(name)] if name in known else others[0], value.get(name)
     return f"{key}={value}: expected {_accepted(schema, definitions)}"
 
 

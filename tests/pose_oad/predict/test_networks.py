@@ -48,7 +48,7 @@ def test_what_cannot_be_loaded_is_named(student_checkpoint: Path, path: str, dev
 def test_an_exported_network_says_how_frames_lie_in_it() -> None:
     exported = cast("Any", SimpleNamespace(name="a.onnx", fit="squash"))
     assert choose_fit(exported, "fit", "squash") == choose_fit(exported, "fit", None) == "squash"
-    with pytest.raises(UserError, match=r"fit=letterbox: expected squash, for which a.onnx was exported"):
+    with pytest.raises(UserError, match=r"fit=letterbox: expected squash"):
         choose_fit(exported, "fit", "letterbox")
     with pytest.raises(UserError, match=r"window.fit=crop: expected letterbox or squash"):
         choose_fit(exported, "window.fit", "crop")
