@@ -48,11 +48,7 @@ Keys and their defaults (conf/{verb}.yaml, which counts, then the usual choices)
 
 
 def compose_config(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """Compose the configuration of a command and resolve every reference in it.
-
-    Args:
-        verb: the command, for which ``conf/<verb>.yaml`` exists
-        overrides: Hydra overrides, as on the command line
+    """Compose the configuration ``conf/<verb>.yaml`` with Hydra overrides, and resolve every reference in it.
 
     Raises:
         UserError: for an override that names an unknown key or choice, cannot be parsed or does not resolve.
@@ -72,12 +68,7 @@ def compose_config(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any:
-    """Make the object that a config node names by ``_target_``, with plain Python values as arguments.
-
-    Args:
-        node: the config node
-        without: keys of the node that are not for the object
-        extra: further keyword arguments
+    """Make the object that a config node names by ``_target_``, of its keys but some, and of extra arguments.
 
     Raises:
         UserError: if the class does not exist, does not take one of the keys, or refuses a value: by the type that it
@@ -129,9 +120,6 @@ def factory_of(node: DictConfig) -> type:
 def trust(modules: Sequence[str]) -> None:
     """Let ``_target_`` name classes of further modules, in this process. Never of what a file or a store says.
 
-    Args:
-        modules: names of modules or packages, as a user gave them
-
     Raises:
         UserError: if they are no list of names.
     """
@@ -148,14 +136,9 @@ def plain(node: DictConfig) -> dict[str, Any]:
 
 
 def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a command line to its end: help, configuration, the work, and the exit code.
+    """Run a command line, by default the process's own, to its end: help, configuration, the work, the exit code.
 
     Exit codes: 0 done, 2 a mistake of the user (one line on stderr), 130 interrupted; a traceback is a bug of ours.
-
-    Args:
-        verb: the command
-        main: its work
-        argv: command line without the program's name; the process's own by default
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -34,13 +34,7 @@ _SHARED = ("source", "root", "workers", "overwrite", "human36m")
 
 
 def main(cfg: DictConfig) -> Path:
-    """Make what the configuration describes, unless it is there.
-
-    Args:
-        cfg: see ``conf/data.yaml``
-
-    Returns:
-        The folder that holds it.
+    """Make what ``conf/data.yaml`` describes, unless it is there; return the folder that holds it.
 
     Raises:
         UserError: for a value that is not accepted, or a folder that cannot be used.

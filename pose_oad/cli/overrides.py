@@ -22,11 +22,8 @@ def override(key: str, value: object) -> str:
 def render(value: object) -> str:
     """Write a value as Hydra reads it on a command line; text that looks like another value is quoted.
 
-    Args:
-        value: None, a truth value, a number, text, a path, or lists and dictionaries of these
-
     Raises:
-        UserError: if it is something else.
+        UserError: if it is none of None, truth values, numbers, text, paths, and lists and dictionaries of these.
     """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

@@ -65,22 +65,14 @@ class CheckpointFiles:
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """What a pre-training leaves.
-
-    Attributes:
-        checkpoint: the best weights
-        metrics: figures of the last validation by name
-    """
+    """What a pre-training leaves: the best weights, and the last validation's figures by name."""
 
     checkpoint: Path
     metrics: dict[str, float]
 
 
 def main(cfg: DictConfig) -> PretrainResult:
-    """Pre-train.
-
-    Args:
-        cfg: the configuration of ``conf/pretrain.yaml``
+    """Pre-train from ``conf/pretrain.yaml`` with overrides.
 
     Raises:
         UserError: if a value, the data or a checkpoint to resume from is refused, or another process writes to the

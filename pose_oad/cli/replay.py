@@ -63,13 +63,7 @@ class Comparison:
 
 
 def main(cfg: DictConfig) -> Comparison:
-    """Replay a run.
-
-    Args:
-        cfg: ``conf/replay.yaml`` with overrides
-
-    Returns:
-        What differs.
+    """Replay a run, that ``conf/replay.yaml`` with overrides names, and say what differs.
 
     Raises:
         UserError: if the run does not exist, is no online run, or cannot be played again.

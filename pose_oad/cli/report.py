@@ -33,10 +33,7 @@ class Report(NamedTuple):
 
 
 def main(cfg: DictConfig) -> Report:
-    """Write a report, show its main table, and keep its files with the study's run.
-
-    Args:
-        cfg: ``conf/report.yaml`` with overrides
+    """Write a report from ``conf/report.yaml``, show its main table, and keep its files with the study's run.
 
     Raises:
         UserError: if a name is unknown, the store cannot be read or holds no finished run, or the folder cannot be

@@ -21,11 +21,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_config(path: Path, verb: str) -> DictConfig:
-    """Read the configuration of a run.
-
-    Args:
-        path: the ``config.yaml`` that the run has written
-        verb: the command whose configuration it is
+    """Read the ``config.yaml`` that a run of a command has written.
 
     Raises:
         UserError: if it is missing or damaged, refers to something outside of it, or does not have the keys of that

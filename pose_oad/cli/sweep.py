@@ -12,13 +12,7 @@ from omegaconf import DictConfig
 
 
 def main(cfg: DictConfig) -> dict[str, int]:
-    """Run a study.
-
-    Args:
-        cfg: ``conf/sweep.yaml`` with overrides
-
-    Returns:
-        Number of trials by state.
+    """Run a study from ``conf/sweep.yaml`` with overrides; return the number of trials by state.
 
     Raises:
         UserError: if the configuration, the storage or the data cannot be used.

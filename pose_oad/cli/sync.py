@@ -14,13 +14,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def main(cfg: DictConfig) -> int:
-    """Deliver every journal.
-
-    Args:
-        cfg: ``conf/sync.yaml`` with overrides
-
-    Returns:
-        How many calls were delivered.
+    """Deliver every journal; return how many calls were delivered.
 
     Raises:
         UserError: if another process delivers, or, when every journal has been tried, if a store cannot be reached or

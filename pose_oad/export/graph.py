@@ -54,16 +54,11 @@ class _ExportedGraph(nn.Module):
 
 
 def to_onnx(student: PoseStudent, opset: Opset = 17, precision: Precision = "fp32") -> onnx.ModelProto:
-    """Turn a student into an ONNX graph with a free batch size.
+    """Turn a student into an ONNX graph with a free batch size; precision is that of the weights and the computation.
 
     Input ``frames``: RGB uint8, shape (batch, height, width, 3), at the student's input size. Outputs
     ``confidence_maps``, shape (batch, joints, height / 4, width / 4), and ``part_affinity_fields``, shape (batch,
     limbs, 2, height / 4, width / 4), both float32 whatever the precision.
-
-    Args:
-        student: the network; it stays as it is
-        opset: version of ONNX's operator set
-        precision: of the weights and of what is computed with them
 
     Raises:
         UserError: if the network has an operation that ONNX has not.

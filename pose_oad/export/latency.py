@@ -77,13 +77,10 @@ def time_compiled(
     threads: int,
     limit_s: float,
 ) -> list[Latency]:
-    """Time a network compiled by torch, in a process of its own that is given up after a while.
+    """Time a network compiled by torch for each batch size, in a process of its own that is given up after ``limit_s``.
 
     Compiling takes a C++ compiler and, for large networks on small machines, minutes; it can only be interrupted from
-    outside, and would change how this process runs torch.
-
-    Returns:
-        A row per batch size; with the reason in place of numbers where it failed or took too long.
+    outside, and would change how this process runs torch. Where it fails, the reason stands in place of numbers.
     """
     request = {
         "checkpoint": str(checkpoint), "input_size": list(input_size), "batches": list(batches),

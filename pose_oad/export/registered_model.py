@@ -83,12 +83,7 @@ class StudentModel(PythonModel):
 
 
 def find_keypoints(student: PoseStudent, image: np.ndarray, fit: Fit) -> np.ndarray:
-    """Find one person in one image of any size, scaled as the frames of a stream are.
-
-    Args:
-        student: the network
-        image: RGB, uint8, shape (height, width, 3)
-        fit: how the image is laid into the input, ``letterbox`` or ``squash``
+    """Find one person in one RGB image, uint8, shape (height, width, 3), scaled as the frames of a stream are.
 
     Returns:
         Px of the image, float32, shape (joints, 3): x, y and confidence in [0, 1].
@@ -103,13 +98,7 @@ def find_keypoints(student: PoseStudent, image: np.ndarray, fit: Fit) -> np.ndar
 
 
 def log_student(student: PoseStudent, run_id: str, tracking_uri: str, registered_name: str | None = None) -> str:
-    """Log a student as an MLflow model of a run.
-
-    Args:
-        student: the network
-        run_id: run it belongs to, as the one that adapted it
-        tracking_uri: store of that run
-        registered_name: name in the model registry, of which this becomes the next version; None does not register it
+    """Log a student as an MLflow model of a run in a store, and as the next version of a registered name, if any.
 
     Returns:
         The model's URI, for ``mlflow.pyfunc.load_model`` and ``mlflow models serve -m``.
@@ -156,11 +145,7 @@ def _example() -> pd.DataFrame:
 
 
 def encode_image(image: np.ndarray) -> str:
-    """Turn an image into what a client sends: a PNG file in base64.
-
-    Args:
-        image: RGB, uint8, shape (height, width, 3)
-    """
+    """Turn an RGB image, uint8, shape (height, width, 3), into what a client sends: a PNG file in base64."""
     _, file = cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR))
     return base64.b64encode(file.tobytes()).decode("ascii")
 

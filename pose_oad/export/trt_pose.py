@@ -13,11 +13,7 @@ from pose_oad.students.trt_pose import to_trt_pose, topology, topology_file
 
 
 def write_trt_pose(student: PoseStudent, path: Path) -> None:
-    """Write a student's state dict in trt_pose's format, and its topology beside it.
-
-    Args:
-        student: the network
-        path: the state dict; :func:`topology_file` names the other
+    """Write a student's state dict in trt_pose's format; its topology lies beside it, see :func:`topology_file`.
 
     Raises:
         UserError: if trt_pose has no such network.

@@ -36,14 +36,7 @@ def read_batches(
     batch_size: int,
     keep_pictures: bool,
 ) -> Iterator[Batch]:
-    """Batch frames.
-
-    Args:
-        frames: decoded frames with their numbers
-        fits: how a frame of some size lies in each reader's input; None for a reader that reads no pixels
-        batch_size: frames in a batch; the last one may be shorter, and one in front of a gap in the numbers
-        keep_pictures: whether the original frames are kept too
-    """
+    """Batch frames at the places that readers' ``fit`` give them; a gap in the numbers ends a batch early."""
     places = [_Placement(fit) for fit in fits]
     for first, taken in _neighbours(frames, batch_size):
         yield Batch(

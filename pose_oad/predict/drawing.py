@@ -34,13 +34,7 @@ class SkeletonSketch:
         self._layers = [(lines, _by_side(lines, sides), extra) for lines, extra in ((limbs, 1.0), (joints, 1.7))]
 
     def draw(self, canvas: Canvas, people: np.ndarray, thickness: int) -> None:
-        """Draw people.
-
-        Args:
-            canvas: where to
-            people: px of the canvas, shape (people, joints, 3)
-            thickness: of a limb, px, even
-        """
+        """Draw people, px of the canvas, shape (people, joints, 3), with limbs of an even thickness, px."""
         confidence = people[..., 2]
         shown: np.ndarray = (confidence >= self._threshold) & (confidence > 0)
         for lines, of_side, factor in self._layers:
@@ -80,14 +74,7 @@ class Panels:
     def draw(
         self, picture: VideoFrame, poses: Sequence[FramePoses], captions: Sequence[str], number: int
     ) -> VideoFrame:
-        """Draw one frame.
-
-        Args:
-            picture: the original
-            poses: people of each reader, px of the original
-            captions: what stands below each reader's name; may be empty
-            number: of the frame
-        """
+        """Draw people, px of the original, with a caption of each reader, perhaps empty, into a frame."""
         canvas, frame = Canvas.new(self.size)
         fit = FrameFit.of((picture.width, picture.height), self._picture_size, "letterbox")
         left, top, width, height = fit.content

@@ -69,8 +69,8 @@ class StudentReader:
     Args:
         network: the network
         fit: how frames lie in its input
-        people: ``single`` takes each joint at the maximum of its map, ``many`` assembles people, ``auto`` does so from
-            the first frame on in which several are found
+        people: ``single``: each joint at the maximum of its map; ``many``: people are assembled; ``auto``: from the first
+            frame on in which several are found
     """
 
     def __init__(self, network: PoseNetwork, fit: Fit = "letterbox", people: Counting = "single") -> None:
@@ -159,12 +159,7 @@ class TeacherReader:
 
 
 class TruthReader:
-    """The ground truth; frames beyond it hold nobody.
-
-    Args:
-        keypoints: original px, shape (frames, people, joints, 3)
-        skeleton: their joint set
-    """
+    """The ground truth, original px, shape (frames, people, joints, 3); frames beyond it hold nobody."""
 
     name = "truth"
 
@@ -182,21 +177,15 @@ class TruthReader:
 
 
 def mean_distance(found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wanted_skeleton: Skeleton) -> float:
-    """Measure the people of one frame against those that should be there.
+    """Measure the people found in one frame against those that should be there.
 
     Each wanted person is compared with the nearest one found; for one of either it is the frame's MPJPE.
-
-    Args:
-        found: who was found
-        wanted: who should be there
-        skeleton: joint set of ``found``
-        wanted_skeleton: joint set of ``wanted``
 
     Returns:
         Mean distance over joints and people, px of the frame; NaN where there is nothing to compare.
 
     Raises:
-        UserError: if the two sets have no joint in common.
+        UserError: if the two joint sets have no joint in common.
     """
     target = map_keypoints(wanted.keypoints, wanted_skeleton, skeleton)[:, None]
     counted = target[..., 2] > 0

@@ -75,9 +75,6 @@ def build_report(
         material: their groups
         config: the command's configuration, for ``report.json``
 
-    Returns:
-        The tables.
-
     Raises:
         UserError: if the folder cannot be written.
     """
@@ -101,10 +98,6 @@ def draw_all(material: Material, folder: Path) -> tuple[list[Picture], list[str]
 
     Where other parameters than the rate vary, the error is drawn against each of them, and all other figures show the
     one setting that most groups have.
-
-    Args:
-        material: what to draw
-        folder: an existing folder
 
     Returns:
         The figures; and for each one that was not drawn, what it is and why.

@@ -82,14 +82,7 @@ def gather(
     confidence: float,
     ledger: Callable[[RunData], list[dict[str, Any]]],
 ) -> Material:
-    """Group the runs of a report.
-
-    Args:
-        selection: the runs
-        error: the error that counts; None: the first of :data:`ERRORS` that a run has
-        baseline: label of the baseline
-        confidence: level of the intervals, in (0, 1)
-        ledger: returns a run's ledger
+    """Group the runs of a report; without an error to count, it is the first of :data:`ERRORS` that a run has.
 
     Raises:
         UserError: if no run has that error.

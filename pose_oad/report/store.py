@@ -81,8 +81,8 @@ class RunData:
     def rate(self) -> float | None:
         """Share of the frames it was allowed to label; None for a reference that has no budget.
 
-        A reference such as one that labels nothing or everything carries a rate in its configuration like any other
-        run: the number of labelled frames tells whether it obeyed it.
+        A reference that labels nothing or everything carries a rate in its configuration like any other run: the number
+        of labelled frames tells whether it obeyed it.
         """
         rate = _number(self.params.get("rate"))
         if rate is None or not self.is_reference:
@@ -127,13 +127,7 @@ def load_runs(
     experiments: Sequence[str] | None = None,
     run_ids: Sequence[str] | None = None,
 ) -> Selection:
-    """Read the runs of a report, a thousand per call.
-
-    Args:
-        client: the store
-        study: only runs of this study
-        experiments: only runs of these experiments; None for all
-        run_ids: only these runs
+    """Read the runs of a report: of one study, some experiments, some ids; None does not choose.
 
     Raises:
         UserError: if a name or id is unknown, or no finished run is left.
@@ -197,9 +191,6 @@ def _run_data(run: Run) -> RunData:
 
 class Ledgers:
     """The ledgers of runs, fetched when first asked for.
-
-    Args:
-        client: the store
 
     Attributes:
         missing: ids of runs that were asked for their ledger and have none that can be read

@@ -36,13 +36,7 @@ _POLL = 0.5  # s between two looks at the queue
 
 
 def run_study(cfg: DictConfig) -> dict[str, int]:
-    """Run a study, or go on with it where it was.
-
-    Args:
-        cfg: ``conf/sweep.yaml`` with overrides
-
-    Returns:
-        Number of trials by Optuna's state, in small letters.
+    """Run a study, or go on with it where it was; return the number of trials by Optuna's state, in small letters.
 
     Raises:
         UserError: if the configuration, the storage or the data cannot be used.
@@ -207,12 +201,10 @@ def _close(assignment: Assignment, opened: optuna.Study) -> dict[str, int]:
 
 
 def count_slots(trials: Sequence[FrozenTrial]) -> dict[str, int]:
-    """Count what a study consists of by how far it has come.
+    """Count what a study consists of by how far it has come, by Optuna's state in small letters.
 
-    A slot can have several trials: those that a killed worker left, and the one that took their place.
-
-    Returns:
-        Numbers by Optuna's state in small letters, the furthest of each slot's trials counting.
+    A slot can have several trials: those that a killed worker left, and the one that took their place; the furthest
+    counts.
     """
     order = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL)
     ranks = {"key": [t.user_attrs.get("key") for t in trials], "rank": [order.index(t.state) for t in trials]}

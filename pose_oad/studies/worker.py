@@ -34,15 +34,10 @@ class DuplicateTrialError(Exception):
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker needs to know.
+    """What a worker needs to know: the study, its queue, and the study's own run in the tracking store.
 
     Attributes:
-        study: the study
-        queue: where its trials are
         settings: overrides of every trial
-        parent: id of the study's own run in the tracking store
-        tracking_uri: the tracking store
-        experiment: its experiment there
         modules: modules of the user's own whose classes trials may be made of
     """
 

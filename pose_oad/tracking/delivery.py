@@ -157,11 +157,6 @@ def deliver(client: MlflowClient, run_id: str, entry: Entry) -> None:
     """Make one call that was kept.
 
     Metrics carry the time at which they were measured: a store that has them already takes them once.
-
-    Args:
-        client: MLflow's
-        run_id: the run
-        entry: the call
     """
     if entry["call"] == "log_batch":
         metrics = [Metric(*values) for values in entry["metrics"]]
@@ -178,15 +173,7 @@ def deliver(client: MlflowClient, run_id: str, entry: Entry) -> None:
 
 
 class RunLogger(MLFlowLogger):
-    """Lightning's MLflow logger that keeps what it cannot deliver.
-
-    Args:
-        local: never ask the store: everything goes to the journal
-        options: of Lightning's logger
-
-    Attributes:
-        journal: what is still to be delivered
-    """
+    """Lightning's MLflow logger that keeps in a journal what it cannot deliver; a local one keeps everything."""
 
     def __init__(self, *, local: bool = False, **options: Any) -> None:
         uri = options.pop("tracking_uri")
@@ -213,11 +200,7 @@ class RunLogger(MLFlowLogger):
             self.experiment.set_terminated(str(self.run_id), status)
 
     def last_step(self, metric: str = "selected_total") -> int:
-        """Return the largest step at which a metric has been recorded, delivered or kept; -1 before the first.
-
-        Args:
-            metric: one that every window has; or that every epoch has, as ``lr`` of a fine-tuning
-        """
+        """Return the largest step at which a metric has been recorded, delivered or kept; -1 before the first."""
         steps = [-1]
         if self.experiment.client is not None:
             steps += [point.step for point in self.experiment.get_metric_history(self.run_id, metric)]
@@ -233,17 +216,10 @@ def _metrics(entries: Iterable[Entry], key: str) -> Iterator[list[Any]]:
 
 
 def deliver_journal(path: Path, uri: str | None, connect: Callable[[str], MlflowClient]) -> int:
-    """Deliver what a journal holds, in order; what has been delivered is taken out, also when a later call fails.
+    """Deliver what a journal holds, in order, to a store or where its run wanted it; return how many calls were made.
 
-    A kill leaves everything in it: each call can be made twice, and changes nothing the second time.
-
-    Args:
-        path: the journal
-        uri: where to; None: where its run wanted it
-        connect: opens a tracking store
-
-    Returns:
-        How many calls were delivered.
+    What has been delivered is taken out, also when a later call fails. A kill leaves everything in it: each call can be
+    made twice, and changes nothing the second time.
     """
     journal, entries = Journal.read(path)
     client = connect(uri or journal.header["uri"])

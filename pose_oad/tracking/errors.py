@@ -21,15 +21,7 @@ class UnwritableError(UserError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Phrase the names closest to a mistyped one, for the end of an error message.
-
-    Args:
-        name: what was asked for
-        known: what exists
-
-    Returns:
-        ``"; did you mean 'x'?"``, or what is known where nothing is close: all of it, or the beginning of a long list.
-    """
+    """Phrase the names closest to a mistyped one, or else what is known, for the end of an error message."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
@@ -44,13 +36,7 @@ def reason_of(error: BaseException, most: int = 160) -> str:
 
 
 def check(ok: bool, key: str, value: object, accepted: str) -> None:
-    """Refuse a value with a message that names the key, the value and what is accepted.
-
-    Args:
-        ok: whether the value is accepted
-        key: config key, as a user would write it on the command line
-        value: the value it had
-        accepted: what would be accepted, in a few words
+    """Refuse a value, unless it is ``ok``, with a message that names the config key, the value and what is accepted.
 
     Raises:
         UserError: if ``ok`` is false.

@@ -36,13 +36,7 @@ _NEW = "new-"
 def open_run(
     cfg: DictConfig, name: str, tags: Mapping[str, str] | None = None, stopped: Path | None = None
 ) -> tuple[RunLogger, Path]:
-    """Begin a run, or go on with one.
-
-    Args:
-        cfg: the resolved configuration
-        name: name of the run in the tracking store
-        tags: its tags there
-        stopped: folder of the run to go on with; None begins a new one
+    """Begin a run, or go on with one in the folder where it was stopped.
 
     Returns:
         its logger; its folder, named by its id.

@@ -56,13 +56,7 @@ def build_options(kind: Callable[..., _Made], values: Mapping[str, Any], key: st
 def check_values(
     kind: Callable[..., Any], values: Mapping[str, Any], key: str = "", given: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Hold values against the types of a class's arguments.
-
-    Args:
-        kind: the class
-        values: arguments as a configuration has them, by name
-        key: config key of the values, for messages
-        given: names of arguments that it has from elsewhere
+    """Hold values against the types of a class's arguments, but for those ``given`` from elsewhere.
 
     Returns:
         The values by name, in the types that are declared for them.
@@ -87,15 +81,7 @@ def check_values(
 
 
 def check_value(hint: Any, value: Any, key: str) -> Any:
-    """Hold one value against a type.
-
-    Args:
-        hint: the type, with its limits
-        value: what a configuration has
-        key: its config key
-
-    Returns:
-        The value in that type.
+    """Return one value of a configuration in a type, which has its limits.
 
     Raises:
         UserError: if it is refused; the message names the key, the value and what the type accepts.

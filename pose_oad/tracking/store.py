@@ -57,8 +57,7 @@ def make_logger(
         token: name that the run carries as a tag, by which it is found if it has been created already
 
     Returns:
-        A logger whose run has been created, so that an unusable store is found before any work is done. From then on
-        the store may fail: what it does not take is kept.
+        A logger whose run exists: an unusable store is found before any work. What it does not take later is kept.
 
     Raises:
         UserError: if the store cannot be opened.
@@ -95,9 +94,6 @@ def make_logger(
 
 def connect(uri: str) -> MlflowClient:
     """Open a tracking store, making it if it is a file that does not exist.
-
-    Args:
-        uri: ``sqlite:///<path>`` or the URL of an MLflow server
 
     Raises:
         UserError: if it cannot be reached.
@@ -142,9 +138,6 @@ def _first_line(error: Exception) -> str:
 
 def open_store(uri: str) -> MlflowClient:
     """Open a tracking store for reading; never creates one.
-
-    Args:
-        uri: ``sqlite:///<path>`` or the URL of an MLflow server
 
     Raises:
         UserError: if there is no such file, or it is not a tracking store.
@@ -192,12 +185,7 @@ def quiet_libraries() -> None:
 
 
 def log_provenance(logger: MLFlowLogger, cfg: DictConfig) -> None:
-    """Record what made this run: every config value as a parameter; commit, versions and machine as tags.
-
-    Args:
-        logger: the run's logger
-        cfg: the resolved configuration
-    """
+    """Record what made this run: every config value as a parameter; commit, versions and machine as tags."""
     resolved = OmegaConf.to_container(cfg, resolve=True)
     logger.log_hyperparams(dict(flatten(resolved)))
     client, run_id = logger.experiment, logger.run_id

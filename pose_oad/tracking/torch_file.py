@@ -18,11 +18,7 @@ _MOST_REPEATED = 2**28  # bytes
 
 
 def read_torch_file(path: Path, called: str | None = None) -> Any:
-    """Read what a file holds, to the CPU's memory.
-
-    Args:
-        path: an existing file
-        called: how messages call it; its path where None
+    """Read what an existing file holds, to the CPU's memory; messages call it by its path, or as they are told.
 
     Raises:
         UserError: if it is damaged, or holds anything but tensors and plain values.
@@ -64,10 +60,6 @@ def _check_sizes(content: object) -> None:
 
 def write_torch_file(path: Path, contents: Mapping[str, Any]) -> None:
     """Write tensors and plain values; the file appears, or replaces the one before, when it is complete.
-
-    Args:
-        path: the file; its folder is made
-        contents: what it is to hold
 
     Raises:
         UnwritableError: if it cannot be written, as on a full disk.
