@@ -77,8 +77,11 @@ def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, 
 
 def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> ExportReport:
     """Write the ONNX file and a report beside it, if it gives the same maps."""
+    from pose_oad import __version__
+    from pose_oad.export.graph import add_metadata, quantise_int8, to_onnx
     from pose_oad.export.report import ExportReport
     from pose_oad.students.exported import ExportedStudent
+    from pose_oad.students.onnx_metadata import ExportMetadata
     from pose_oad.tracking.machine import machine
     from pose_oad.tracking.store import file_hash
 
@@ -86,25 +89,22 @@ def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg:
     with Staging(overwrite=True) as staging:
         part = staging.place("output.file", file)
         figures = staging.place("output.file", file.with_suffix(".json"))
-        convolutions = _write(student, cfg, part)
+        model, quantised = to_onnx(student, cfg.opset, cfg.precision), None
+        if cfg.quantise == "int8":
+            model, quantised = quantise_int8(model)
+        original = file_hash(cfg.checkpoint)
+        add_metadata(model, ExportMetadata.of(student, cfg.precision, cfg.quantise or "none", original, __version__))
+        with writing(file, "output.file"):
+            part.write_bytes(model.SerializeToString())
         exported = ExportedStudent(part, threads)
         parity = _parity(student, exported, frames, cfg)
         errors, note = _errors(student, exported, source, cfg)
         report = ExportReport(
-            file=str(file),
-            sha256=file_hash(part),
-            size_mib=part.stat().st_size / 2**20,
-            metadata=exported.config,
-            parity=parity,
-            tolerance=cfg.parity.tolerance,
-            frames_from=source.clips[0].name,
-            quantised=convolutions,
-            errors=errors,
-            errors_note=note,
-            latency=_latency(student, exported, frames, cfg, threads),
-            threads=threads,
+            file=str(file), sha256=file_hash(part), size_mib=part.stat().st_size / 2**20, metadata=exported.config,
+            parity=parity, tolerance=cfg.parity.tolerance, frames_from=source.clips[0].name, quantised=quantised,
+            errors=errors, errors_note=note, latency=_latency(student, exported, frames, cfg), threads=threads,
             machine=machine(),
-        )
+        )  # fmt: skip
         with writing(file, "output.file"):
             figures.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
     return report
@@ -168,26 +168,6 @@ def _real_frames(source: FrameSource, student: PoseStudent, cfg: DictConfig) -> 
     return torch.cat(taken)[:count]
 
 
-def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int] | None:
-    """Write the graph; return how many convolutions were quantised, and of how many."""
-    import importlib.metadata
-
-    from pose_oad.export.graph import add_metadata, quantise_int8, to_onnx
-    from pose_oad.students.onnx_metadata import ExportMetadata
-    from pose_oad.tracking.store import file_hash
-
-    model, convolutions = to_onnx(student, cfg.opset, cfg.precision), None
-    if cfg.quantise == "int8":
-        model, *counts = quantise_int8(model)
-        convolutions = (counts[0], counts[1])
-    version = importlib.metadata.version("pose_oad")
-    sha256 = file_hash(cfg.checkpoint)
-    add_metadata(model, ExportMetadata.of(student, cfg.precision, cfg.quantise or "none", sha256, version))
-    with writing(Path(cfg.output.file), "output.file"):
-        path.write_bytes(model.SerializeToString())
-    return convolutions
-
-
 def _parity(student: PoseStudent, written: PoseNetwork, frames: Tensor, cfg: DictConfig) -> Parity:
     """Compare the maps, and refuse an fp32 network that is not the same or one that is not a number."""
     from pose_oad.export.report import compare_maps
@@ -221,22 +201,18 @@ def _errors(
     return errors, f"one frame in {every} of {total:,}, in {len(source.clips)} videos"
 
 
-def _latency(
-    student: PoseStudent, exported: PoseNetwork, frames: Tensor, cfg: DictConfig, threads: int
-) -> list[Latency]:
+def _latency(student: PoseStudent, exported: PoseNetwork, frames: Tensor, cfg: DictConfig) -> list[Latency]:
     """Time the original, the compiled and the exported network."""
     from pose_oad.export.latency import time_compiled, time_maps
 
     options = cfg.latency
-    batches = sorted({1, options.batch_size})
+    batches, calls = sorted({1, options.batch_size}), (options.repeats, options.warmup)
     frames = frames.repeat(-(-batches[-1] // len(frames)), 1, 1, 1)
     log.info("timing the original")
-    rows = time_maps("eager", student, frames, batches, options.repeats, options.warmup)
+    rows = time_maps("eager", student, frames, batches, *calls)
     if options.compile_s:
         log.info("compiling and timing it, for %g s at most", options.compile_s)
-        rows += time_compiled(
-            Path(cfg.checkpoint), student.input_size, batches, options.repeats, options.warmup, threads,
-            options.compile_s,
-        )  # fmt: skip
+        checkpoint = Path(cfg.checkpoint)
+        rows += time_compiled(checkpoint, student.input_size, batches, *calls, cfg.threads, options.compile_s)
     log.info("timing the exported network")
-    return rows + time_maps("onnxruntime", exported, frames, batches, options.repeats, options.warmup)
+    return rows + time_maps("onnxruntime", exported, frames, batches, *calls)

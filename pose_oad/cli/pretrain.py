@@ -12,9 +12,8 @@ import os
 import sys
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
 class CheckpointFiles:
     """The files of a checkpoint folder.
 
@@ -45,16 +43,9 @@ class CheckpointFiles:
         run: name that its run in the tracking store carries as a tag; there as long as it is not finished
     """
 
-    best: Path
-    last: Path
-    candidate: Path
-    run: Path
-
-    @classmethod
-    def within(cls, folder: str | Path) -> CheckpointFiles:
-        """Name the files of a folder."""
-        folder = Path(folder)
-        return cls(folder / "best.ckpt", folder / "last.ckpt", folder / "unfinished.ckpt", folder / "unfinished.run")
+    def __init__(self, folder: str | Path) -> None:
+        names = ("best.ckpt", "last.ckpt", "unfinished.ckpt", "unfinished.run")
+        self.best, self.last, self.candidate, self.run = (Path(folder) / name for name in names)
 
     def publish(self) -> None:
         """Give the best weights so far their final name, in one step."""
@@ -63,8 +54,7 @@ class CheckpointFiles:
             os.replace(self.candidate, self.best)
 
 
-@dataclass(frozen=True)
-class PretrainResult:
+class PretrainResult(NamedTuple):
     """What a pre-training leaves: the best weights, and the last validation's figures by name."""
 
     checkpoint: Path
@@ -79,23 +69,28 @@ def main(cfg: DictConfig) -> PretrainResult:
             folder; before anything is written.
     """
     import lightning
+    import torch
 
+    from pose_oad.students import load_student
     from pose_oad.tracking.store import quiet_libraries
 
     quiet_libraries()
-    files = CheckpointFiles.within(cfg.checkpoint.folder)
+    files = CheckpointFiles(cfg.checkpoint.folder)
     if cfg.resume and not (files.last.is_file() or files.run.is_file()):
         raise UserError(f"resume=true: no {files.last} to continue from; expected one of an earlier pre-training")
     lightning.seed_everything(cfg.seed.model, verbose=False)
-    _leave_cores_to_loaders(cfg.data.workers)
+    # Threads that wait for one another spin: with a core too few for all of them, a step takes several times as long.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - cfg.data.workers))
     module, data = _build(cfg)
     last = files.last if cfg.resume and files.last.is_file() else None
     if last is not None:
-        _check_same_student(last, module)
+        load_student(last, module.student.config)  # refuses to go on with another network
         if not files.run.is_file() and (finished := _finished(cfg, files)):
             return finished
     elif cfg.initial is not None:
-        _start_from(cfg.initial, module)
+        # All of the weights, or those of joints and limbs that this student shares with the file's.
+        initial = load_student(cfg.initial, module.student.config, other_joints=True)
+        module.student.load_state_dict(initial.state_dict())
     data.setup()
     bar = sys.stderr.isatty()
     trainer = make_trainer(plain(cfg.trainer), logger=False, callbacks=_callbacks(files), enable_progress_bar=bar)
@@ -121,7 +116,8 @@ def _train(
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     except UserError as error:
         logger.finalize("failed")
-        raise UserError(_said_in_worker(error)) from error
+        # An error of a loader process comes wrapped into its whole traceback.
+        raise UserError(str(error).strip().rpartition("UserError: ")[2]) from error
     except BaseException:  # an interrupt too: the store must not show this run as one that is still going on
         logger.finalize("failed")
         raise
@@ -147,16 +143,6 @@ def _finished(cfg: DictConfig, files: CheckpointFiles) -> PretrainResult | None:
     return PretrainResult(files.best, state["figures"])
 
 
-def _leave_cores_to_loaders(workers: int) -> None:
-    """Give torch the cores that the loader processes leave.
-
-    Threads that wait for one another spin: with a core too few for all of them, a step takes several times as long.
-    """
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - workers))
-
-
 def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
     from datamodules.coco import CocoDataModule
     from datamodules.coco.augmentation import AugmentationConfig
@@ -169,17 +155,11 @@ def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
         values["student"]["skeleton"] = _joint_set_of(values["data"])
     module = PretrainModule(values["student"], **values["optimiser"], **values["objective"])
     student = module.student
+    augmentation = build_options(AugmentationConfig, values["augmentation"], "augmentation")
     data = build_options(
-        CocoDataModule,
-        values["data"],
-        "data",
-        skeleton=student.skeleton,
-        input_size=student.input_size,
-        map_size=student.map_size,
-        augmentation=build_options(AugmentationConfig, values["augmentation"], "augmentation"),
-        seed=cfg.seed.model,
-        fit=student.config.fit,
-    )
+        CocoDataModule, values["data"], "data", skeleton=student.skeleton, input_size=student.input_size,
+        map_size=student.map_size, augmentation=augmentation, seed=cfg.seed.model, fit=student.config.fit,
+    )  # fmt: skip
     return module, data
 
 
@@ -196,17 +176,12 @@ def _joint_set_of(data: Mapping[str, Any]) -> dict[str, Any]:
 def _callbacks(files: CheckpointFiles) -> list[Callback]:
     from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 
-    folder = files.best.parent
+    shared: dict[str, Any] = {"dirpath": files.best.parent, "enable_version_counter": False}
     best = ModelCheckpoint(
-        folder,
-        filename=files.candidate.stem,
-        monitor="val/score",
-        mode="max",
-        save_weights_only=True,
-        enable_version_counter=False,
+        filename=files.candidate.stem, monitor="val/score", mode="max", save_weights_only=True, **shared
     )
     # After every epoch, also where there is no validation.
-    last = ModelCheckpoint(folder, filename=files.last.stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    last = ModelCheckpoint(filename=files.last.stem, save_on_train_epoch_end=True, **shared)
     # Progress belongs to a person who watches; a log file gets the figures at the end.
     return [best, last, *([RichProgressBar()] if sys.stderr.isatty() else [])]
 
@@ -229,22 +204,3 @@ def _logger(cfg: DictConfig, files: CheckpointFiles) -> RunLogger:
     if not files.last.is_file():
         log_provenance(logger, OmegaConf.merge(cfg, {"resume": False}))  # type: ignore[arg-type]
     return logger
-
-
-def _start_from(path: str, module: PretrainModule) -> None:
-    """Take over given weights: all of them, or those of joints and limbs that this student shares with the file's."""
-    from pose_oad.students import load_student
-
-    module.student.load_state_dict(load_student(path, module.student.config, other_joints=True).state_dict())
-
-
-def _check_same_student(path: Path, module: PretrainModule) -> None:
-    """Refuse to continue the training of another network."""
-    from pose_oad.students import load_student
-
-    load_student(path, module.student.config)
-
-
-def _said_in_worker(error: UserError) -> str:
-    """Recover the message of an error that a loader process wraps into its whole traceback."""
-    return str(error).strip().rpartition("UserError: ")[2]

@@ -104,13 +104,13 @@ def _with_constant_shape(model: onnx.ModelProto, student: PoseStudent) -> onnx.M
     return onnx.utils.Extractor(model).extract_model([FRAMES], [CONFIDENCE_MAPS, PART_AFFINITY_FIELDS])
 
 
-def quantise_int8(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int, int]:
+def quantise_int8(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[int, int]]:
     """Store the weights of convolutions in 8 bits, and quantise what enters them as it comes (dynamic quantisation).
 
     onnxruntime knows no transposed convolutions here: the deconvolutions of an attention head stay as they are.
 
     Returns:
-        The quantised graph, the number of quantised convolutions, and of all convolutions, transposed ones included.
+        The quantised graph; the number of quantised convolutions, and of all of them, transposed ones included.
 
     Raises:
         UserError: if no convolution could be quantised.
@@ -129,7 +129,7 @@ def quantise_int8(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int, int]:
         logging.getLogger().removeFilter(_is_serious)
     done = _count(quantised, "ConvInteger")
     check(done > 0, "quantise", "int8", f"null: none of its {convolutions} convolutions can be quantised dynamically")
-    return quantised, done, convolutions
+    return quantised, (done, convolutions)
 
 
 def add_metadata(model: onnx.ModelProto, metadata: ExportMetadata) -> None:

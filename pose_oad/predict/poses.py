@@ -69,7 +69,7 @@ class StudentReader:
     Args:
         network: the network
         fit: how frames lie in its input
-        people: ``single``: each joint at the maximum of its map; ``many``: people are assembled; ``auto``: from the first
+        people: ``single``: each joint at the maximum of its map; ``many``: assembled; ``auto``: assembled from the first
             frame on in which several are found
     """
 

@@ -171,22 +171,22 @@ def _left_out(run: RunData) -> str:
 
 def _search(client: MlflowClient, experiment_ids: list[str]) -> list[RunData]:
     found: list[RunData] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs(experiment_ids, order_by=["start_time ASC"], max_results=1000, page_token=token)
-        found += [_run_data(run) for run in page]
-        token = page.token
-        if not token:
-            return found
+    token: str | None = ""
+    while token is not None:
+        page = client.search_runs(
+            experiment_ids, order_by=["start_time ASC"], max_results=1000, page_token=token or None
+        )
+        found += map(_run_data, page)
+        token = page.token or None
+    return found
 
 
 def _run_data(run: Run) -> RunData:
     info, data = run.info, run.data
-    started, ended = (
-        datetime.fromtimestamp(time / 1000) if time else None for time in (info.start_time, info.end_time)
+    started, ended = (time and datetime.fromtimestamp(time / 1000) for time in (info.start_time, info.end_time))
+    return RunData(
+        info.run_id, info.status, dict(data.tags), dict(data.params), dict(data.metrics), started, ended or None
     )
-    assert started is not None
-    return RunData(info.run_id, info.status, dict(data.tags), dict(data.params), dict(data.metrics), started, ended)
 
 
 class Ledgers:
@@ -215,12 +215,11 @@ class Ledgers:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 path = self._client.download_artifacts(run.run_id, "ledger.parquet", folder)
-                rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+                return list(pq.read_table(path).to_pylist())
             except (MlflowException, OSError, pa.ArrowException) as error:
                 _log.debug("run %s: no ledger: %s", run.run_id, error)
                 self.missing.append(run.run_id)
                 return []
-        return rows
 
 
 def _number(text: str | None) -> float | None:

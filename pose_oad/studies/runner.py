@@ -146,7 +146,7 @@ def _work(assignment: Assignment, opened: optuna.Study, workers: int, announce: 
         for process in processes:
             process.terminate()
             process.join()
-    if any(process.exitcode == 2 for process in processes):
+    if 2 in (process.exitcode for process in processes):
         raise UserError("study: a trial was refused, see above")
 
 

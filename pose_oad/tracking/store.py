@@ -17,9 +17,10 @@ import sqlite3
 import subprocess
 import warnings
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 # MLflow reports its use to its makers and prints advice unless told not to; set before it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -28,7 +29,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 from omegaconf import DictConfig, OmegaConf
 
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, reason_of
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import MLFlowLogger
@@ -63,10 +64,11 @@ def make_logger(
         UserError: if the store cannot be opened.
     """
     from pose_oad.tracking.delivery import RunLogger, ensure_experiment, tagged_run
+    from pose_oad.tracking.schema import Text, check_value
 
     tracking, where = cfg.tracking, cfg.get("logger", "mlflow")
-    check(where in ("mlflow", "local"), "logger", where, "mlflow or local")
-    _check_uri(tracking.uri)
+    check_value(Literal["mlflow", "local"], where, "logger")
+    check_value(Text, tracking.uri, "tracking.uri")
     artifacts = Path(tracking.artifacts).resolve().as_uri() if tracking.artifacts else None
     try:
         if where == "mlflow":
@@ -88,7 +90,7 @@ def make_logger(
     except UserError as error:
         raise UserError(f"{error}; logger=local does without it") from error
     except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
-        raise UserError(f"tracking.uri={tracking.uri}: {_first_line(error)}; logger=local does without it") from error
+        raise UserError(f"tracking.uri={tracking.uri}: {reason_of(error)}; logger=local does without it") from error
     return logger
 
 
@@ -110,7 +112,7 @@ def connect(uri: str) -> MlflowClient:
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
-        raise UserError(f"tracking.uri={uri}: cannot open the tracking store ({_first_line(error)})") from error
+        raise UserError(f"tracking.uri={uri}: cannot open the tracking store ({reason_of(error)})") from error
     return client
 
 
@@ -132,26 +134,19 @@ def _make_store(path: Path) -> None:
             new.replace(path)
 
 
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
 def open_store(uri: str) -> MlflowClient:
     """Open a tracking store for reading; never creates one.
 
     Raises:
         UserError: if there is no such file, or it is not a tracking store.
     """
+    from pose_oad.tracking.schema import Text, check_value
+
     quiet_libraries()
-    _check_uri(uri)
+    check_value(Text, uri, "tracking.uri")
     if uri.startswith("sqlite:///"):
         _check_sqlite(uri)
     return connect(uri)
-
-
-def _check_uri(uri: object) -> None:
-    named = isinstance(uri, str) and bool(uri)
-    check(named, "tracking.uri", uri, "sqlite:///<path> or a server's URL; logger=local asks no tracking store")
 
 
 def _check_sqlite(uri: str) -> None:
@@ -160,11 +155,8 @@ def _check_sqlite(uri: str) -> None:
     if not path.is_file():
         raise UserError(f"tracking.uri={uri}: no such file; expected a tracking store that runs have been logged to")
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         raise UserError(f"tracking.uri={uri}: cannot read the tracking store ({error})") from error
     if not {"experiments", "runs"} <= tables:
@@ -204,18 +196,14 @@ def file_hash(path: str | Path) -> str:
 
 def git_tags() -> dict[str, str]:
     """Return the commit this code stands at and whether files differ from it; empty outside a git checkout."""
-    root = Path(__file__).resolve().parents[2]
 
     def git(*args: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *args], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        command = ["git", "-C", str(Path(__file__).resolve().parents[2]), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return {
-            "mlflow.source.git.commit": git("rev-parse", "HEAD"),
-            "git.dirty": str(bool(git("status", "--porcelain"))),
-        }
+        dirty = str(bool(git("status", "--porcelain")))
+        return {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.dirty": dirty}
     except (OSError, subprocess.CalledProcessError):
         return {}
 

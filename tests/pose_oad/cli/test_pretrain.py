@@ -78,7 +78,7 @@ def trained(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pretr
 
 def test_it_publishes_a_student_that_loads(trained: tuple[PretrainResult, Path]) -> None:
     result, folder = trained
-    files = CheckpointFiles.within(folder / "checkpoints")
+    files = CheckpointFiles(folder / "checkpoints")
     assert result.checkpoint == files.best
     assert files.best.is_file()
     assert files.last.is_file()
@@ -161,7 +161,7 @@ def test_an_interrupted_training_publishes_nothing(tree: Path, tmp_path: Path, m
     monkeypatch.setattr(PretrainModule, "on_train_epoch_start", stop)
     with pytest.raises(RuntimeError, match="power cut"):
         main(_config(tree, tmp_path))
-    files = CheckpointFiles.within(tmp_path / "checkpoints")
+    files = CheckpointFiles(tmp_path / "checkpoints")
     assert not files.best.exists()
     assert files.last.exists()
     monkeypatch.undo()
