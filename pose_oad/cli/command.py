@@ -1,8 +1,8 @@
 """The shell of every command: compose the configuration, run it, turn a user's mistake into one line.
 
 A command is a module ``pose_oad/cli/<verb>.py`` with a function ``main(cfg)`` and a file ``conf/<verb>.yaml``.
-Everything in the configuration can be overridden in Hydra's syntax (``key=value``, ``group=choice``). ``main`` imports
-what is heavy itself, so that ``--help`` answers at once.
+Everything in the configuration can be overridden in Hydra's syntax (``key=value``, ``group=choice``). The module is
+imported when its work begins, so that ``--help`` and a mistyped key are answered at once.
 """
 
 from __future__ import annotations
@@ -123,10 +123,9 @@ def trust(modules: Sequence[str]) -> None:
     Raises:
         UserError: if they are no list of names.
     """
-    names = OmegaConf.is_list(modules) or isinstance(modules, list | tuple)
-    named = names and all(isinstance(name, str) and name for name in modules)
-    check(named, "modules", modules, "a list of names of Python modules, as modules=[my_package]")
-    _TRUSTED.update(modules)
+    from pose_oad.tracking.schema import Text, check_value
+
+    _TRUSTED.update(check_value(list[Text], list(modules) if OmegaConf.is_list(modules) else modules, "modules"))
 
 
 def plain(node: DictConfig) -> dict[str, Any]:
@@ -135,7 +134,9 @@ def plain(node: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 
 
-def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[str] | None = None) -> NoReturn:
+def run_command(
+    verb: str, main: Callable[[DictConfig], object], argv: Sequence[str] | None = None, doc: str | None = None
+) -> NoReturn:
     """Run a command line, by default the process's own, to its end: help, configuration, the work, the exit code.
 
     Exit codes: 0 done, 2 a mistake of the user (one line on stderr), 130 interrupted; a traceback is a bug of ours.
@@ -144,7 +145,7 @@ def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         if any(arg in ("-h", "--help") for arg in argv):
-            sys.stdout.write(help_text(verb, sys.modules[main.__module__].__doc__ or ""))
+            sys.stdout.write(help_text(verb, doc or sys.modules[main.__module__].__doc__ or ""))
             sys.exit(0)
         flags = [arg for arg in argv if arg.startswith("-")]
         if set(flags) - {"--cfg"}:
@@ -188,9 +189,8 @@ def _check_nodes(cfg: DictConfig, verb: str) -> None:
     nodes: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{verb}.yaml"))
     for key, node in nodes.items():
         if isinstance(node, dict) and not isinstance(given[key], dict):
-            raise UserError(
-                f"{key}={given[key]}: expected its keys one by one, as {key}.{next(iter(node))}={given[key]}"
-            )
+            one = f"{key}.{next(iter(node))}={given[key]}"
+            raise UserError(f"{key}={given[key]}: expected its keys one by one, as {one}")
 
 
 def help_text(verb: str, doc: str) -> str:
@@ -229,17 +229,13 @@ def _explain(error: Exception, verb: str, overrides: Sequence[str]) -> str:
         with_choices = _known_keys(verb, overrides)
         if key in with_choices:
             return f"{key}: {text.splitlines()[-1]}"
-        return f"unknown config key '{key}'{_nearest_key(key, with_choices)}"
+        hint = nearest(key, with_choices)
+        return f"unknown config key '{key}'{hint if 'mean' in hint else '; see --help for the keys'}"
     if isinstance(error, OverrideParseException):
         key, _, value = str(error.override).partition("=")
         hint = f"""; a value with signs such as = or , is quoted twice: "{key}='{value}'\"""" if key and value else ""
         return f"cannot read the override '{error.override}': expected key=value{hint}"
     return " ".join(text.split())
-
-
-def _nearest_key(key: str, known: list[str]) -> str:
-    hint = nearest(key, known)
-    return hint if "mean" in hint else "; see pose-oad <command> --help for the keys"
 
 
 def _known_keys(verb: str, overrides: Sequence[str]) -> list[str]:

@@ -12,21 +12,35 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+from lightning.pytorch.loggers import MLFlowLogger
 from omegaconf import DictConfig, OmegaConf
+from pydantic import Field
+from rich.console import Console
 
+from datamodules.coco import CocoDataModule
+from datamodules.coco.augmentation import AugmentationConfig
+from datamodules.stream import WindowLoader
+from datamodules.video.clips import FrameSource
+from datamodules.video.frames import FrameCache
+from datamodules.windowing import StreamOptions
+from pose_oad.cli.assembly import take_threads
 from pose_oad.cli.command import build, check_keys
+from pose_oad.metrics.keypoints import MissingRule
+from pose_oad.metrics.people import check_people
+from pose_oad.offline.source_domain import measure_on_images
+from pose_oad.online.breakdown import measure
+from pose_oad.poses.geometry import Fit
+from pose_oad.poses.skeleton import Skeleton, joint_map
+from pose_oad.predict.comparison import comparison_table, without_nan
+from pose_oad.predict.networks import laid_alike, load_predictor
+from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.files import Staging
 from pose_oad.tracking.progress import watched
-
-if TYPE_CHECKING:
-    from lightning.pytorch.loggers import MLFlowLogger
-
-    from datamodules.video.clips import FrameSource
-    from pose_oad.poses.geometry import Fit
-    from pose_oad.poses.skeleton import Skeleton
-    from pose_oad.students.keypoints import PoseNetwork
+from pose_oad.tracking.schema import Count, Text
+from pose_oad.tracking.store import file_hash, log_provenance, make_logger, quiet_libraries
 
 Figures = dict[str, dict[str, float]]
 
@@ -52,14 +66,6 @@ def main(cfg: DictConfig) -> Figures:
     Raises:
         UserError: if the configuration or the data cannot be used; nothing has been written or tracked then.
     """
-    from rich.console import Console
-
-    from pose_oad.cli.assembly import take_threads
-    from pose_oad.predict.comparison import comparison_table, without_nan
-    from pose_oad.predict.networks import load_predictor
-    from pose_oad.tracking.files import Staging
-    from pose_oad.tracking.store import file_hash, quiet_libraries
-
     quiet_libraries()
     paths = _checkpoints(cfg)
     cfg.threads = take_threads(cfg.threads)
@@ -86,10 +92,6 @@ def main(cfg: DictConfig) -> Figures:
 
 def _checkpoints(cfg: DictConfig) -> list[str]:
     """Return the paths of the checkpoints; refuse values that nobody else checks."""
-    from pydantic import Field
-
-    from pose_oad.tracking.schema import Count, Text
-
     check_measured(cfg)
     check_keys(cfg, {"metric.batch_size": Count, "checkpoints": Text | Annotated[list[Text], Field(min_length=1)]})
     paths = list(cfg.checkpoints) if OmegaConf.is_list(cfg.checkpoints) else [cfg.checkpoints]
@@ -99,9 +101,6 @@ def _checkpoints(cfg: DictConfig) -> list[str]:
 
 def check_measured(cfg: DictConfig) -> None:
     """Refuse values of what is measured on, and of where figures go, that nobody else checks."""
-    from pose_oad.metrics.people import check_people
-    from pose_oad.tracking.schema import Count, Text
-
     check_keys(cfg, {
         "on": Literal["stream", "coco"], "window.frames": Count, "coco.images": Count | None,
         "coco.missing_images": Literal["refuse", "skip"], "output.file": Text | None, "overwrite": bool,
@@ -130,14 +129,6 @@ def plan_stream(cfg: DictConfig, networks: Mapping[str, PoseNetwork]) -> Plan:
     Raises:
         UserError: if a value or a video cannot be used, or there is no ground truth.
     """
-    from datamodules.stream import WindowLoader
-    from datamodules.video.frames import FrameCache
-    from datamodules.windowing import StreamOptions
-    from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.online.breakdown import measure
-    from pose_oad.poses.skeleton import joint_map
-    from pose_oad.predict.networks import laid_alike
-
     rule = MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()
     window, (source, truth) = cfg.window, open_with_truth(cfg)
     groups = laid_alike(networks, "window.fit", window.fit, "input_size")
@@ -171,11 +162,6 @@ def plan_coco(cfg: DictConfig, networks: Mapping[str, PoseNetwork]) -> Plan:
     Raises:
         UserError: if the set cannot be used.
     """
-    from datamodules.coco import CocoDataModule
-    from datamodules.coco.augmentation import AugmentationConfig
-    from pose_oad.offline.source_domain import measure_on_images
-    from pose_oad.predict.networks import laid_alike
-
     coco, batch_size = cfg.coco, cfg.metric.batch_size
     parts = []
     for fit, group in laid_alike(networks, "window.fit", cfg.window.fit, "skeleton", "input_size"):
@@ -212,8 +198,6 @@ def tracked(
     Raises:
         UserError: if the store cannot be opened.
     """
-    from pose_oad.tracking.store import log_provenance, make_logger
-
     loggers: dict[str, MLFlowLogger] = {}
 
     def track(figures: Figures) -> None:

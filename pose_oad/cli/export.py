@@ -6,22 +6,35 @@ import json
 import logging
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import torch
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from torch import Tensor
 
+from datamodules.stream import WindowLoader
+from datamodules.video.clips import FrameSource
+from datamodules.windowing import StreamOptions
+from pose_oad import __version__
+from pose_oad.cli.assembly import take_threads
 from pose_oad.cli.command import build, check_keys
+from pose_oad.export.graph import Opset, Precision, add_metadata, quantise_int8, to_onnx
+from pose_oad.export.latency import Latency, time_compiled, time_maps
+from pose_oad.export.report import ExportReport, Parity, TrtPoseReport, compare_maps
+from pose_oad.export.trt_pose import write_trt_pose
+from pose_oad.metrics.keypoints import MissingRule
+from pose_oad.online.breakdown import measure
+from pose_oad.poses.geometry import Fit
+from pose_oad.students import PoseNetwork, PoseStudent, StudentConfig, load_student
+from pose_oad.students.exported import ExportedStudent
+from pose_oad.students.onnx_metadata import ExportMetadata
+from pose_oad.students.trt_pose import topology_file
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.files import Staging, writing
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from datamodules.stream import WindowLoader
-    from datamodules.video.clips import FrameSource
-    from pose_oad.export.latency import Latency
-    from pose_oad.export.report import ExportReport, Parity, TrtPoseReport
-    from pose_oad.students import PoseNetwork, PoseStudent
+from pose_oad.tracking.machine import machine
+from pose_oad.tracking.schema import Count, NotNegative, Number
+from pose_oad.tracking.store import file_hash, quiet_libraries
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +55,6 @@ def main(cfg: DictConfig) -> ExportReport | TrtPoseReport:
         UserError: if the configuration, the checkpoint or the stream cannot be used, or the exported network is not the
             same as the original; nothing has been written then.
     """
-    from rich.console import Console
-
-    from pose_oad.cli.assembly import take_threads
-    from pose_oad.tracking.store import quiet_libraries
-
     write = _export_trt_pose if _format(cfg) == "trt_pose" else _export_onnx
     quiet_libraries()
     cfg.threads = take_threads(cfg.threads)
@@ -59,11 +67,6 @@ def main(cfg: DictConfig) -> ExportReport | TrtPoseReport:
 
 def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> TrtPoseReport:
     """Write trt_pose's weights and the topology beside them, if they give the same maps when read back."""
-    from pose_oad.export.report import TrtPoseReport
-    from pose_oad.export.trt_pose import write_trt_pose
-    from pose_oad.students import load_student
-    from pose_oad.students.trt_pose import topology_file
-
     file = Path(cfg.output.file)
     with Staging(overwrite=True) as staging:
         part = staging.place("output.file", file)
@@ -77,14 +80,6 @@ def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, 
 
 def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> ExportReport:
     """Write the ONNX file and a report beside it, if it gives the same maps."""
-    from pose_oad import __version__
-    from pose_oad.export.graph import add_metadata, quantise_int8, to_onnx
-    from pose_oad.export.report import ExportReport
-    from pose_oad.students.exported import ExportedStudent
-    from pose_oad.students.onnx_metadata import ExportMetadata
-    from pose_oad.tracking.machine import machine
-    from pose_oad.tracking.store import file_hash
-
     file, threads = Path(cfg.output.file), cfg.threads
     with Staging(overwrite=True) as staging:
         part = staging.place("output.file", file)
@@ -112,10 +107,6 @@ def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg:
 
 def _format(cfg: DictConfig) -> str:
     """Tell what is to be written, as the file's suffix says; refuse values that nobody else looks at."""
-    from pose_oad.export.graph import Opset, Precision
-    from pose_oad.poses.geometry import Fit
-    from pose_oad.tracking.schema import Count, NotNegative, Number
-
     check_keys(cfg, {
         "fit": Fit | None, "opset": Opset, "precision": Precision, "quantise": Literal["int8"] | None,
         "output.format": Literal["onnx", "trt_pose"] | None, "batch_size": Count,
@@ -136,8 +127,6 @@ def _format(cfg: DictConfig) -> str:
 
 def _load(cfg: DictConfig) -> PoseStudent:
     """Read the student, at the input size and with the fit asked for."""
-    from pose_oad.students import StudentConfig, load_student
-
     student = load_student(str(cfg.checkpoint))
     size = OmegaConf.to_container(cfg.input_size) if OmegaConf.is_list(cfg.input_size) else cfg.input_size
     asked = {key: value for key, value in {"input_size": size, "fit": cfg.fit}.items() if value is not None}
@@ -148,16 +137,11 @@ def _load(cfg: DictConfig) -> PoseStudent:
 
 def _windows(source: FrameSource, student: PoseStudent, every: int) -> WindowLoader:
     """Cut a stream into windows of which one frame in so many is a candidate."""
-    from datamodules.stream import WindowLoader
-    from datamodules.windowing import StreamOptions
-
     return WindowLoader(source, StreamOptions(_WINDOW, student.input_size, student.config.fit, teacher_every=every))
 
 
 def _real_frames(source: FrameSource, student: PoseStudent, cfg: DictConfig) -> Tensor:
     """Take frames of the first video, uint8, shape (frames, height, width, 3), spread over its beginning."""
-    import torch
-
     count, length = cfg.parity.frames, source.clips[0].sampled_length(None)
     every = max(1, min(_SPACING, length // count))
     taken: list[Tensor] = []
@@ -170,8 +154,6 @@ def _real_frames(source: FrameSource, student: PoseStudent, cfg: DictConfig) -> 
 
 def _parity(student: PoseStudent, written: PoseNetwork, frames: Tensor, cfg: DictConfig) -> Parity:
     """Compare the maps, and refuse an fp32 network that is not the same or one that is not a number."""
-    from pose_oad.export.report import compare_maps
-
     parity = compare_maps(student, written, frames, cfg.batch_size)
     tolerance = cfg.parity.tolerance if cfg.precision == "fp32" and cfg.quantise is None else math.inf
     if not parity.largest <= tolerance:  # a NaN is not either
@@ -186,9 +168,6 @@ def _errors(
     student: PoseStudent, exported: PoseNetwork, source: FrameSource, cfg: DictConfig
 ) -> tuple[dict[str, dict[str, float]] | None, str]:
     """Measure both on the stream where it has a ground truth, with a word about it."""
-    from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.online.breakdown import measure
-
     if not cfg.errors.frames:
         return None, "not measured (errors.frames=0)"
     if source.skeleton is None:
@@ -203,8 +182,6 @@ def _errors(
 
 def _latency(student: PoseStudent, exported: PoseNetwork, frames: Tensor, cfg: DictConfig) -> list[Latency]:
     """Time the original, the compiled and the exported network."""
-    from pose_oad.export.latency import time_compiled, time_maps
-
     options = cfg.latency
     batches, calls = sorted({1, options.batch_size}), (options.repeats, options.warmup)
     frames = frames.repeat(-(-batches[-1] // len(frames)), 1, 1, 1)

@@ -7,27 +7,41 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+import torch
+from av import FFmpegError
+from av.video.frame import VideoFrame
 from omegaconf import DictConfig
+from pydantic import Field
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
+from datamodules.human36m.poses import read_poses
+from datamodules.human36m.tree import with_confidence
+from datamodules.video.clips import Clip
+from datamodules.video.connections import Address, open_live
+from datamodules.video.decoding import Decoded, reason
+from datamodules.video.files import open_path
+from datamodules.video.reading import LENGTH_TOLERANCE, read_frames
+from pose_oad.cli.assembly import make_teacher, take_threads
 from pose_oad.cli.command import check_keys
+from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.predict import pipeline
+from pose_oad.predict.batches import read_batches
+from pose_oad.predict.job import Outputs, PredictionJob
+from pose_oad.predict.keypoint_files import check_joints
+from pose_oad.predict.networks import choose_fit, load_predictor
+from pose_oad.predict.poses import PoseReader, StudentReader, TeacherReader, TruthReader
 from pose_oad.tracking.errors import UserError, check
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from av.video.frame import VideoFrame
-
-    from datamodules.video.clips import Clip
-    from datamodules.video.decoding import Decoded
-    from pose_oad.predict.job import Outputs
-    from pose_oad.predict.poses import PoseReader, TruthReader
-    from pose_oad.tracking.files import Staging
-
+from pose_oad.tracking.files import Staging
+from pose_oad.tracking.progress import watched
+from pose_oad.tracking.schema import Count, Positive, Text
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,10 +59,6 @@ def main(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: if the configuration, the source or an output cannot be used; no output is left then.
     """
-    from pose_oad.predict.job import Outputs
-    from pose_oad.predict.keypoint_files import check_joints
-    from pose_oad.tracking.files import Staging
-
     _check_values(cfg)
     with Staging(cfg.overwrite) as staging:
         outputs = Outputs.of(cfg, staging)
@@ -62,10 +72,6 @@ def main(cfg: DictConfig) -> dict[str, float]:
 
 def _check_values(cfg: DictConfig) -> None:
     """Refuse values that nobody else checks."""
-    from pydantic import Field
-
-    from pose_oad.tracking.schema import Count, Positive, Text
-
     check_keys(cfg, {
         "checkpoint": Text,
         "people": Literal["auto", "single", "many"],
@@ -90,10 +96,6 @@ def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], bool]:
     Raises:
         UserError: if a value or a file cannot be used.
     """
-    from pose_oad.cli.assembly import make_teacher, take_threads
-    from pose_oad.predict.networks import choose_fit, load_predictor
-    from pose_oad.predict.poses import StudentReader, TeacherReader
-
     truth = _truth(str(cfg.truth), clip) if cfg.truth else None
     cfg.threads = take_threads(cfg.threads)
     readers: list[PoseReader] = []
@@ -127,11 +129,6 @@ def open_source(source: object, image_rate: float) -> tuple[Clip, Iterator[tuple
     Raises:
         UserError: if it is none of these, or cannot be read.
     """
-    from datamodules.video.clips import Clip
-    from datamodules.video.connections import Address, open_live
-    from datamodules.video.files import open_path
-    from datamodules.video.reading import read_frames
-
     text = "" if source is None else str(source)
     path = Path(text)
     if text.isdecimal() or "://" in text:
@@ -148,10 +145,6 @@ def open_source(source: object, image_rate: float) -> tuple[Clip, Iterator[tuple
 
 def _until_lost(source: str, frames: Iterator[Decoded]) -> Iterator[tuple[int, VideoFrame]]:
     """Take a lost connection for an end like any other: what has been filmed is kept."""
-    from av import FFmpegError
-
-    from datamodules.video.decoding import reason
-
     number = 0
     try:
         for number, _, frame in frames:
@@ -169,11 +162,6 @@ def run(
     measured: bool,
 ) -> dict[str, float]:
     """Read, predict and write every frame of what :func:`open_source` and :func:`make_readers` return."""
-    from pose_oad.predict import pipeline
-    from pose_oad.predict.batches import read_batches
-    from pose_oad.predict.job import PredictionJob
-    from pose_oad.tracking.progress import watched
-
     clip, decoded = source
     total = min((count for count in (clip.stop, cfg.limit) if count), default=None)
     job = PredictionJob(cfg, readers, measured)
@@ -192,14 +180,6 @@ def run(
 
 def _truth(path: str, clip: Clip) -> TruthReader:
     """Read the ground truth of a source."""
-    import torch
-
-    from datamodules.human36m.poses import read_poses
-    from datamodules.human36m.tree import with_confidence
-    from datamodules.video.reading import LENGTH_TOLERANCE
-    from pose_oad.poses.skeleton import get_skeleton
-    from pose_oad.predict.poses import TruthReader
-
     check(Path(path).is_file(), "truth", path, "a file of 2-D poses (.cdf), or null")
     keypoints = torch.from_numpy(with_confidence(read_poses(Path(path))))
     if not clip.stop or abs(len(keypoints) - clip.stop) > LENGTH_TOLERANCE:
@@ -210,15 +190,11 @@ def _truth(path: str, clip: Clip) -> TruthReader:
 
 def _report(summary: dict[str, float], outputs: Outputs) -> None:
     """Print what has been done."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(show_header=False)
     speed = f"{summary['frames']:,} in {summary['seconds']:.1f} s ({summary['frames_per_second']:.0f} frames/s)"
     table.add_row("frames", speed)
     for name, value in list(summary.items())[3:]:
         table.add_row(f"mean error, {name.removeprefix('error_px/')}", f"{value:.1f} px")
     for path in filter(None, (outputs.video, outputs.keypoints)):
-        table.add_row("written", Text(str(path)))
+        table.add_row("written", escape(str(path)))
     Console().print(table)

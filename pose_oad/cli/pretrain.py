@@ -13,22 +13,31 @@ import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import lightning
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from omegaconf import DictConfig, OmegaConf
 
+from datamodules.coco import CocoDataModule
+from datamodules.coco.augmentation import AugmentationConfig
+from datamodules.coco.tree import CocoTree
 from pose_oad.cli.assembly import make_trainer
 from pose_oad.cli.command import plain
+from pose_oad.offline.map_regression import PretrainModule
+from pose_oad.offline.training import EpochLogger
+from pose_oad.poses.skeleton import FROM_DATA
+from pose_oad.students import load_student
+from pose_oad.tracking.checkpoint_io import AtomicCheckpointIO
+from pose_oad.tracking.delivery import RunLogger
 from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.files import replacing
 from pose_oad.tracking.locks import holding
-
-if TYPE_CHECKING:
-    from lightning.pytorch import Callback, Trainer
-
-    from datamodules.coco import CocoDataModule
-    from pose_oad.offline.map_regression import PretrainModule
-    from pose_oad.tracking.delivery import RunLogger
+from pose_oad.tracking.schema import build_options
+from pose_oad.tracking.store import connect, log_provenance, make_logger, quiet_libraries
+from pose_oad.tracking.torch_file import read_torch_file
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,12 +77,6 @@ def main(cfg: DictConfig) -> PretrainResult:
         UserError: if a value, the data or a checkpoint to resume from is refused, or another process writes to the
             folder; before anything is written.
     """
-    import lightning
-    import torch
-
-    from pose_oad.students import load_student
-    from pose_oad.tracking.store import quiet_libraries
-
     quiet_libraries()
     files = CheckpointFiles(cfg.checkpoint.folder)
     if cfg.resume and not (files.last.is_file() or files.run.is_file()):
@@ -106,9 +109,6 @@ def _train(
     data: CocoDataModule,
     last: Path | None,
 ) -> PretrainResult:
-    from pose_oad.offline.training import EpochLogger
-    from pose_oad.tracking.checkpoint_io import AtomicCheckpointIO
-
     trainer.strategy.checkpoint_io = AtomicCheckpointIO()
     logger = _logger(cfg, files)
     trainer.callbacks.append(EpochLogger(logger, logger.last_step("lr")))  # type: ignore[attr-defined]
@@ -134,8 +134,6 @@ def _train(
 
 def _finished(cfg: DictConfig, files: CheckpointFiles) -> PretrainResult | None:
     """Return what a finished training left; None where it has more epochs to do than it had."""
-    from pose_oad.tracking.torch_file import read_torch_file
-
     state, epochs = read_torch_file(files.last), cfg.trainer.max_epochs
     if epochs is None or not 0 <= epochs <= state["epoch"] + 1 or not files.best.is_file():
         return None
@@ -144,12 +142,6 @@ def _finished(cfg: DictConfig, files: CheckpointFiles) -> PretrainResult | None:
 
 
 def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
-    from datamodules.coco import CocoDataModule
-    from datamodules.coco.augmentation import AugmentationConfig
-    from pose_oad.offline.map_regression import PretrainModule
-    from pose_oad.poses.skeleton import FROM_DATA
-    from pose_oad.tracking.schema import build_options
-
     values = plain(cfg)
     if values["student"]["skeleton"] == FROM_DATA:
         values["student"]["skeleton"] = _joint_set_of(values["data"])
@@ -165,8 +157,6 @@ def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
 
 def _joint_set_of(data: Mapping[str, Any]) -> dict[str, Any]:
     """Read the joints and limbs that the training set names, in the plain values that a checkpoint carries."""
-    from datamodules.coco.tree import CocoTree
-
     tree = CocoTree(Path(data["root"]), data["image_folder"])
     skeleton = tree.category(data["train"], data["category"]).joint_set()
     _LOG.info("student.skeleton=data: %s, %d limbs: %s", skeleton.name, len(skeleton.limbs), ", ".join(skeleton.joints))
@@ -174,8 +164,6 @@ def _joint_set_of(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _callbacks(files: CheckpointFiles) -> list[Callback]:
-    from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-
     shared: dict[str, Any] = {"dirpath": files.best.parent, "enable_version_counter": False}
     best = ModelCheckpoint(
         filename=files.candidate.stem, monitor="val/score", mode="max", save_weights_only=True, **shared
@@ -188,8 +176,6 @@ def _callbacks(files: CheckpointFiles) -> list[Callback]:
 
 def _logger(cfg: DictConfig, files: CheckpointFiles) -> RunLogger:
     """Open the run in the tracking store: that of the training to go on with, where it is not finished."""
-    from pose_oad.tracking.store import connect, log_provenance, make_logger
-
     if not (cfg.resume and files.run.is_file()):
         if cfg.logger == "mlflow":
             connect(str(cfg.tracking.uri))  # an unusable store costs nothing

@@ -12,16 +12,20 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig
 
+from callbacks.ledger import read_ledger
+from callbacks.progress import WindowProgress
+from pose_oad.cli.assembly import plays_once
 from pose_oad.cli.command import check_keys
+from pose_oad.cli.online import play
 from pose_oad.cli.run_config import read_config
 from pose_oad.tracking.errors import UserError, check
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
+from pose_oad.tracking.schema import Text
+from pose_oad.tracking.store import open_store
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,8 +47,7 @@ class Comparison:
     """What differs between a run and its replay.
 
     Attributes:
-        windows: how many windows both have
-        missing: how many windows only one of them has
+        windows: how many windows both have; ``missing``: how many only one of them has
         selections: windows in which other frames were chosen
         errors: largest difference of any logged error, px, by window, where there is one
         circumstances: what was not the same around the run, as ``name: before -> now``
@@ -69,13 +72,6 @@ def main(cfg: DictConfig) -> Comparison:
         UserError: if the run does not exist, is no online run, or cannot be played again.
         SystemExit: with exit code 1 if something differs.
     """
-    from callbacks.ledger import read_ledger
-    from callbacks.progress import WindowProgress
-    from pose_oad.cli.assembly import plays_once
-    from pose_oad.cli.online import play
-    from pose_oad.tracking.schema import Text
-    from pose_oad.tracking.store import open_store
-
     check_keys(cfg, {"run": Text})
     client = open_store(cfg.tracking.uri)
     logged = _load(client, cfg)
@@ -124,8 +120,6 @@ def _distance(old: float | None, new: float | None) -> float:
 
 def _load(client: MlflowClient, cfg: DictConfig) -> LoggedRun:
     """Fetch a run's configuration, ledger and tags from the tracking store."""
-    from callbacks.ledger import read_ledger
-
     run_id = Path(cfg.run).name
     try:
         run = client.get_run(run_id)

@@ -9,16 +9,20 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from omegaconf import DictConfig
+from pydantic import Field
+from rich.console import Console
 
 from pose_oad.cli.command import check_keys, plain
-
-if TYPE_CHECKING:
-    from pose_oad.report.layout import Table
-    from pose_oad.report.material import Material
-    from pose_oad.report.store import Selection
+from pose_oad.report.build import build_report
+from pose_oad.report.layout import Table, to_rich
+from pose_oad.report.material import Material, gather
+from pose_oad.report.store import Ledgers, Selection, load_runs
+from pose_oad.report.tables import MAIN_COLUMNS, key_names
+from pose_oad.tracking.schema import Text
+from pose_oad.tracking.store import open_store
 
 _log = logging.getLogger(__name__)
 
@@ -39,14 +43,6 @@ def main(cfg: DictConfig) -> Report:
         UserError: if a name is unknown, the store cannot be read or holds no finished run, or the folder cannot be
             written; nothing has been written then.
     """
-    from pydantic import Field
-
-    from pose_oad.report.build import build_report
-    from pose_oad.report.material import gather
-    from pose_oad.report.store import Ledgers, load_runs
-    from pose_oad.tracking.schema import Text
-    from pose_oad.tracking.store import open_store
-
     names = Text | Annotated[list[Text], Field(min_length=1)] | None
     check_keys(cfg, {
         "study_name": Text | int | None, "experiments": names, "runs": names, "baseline": Text | int,
@@ -72,11 +68,6 @@ def main(cfg: DictConfig) -> Report:
 
 def show(report: Report) -> None:
     """Print the main table's most important columns, and where the files are."""
-    from rich.console import Console
-
-    from pose_oad.report.layout import to_rich
-    from pose_oad.report.tables import MAIN_COLUMNS, key_names
-
     console = Console()
     for table in report.tables[:1]:
         groups = report.material.online or report.material.offline

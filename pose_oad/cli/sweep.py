@@ -10,6 +10,8 @@ import sys
 
 from omegaconf import DictConfig
 
+from pose_oad.studies.runner import run_study
+
 
 def main(cfg: DictConfig) -> dict[str, int]:
     """Run a study from ``conf/sweep.yaml`` with overrides; return the number of trials by state.
@@ -18,8 +20,6 @@ def main(cfg: DictConfig) -> dict[str, int]:
         UserError: if the configuration, the storage or the data cannot be used.
         SystemExit: with exit code 1 if a trial failed.
     """
-    from pose_oad.studies.runner import run_study
-
     counts = run_study(cfg)
     if counts["fail"]:
         sys.stderr.write(f"{counts['fail']} trials failed; the same command tries them again\n")

@@ -9,19 +9,35 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import numpy as np
 from omegaconf import DictConfig
+from rich.console import Console
 
+from datamodules.coco.index import CocoIndex
+from datamodules.coco.tree import CocoTree
+from datamodules.stream import WindowLoader
+from datamodules.video.clips import FrameSource
+from datamodules.video.images import decode_image
+from datamodules.windowing import StreamOptions
+from pose_oad.cli.assembly import make_teacher, take_threads
 from pose_oad.cli.command import check_keys
 from pose_oad.cli.evaluate import check_measured, open_with_truth, tracked
+from pose_oad.metrics.coco_ap import average_precision, to_results
+from pose_oad.metrics.keypoints import MissingRule
+from pose_oad.online.breakdown import Breakdown, truth_holds_several
+from pose_oad.online.label_service import LabelService
+from pose_oad.poses.maps import People
+from pose_oad.poses.skeleton import joint_map
+from pose_oad.predict.comparison import comparison_table, without_nan
+from pose_oad.teachers.base import Teacher, TeacherRequest
+from pose_oad.teachers.origin import Origin
 from pose_oad.tracking.errors import check
+from pose_oad.tracking.files import Staging
 from pose_oad.tracking.progress import watched
-
-if TYPE_CHECKING:
-    from datamodules.video.clips import FrameSource
-    from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.teachers.base import Teacher
+from pose_oad.tracking.schema import Count
+from pose_oad.tracking.store import quiet_libraries
 
 
 def main(cfg: DictConfig) -> dict[str, float]:
@@ -37,14 +53,6 @@ def main(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: if the configuration or the data cannot be used; nothing has been written or tracked then.
     """
-    from rich.console import Console
-
-    from pose_oad.cli.assembly import make_teacher, take_threads
-    from pose_oad.poses.skeleton import joint_map
-    from pose_oad.predict.comparison import comparison_table, without_nan
-    from pose_oad.tracking.files import Staging
-    from pose_oad.tracking.store import quiet_libraries
-
     quiet_libraries()
     rule = _rule(cfg)
     cfg.threads = take_threads(cfg.threads)
@@ -75,12 +83,6 @@ def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher, rule:
     Raises:
         UserError: if the videos cannot be read.
     """
-    from datamodules.stream import WindowLoader
-    from datamodules.windowing import StreamOptions
-    from pose_oad.online.breakdown import Breakdown, truth_holds_several
-    from pose_oad.online.label_service import LabelService
-    from pose_oad.poses.maps import People
-
     options = StreamOptions(  # at a small size: nobody looks at the student's picture of a frame here
         cfg.window.frames, (8, 8), "squash", cfg.window.camera_rate, teacher.image_size, cfg.teacher.every,
         cfg.window.decoder_threads,
@@ -105,15 +107,6 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
     Raises:
         UserError: if the set cannot be used, or the teacher needs a ground truth.
     """
-    import numpy as np
-
-    from datamodules.coco.index import CocoIndex
-    from datamodules.coco.tree import CocoTree
-    from datamodules.video.images import decode_image
-    from pose_oad.metrics.coco_ap import average_precision, to_results
-    from pose_oad.teachers.base import TeacherRequest
-    from pose_oad.teachers.origin import Origin
-
     options, tree = cfg.coco, CocoTree(Path(str(cfg.coco.root)), cfg.coco.image_folder)
     check(not teacher.uses_truth, "teacher", teacher.name, "a teacher that looks at pictures, with on=coco")
     folder = tree.images(options.split)
@@ -143,9 +136,6 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
 
 def _rule(cfg: DictConfig) -> MissingRule:
     """Return what becomes of joints that are not found; refuse values that nobody else checks."""
-    from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.tracking.schema import Count
-
     check_measured(cfg)
     check_keys(cfg, {"teacher.every": Count, "metric.undetected_joints": Literal["drop", "penalty", "zero"]})
     return MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import onnx.utils
 import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -115,8 +116,6 @@ def quantise_int8(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[int, i
     Raises:
         UserError: if no convolution could be quantised.
     """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     convolutions = _count(model, "Conv", "ConvTranspose")
     logging.getLogger().addFilter(_is_serious)  # onnxruntime's Python code logs there
     try:

@@ -25,10 +25,8 @@ class Latency:
 
     Attributes:
         runner: ``eager``, ``compiled`` or ``onnxruntime``
-        batch: frames per call
         median_ms: half of the calls took no longer than this, ms; None where it was not measured
         p95_ms: 95 % of the calls took no longer than this, ms; None likewise
-        repeats: calls measured
         note: what belongs to the numbers, or why there are none
     """
 

@@ -23,12 +23,9 @@ from pose_oad.students.trt_pose import topology_file
 
 @dataclass(frozen=True)
 class Parity:
-    """How far two networks' maps are apart on the same frames.
+    """How far two networks' maps are apart on the same frames: largest absolute differences, in the maps' own unit.
 
-    Attributes:
-        frames: how many frames they were compared on
-        confidence_maps: largest absolute difference of confidence maps, in the maps' own unit (a joint's peak is 1)
-        part_affinity_fields: likewise of part affinity fields
+    A joint's peak is 1.
     """
 
     frames: int
@@ -67,19 +64,13 @@ class ExportReport:
     """What an export left.
 
     Attributes:
-        file: the ONNX file
-        sha256: its SHA-256, hexadecimal
-        size_mib: its size, MiB
         metadata: what the file says about itself
-        parity: differences to the eager network
-        tolerance: the largest difference allowed in fp32
+        parity: differences to the eager network; ``tolerance`` is the largest one allowed in fp32
         frames_from: where the frames of that comparison come from
         quantised: quantised convolutions and all convolutions; None where nothing was quantised
         errors: of the eager and the exported network on the stream, by name, px and shares; None where not measured
         errors_note: on how many frames, or why there are none
-        latency: times, a row per network and batch size
-        threads: threads of each network
-        machine: what the times depend on
+        machine: what the times, a row per network and batch size, depend on
     """
 
     file: str
@@ -143,10 +134,8 @@ class TrtPoseReport:
     Attributes:
         file: the state dict; its topology lies beside it
         backbone: torchvision's trunk
-        skeleton: joints and limbs of its channels
         fit: how frames lay in the student's input; trt_pose itself squashes them
-        parity: differences between the student and what was read back
-        frames_from: where the frames of that comparison come from
+        parity: differences between the student and what was read back, on frames from ``frames_from``
     """
 
     file: str

@@ -19,8 +19,7 @@ class Batch:
     Attributes:
         first: number of the first frame; the others follow it without a gap
         sizes: width and height of each original frame, px
-        inputs: for every reader RGB uint8 of each frame, shape (height, width, 3), at the reader's size; empty for a
-            reader that reads no pixels
+        inputs: RGB uint8, shape (height, width, 3), of each frame by reader; empty for one that reads no pixels
         pictures: the original frames; empty where nobody draws
     """
 

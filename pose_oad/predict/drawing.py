@@ -18,12 +18,7 @@ SIDES = {"left": to_yuv(230, 159, 0), "right": to_yuv(86, 180, 233), "middle": t
 
 
 class SkeletonSketch:
-    """Draws people of one joint set: limbs and joints in the colour of their side, on a dark rim.
-
-    Args:
-        skeleton: their joint set
-        threshold: confidence from which a joint is drawn
-    """
+    """Draws joints from a confidence on, and limbs, of one joint set, in the colour of their side, on a dark rim."""
 
     def __init__(self, skeleton: Skeleton, threshold: float) -> None:
         self._threshold = threshold
@@ -47,14 +42,9 @@ class SkeletonSketch:
 
 
 class Panels:
-    """Lays out an overlay and draws its frames.
+    """Lays out an overlay, a panel for each reader, and draws its frames.
 
-    A picture is shown as large as it is; one of another size than the first is fitted into the first one's size.
-
-    Args:
-        readers: whose people are drawn, a panel each
-        size: width and height of the first picture, px
-        threshold: confidence from which a joint is drawn
+    A picture is shown as large as it is; one of another size than the first is fitted into the first one's size, px.
     """
 
     def __init__(self, readers: Sequence[PoseReader], size: tuple[int, int], threshold: float) -> None:

@@ -31,13 +31,7 @@ ReadBatch = tuple[Batch, list[list[FramePoses]], np.ndarray]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What is to be written.
-
-    Attributes:
-        video: the overlay; None writes none
-        keypoints: the file or folder of keypoints; None writes none
-        kind: its format, ``coco``, ``openpose``, ``csv`` or ``parquet``; empty where there is none
-    """
+    """What is to be written: the overlay, keypoints in the format ``kind`` (empty where there are none), or both."""
 
     video: Path | None
     keypoints: Path | None

@@ -53,7 +53,7 @@ def choose_format(target: Path, wanted: str) -> str:
 def make_writer(
     kind: str, place: Path, target: Path, skeleton: Skeleton, images: Sequence[Path], openpose: str, stem: str
 ) -> AbstractContextManager[Write]:
-    """Open a writer, as a context that finishes its file.
+    """Open a writer of a format, at a temporary place, as a context that finishes its file.
 
     Args:
         kind: ``coco``, ``openpose``, ``csv`` or ``parquet``

@@ -13,31 +13,27 @@ import torch
 
 from pose_oad.poses.geometry import Fit
 from pose_oad.students import PoseStudent, load_student
+from pose_oad.students.exported import ExportedStudent
 from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.tracking.errors import UserError, check, reason_of
 from pose_oad.tracking.schema import check_value
 
 
 def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = None) -> PoseNetwork:
-    """Load a network of any kind; the file's suffix says which.
+    """Load a network, named as its file: a checkpoint (.ckpt), trt_pose's weights (.pth) or an exported one (.onnx).
 
     Args:
-        path: a checkpoint (.ckpt), trt_pose's weights (.pth) or an exported network (.onnx)
+        path: the file; its suffix says which it is
         device: torch device of a checkpoint's student
         threads: threads of an exported network on a CPU; None leaves it to onnxruntime
 
-    Returns:
-        The network, named as its file.
-
     Raises:
-        UserError: if the suffix is neither, the file cannot be loaded, or the device does not exist.
+        UserError: if the suffix is none of these, the file cannot be loaded, or the device does not exist.
     """
     path = Path(str(path))
     accepted = "a checkpoint (.ckpt, .pth) or an exported network (.onnx)"
     check(path.suffix.lower() in (".ckpt", ".pth", ".onnx"), "checkpoint", path, accepted)
     if path.suffix.lower() == ".onnx":
-        from pose_oad.students.exported import ExportedStudent
-
         return ExportedStudent(path, threads)
     student = load_student(path)
     try:

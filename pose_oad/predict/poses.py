@@ -35,12 +35,7 @@ class FramePoses(NamedTuple):
 
 
 class PoseReader(Protocol):
-    """Frames in, people out.
-
-    Attributes:
-        name: how a picture calls it
-        skeleton: joint set of its people
-    """
+    """Frames in, people out; a picture calls it by its name."""
 
     name: str
     skeleton: Skeleton
@@ -50,15 +45,12 @@ class PoseReader(Protocol):
         ...
 
     def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
-        """Find the people of some frames.
+        """Find the people of frames, of which ``first`` is the first one's number.
 
         Args:
             images: RGB uint8, shape (height, width, 3) each, as :meth:`fit` says; none for a reader of no pixels
             sizes: width and height of the original frames, px
             first: number of the first frame
-
-        Returns:
-            The people of each frame.
         """
         ...
 
@@ -69,7 +61,7 @@ class StudentReader:
     Args:
         network: the network
         fit: how frames lie in its input
-        people: ``single``: each joint at the maximum of its map; ``many``: assembled; ``auto``: assembled from the first
+        people: ``single``: each joint at the maximum of its map; ``many``: assembled; ``auto``: that from the first
             frame on in which several are found
     """
 

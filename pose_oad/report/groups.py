@@ -23,11 +23,8 @@ class Group:
     """Runs of one label, rate, setting and checkpoint, one per seed.
 
     Attributes:
-        label: what tables call it
-        is_reference: whether it is shown for comparison only
         rate: share of frames that may be labelled; None for a reference without a budget
         setting: value of every other parameter that varies within the report, by its dotted key
-        runs: one per seed
     """
 
     label: str

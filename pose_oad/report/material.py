@@ -24,8 +24,6 @@ class Material:
     """The groups of a report and how they are to be judged.
 
     Attributes:
-        online: groups of online runs
-        offline: groups of fine-tuning runs
         error: the final metric that counts, without ``final/``
         baseline: label of the groups that the others are tested against
         confidence: level of the intervals, in (0, 1)

@@ -15,13 +15,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with the half-width of its confidence interval.
-
-    Attributes:
-        mean: NaN without a value
-        half_width: in the unit of the mean; NaN with fewer than two values
-        n: how many values there were
-    """
+    """A mean with the half-width of its confidence interval, NaN with fewer than two values, and their number."""
 
     mean: float
     half_width: float
@@ -30,12 +24,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A paired comparison with a baseline.
-
-    Attributes:
-        difference: mean difference to the baseline, negative where the baseline is larger; ``n`` counts the pairs
-        p: two-sided p-value of the paired t-test; NaN where it does not exist
-    """
+    """A mean difference to a baseline over n pairs, negative where that is larger; p of the paired, two-sided t-test."""
 
     difference: Estimate
     p: float

@@ -9,13 +9,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from pose_oad.tracking.errors import UserError, nearest
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 _log = logging.getLogger(__name__)
 
@@ -28,13 +30,10 @@ class RunData:
     """What a run recorded.
 
     Attributes:
-        run_id: its id in the store
         status: FINISHED, FAILED, RUNNING, …
-        tags: by name
         params: the resolved configuration as text, by dotted key
         metrics: the last value of each metric, by name
-        started: when it began, local time
-        ended: when it ended, local time; None if it has not
+        started: local time; ``ended`` is None if it has not
     """
 
     run_id: str
@@ -101,7 +100,7 @@ class Selection:
 
     Attributes:
         runs: finished runs of the reported kinds, oldest first
-        parent: the study's own run, newest first choice; None where the report is not of one study
+        parent: the study's own run; None where the report is not of one study
         left_out: how many runs were left out, by reason
     """
 
@@ -208,10 +207,6 @@ class Ledgers:
         return self._rows[run.run_id]
 
     def _fetch(self, run: RunData) -> list[dict[str, Any]]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-        from mlflow.exceptions import MlflowException
-
         with tempfile.TemporaryDirectory() as folder:
             try:
                 path = self._client.download_artifacts(run.run_id, "ledger.parquet", folder)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from optuna import Trial
 from pydantic import Field
 
+from pose_oad.cli.assembly import plays_once
 from pose_oad.cli.command import build, compose_config, plain
 from pose_oad.cli.overrides import override
 from pose_oad.tracking.errors import UserError, check, nearest
@@ -32,13 +33,7 @@ OBJECTIVES = (
 
 @dataclass(frozen=True)
 class Reference:
-    """A run that the strategies are compared with.
-
-    Attributes:
-        label: how reports call it
-        set: its overrides
-        per: keys of the grid with whose values it is repeated; with none it runs once a seed
-    """
+    """A run that strategies are compared with: once a seed, or for all values of keys of the grid."""
 
     label: Text
     set: Overrides
@@ -47,13 +42,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Variant:
-    """A change under which the whole grid, or a part of it, is repeated.
-
-    Attributes:
-        label: what reports add to the strategy's name
-        set: its overrides
-        when: values of the grid for which it makes sense, by key; everywhere if empty
-    """
+    """A change under which the grid is repeated ``when`` keys of the grid have certain values; everywhere if empty."""
 
     label: Text
     set: Overrides
@@ -164,7 +153,7 @@ class Slot:
         point: the same without the seeds: runs of one point are repetitions
         label: how reports call it
         role: ``strategy`` or ``reference``
-        overrides: its own overrides, as on a command line, without those of the whole study and the seed
+        overrides: its own, as on a command line, without those of the whole study and the seed
         seeds: the runs it is made of
         sampled: whether Optuna's sampler adds values of the search space
     """
@@ -201,8 +190,6 @@ def check_slots(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -
     Raises:
         UserError: for an override that is refused, or a stream that cannot be played for every trial.
     """
-    from pose_oad.cli.assembly import plays_once
-
     for point in {slot.overrides for slot in listed}:
         stream = compose_config("online", [*settings, *point]).stream
         check(not plays_once(stream), "study.set.stream", "live", "videos: every trial sees the same frames")

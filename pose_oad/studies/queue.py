@@ -25,6 +25,7 @@ from omegaconf import OmegaConf
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
 
 from pose_oad.cli.command import build
 from pose_oad.studies.plan import Slot, Study, overrides
@@ -44,13 +45,7 @@ Salvage = Callable[[FrozenTrial], Sequence[float] | None]
 
 @dataclass(frozen=True)
 class TrialQueue:
-    """Where a study's trials are kept.
-
-    Attributes:
-        folder: folder of the study on this machine
-        url: URL of a database that several machines share; None keeps a journal in the folder
-        name: the study's name
-    """
+    """Where a study's trials are kept: in a journal in a folder, or at the URL of a database that machines share."""
 
     folder: Path
     url: str | None
@@ -82,10 +77,8 @@ class TrialQueue:
             raise UserError(f"storage={self._shown}: cannot be used ({reason_of(error)})") from error
         if begun is not None and begun != settings:
             differing = sorted(set(begun) ^ set(settings))
-            raise UserError(
-                f"study.name={self.name}: was begun in {self._shown} with other settings ({', '.join(differing)}); "
-                "expected the same, or another name as study.name=…"
-            )
+            other = f"was begun in {self._shown} with other settings ({', '.join(differing)})"
+            raise UserError(f"study.name={self.name}: {other}; expected the same, or another name as study.name=…")
         return opened
 
     @property
@@ -93,7 +86,6 @@ class TrialQueue:
         """The storage without a password."""
         if self.url is None:
             return str(self.folder / "journal.log")
-        from sqlalchemy.engine import make_url
 
         try:
             return make_url(self.url).render_as_string(hide_password=True)

@@ -29,6 +29,7 @@ from pose_oad.studies.queue import TrialQueue, fill, recover, requeue
 from pose_oad.studies.worker import Assignment, work
 from pose_oad.tracking.errors import UserError, reason_of
 from pose_oad.tracking.schema import Count, Text
+from pose_oad.tracking.store import make_logger, quiet_libraries
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,6 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
     Raises:
         UserError: if the configuration, the storage or the data cannot be used.
     """
-    from pose_oad.tracking.store import quiet_libraries
-
     quiet_libraries()
     study = Study.of(cfg.study)
     check_keys(cfg, {"workers": Count, "threads": Count, "folder": Text, "cache": Text | None, "storage": Text | None})
@@ -73,16 +72,10 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
 def _settings(cfg: DictConfig, study: Study) -> tuple[str, ...]:
     """Return the overrides of every trial; they share decoded frames, draw no figures and start anew when killed."""
     folder = Path(cfg.folder)
-    fixed = {
-        "tracking.uri": cfg.tracking.uri,
-        "tracking.artifacts": cfg.tracking.artifacts,
-        "tracking.experiment": cfg.tracking.experiment,
-        "output.folder": str(folder / "runs"),
-        "output.figures": False,
-        "output.resumable": False,
-        "window.cache": cfg.cache,
-        "threads": cfg.threads,
-    }
+    fixed = {f"tracking.{key}": cfg.tracking[key] for key in ("uri", "artifacts", "experiment")} | {
+        "output.folder": str(folder / "runs"), "output.figures": False, "output.resumable": False,
+        "window.cache": cfg.cache, "threads": cfg.threads,
+    }  # fmt: skip
     return (*overrides(fixed), *overrides(study.set))
 
 
@@ -102,17 +95,14 @@ def _prepare(study: Study, folder: Path) -> None:
 
 def _parent_run(cfg: DictConfig, study: Study, opened: optuna.Study) -> str:
     """Return the id of the study's own run in the tracking store, made if it is new there."""
-    from pose_oad.tracking.store import make_logger
-
     known = opened.user_attrs.get("run")
     if known is not None:
         try:
             MlflowClient(str(cfg.tracking.uri)).update_run(known, status="RUNNING")
         except Exception as error:  # whatever the store's driver raises
-            raise UserError(
-                f"tracking.uri={cfg.tracking.uri}: does not hold the run {known} of study {study.name} "
-                f"({reason_of(error)}); expected the store it was begun with, or another study.name"
-            ) from error
+            lacking = f"does not hold the run {known} of study {study.name} ({reason_of(error)})"
+            expected = "expected the store it was begun with, or another study.name"
+            raise UserError(f"tracking.uri={cfg.tracking.uri}: {lacking}; {expected}") from error
         return str(known)
     tags = {"pose_oad.kind": "study", "pose_oad.study": study.name, "mlflow.note.content": study.question}
     token = opened.user_attrs.get("token", uuid.uuid4().hex)
@@ -171,14 +161,13 @@ def _announcer(study: Study, total: int, ended: int) -> Callable[[FrozenTrial], 
         if "key" not in trial.user_attrs:
             return
         ended += trial.state != TrialState.FAIL
-        name = " ".join(filter(None, [trial.user_attrs["label"], *(f"{k}={v:.4g}" for k, v in _numbers(trial))]))
-        seeds = ", ".join(map(str, trial.user_attrs["seeds"]))
+        attributes = trial.user_attrs
+        name = " ".join(filter(None, [attributes["label"], *(f"{k}={v:.4g}" for k, v in _numbers(trial))]))
         said = {TrialState.PRUNED: "given up", TrialState.FAIL: "failed"}.get(trial.state)
         if said is None:
-            pairs = zip(study.objectives, trial.values, strict=True)
-            said = ", ".join(f"{objective} {value:.4g}" for objective, value in pairs)
-            said += f", {trial.user_attrs['seconds']:.1f} s"
-        log.info("%d/%d  %s, seed %s: %s", ended, total, name, seeds, said)
+            values = [f"{key} {value:.4g}" for key, value in zip(study.objectives, trial.values, strict=True)]
+            said = ", ".join([*values, f"{attributes['seconds']:.1f} s"])
+        log.info("%d/%d  %s, seed %s: %s", ended, total, name, ", ".join(map(str, attributes["seeds"])), said)
 
     return announce
 

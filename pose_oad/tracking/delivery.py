@@ -21,7 +21,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from pose_oad.tracking.errors import UnwritableError
+from pose_oad.tracking.errors import UnwritableError, reason_of
 from pose_oad.tracking.files import append_lines, cut_torn_line, replacing, writing
 
 _LOG = logging.getLogger(__name__)
@@ -36,13 +36,7 @@ Entry = dict[str, Any]
 
 
 class Journal:
-    """Calls that are still to be delivered, a line each, under a first line that says where to.
-
-    Args:
-        path: the file; made with the first entry
-        header: where to deliver: ``uri``, ``run_id`` (None: the run is still to be created), ``experiment``,
-            ``artifacts`` (location), ``tags``
-    """
+    """Calls that are still to be delivered, a line each, under a first line that says where to: a store and a run."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path, self.header = path, dict(header)
@@ -94,12 +88,7 @@ def _lines(entries: Iterable[Entry]) -> str:
 
 
 class DeliveringClient:
-    """The calls of MLflow's client by which a run is recorded; what fails goes to the journal.
-
-    Args:
-        client: MLflow's; None delivers nothing now
-        journal: takes what is not delivered
-    """
+    """The calls of MLflow's client by which a run is recorded; what fails, or all without a client, goes to the journal."""
 
     def __init__(self, client: MlflowClient | None, journal: Journal) -> None:
         self.client, self.journal = client, journal
@@ -144,11 +133,8 @@ class DeliveringClient:
                 return
             except Exception as error:  # whatever the store raises, it is no reason to lose the run
                 if self._try_again == 0:
-                    reason = " ".join(str(error).split())[:160]
-                    _LOG.warning(
-                        "tracking.uri=%s: %s; the run goes on, records are kept in %s until `make sync`",
-                        self.journal.header["uri"], reason, self.journal.path,
-                    )  # fmt: skip
+                    said = "tracking.uri=%s: %s; the run goes on, records are kept in %s until `make sync`"
+                    _LOG.warning(said, self.journal.header["uri"], reason_of(error), self.journal.path)
                 self._try_again = time.monotonic() + _PAUSE
         self.journal.append(entry)
 

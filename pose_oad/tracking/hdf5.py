@@ -10,7 +10,7 @@ from typing import Any
 
 import h5py
 
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import UserError, reason_of
 from pose_oad.tracking.files import replacing, write_all
 
 # As much as a compressed data set may be larger than what is stored of it; LZF reaches 88.
@@ -35,8 +35,7 @@ def reading(path: Path, what: str) -> Iterator[h5py.File]:
                 raise ValueError(fault)
             yield file
     except (OSError, LookupError, ValueError, RuntimeError, TypeError, AttributeError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise UserError(f"{path}: cannot be read as {what} ({reason})") from error
+        raise UserError(f"{path}: cannot be read as {what} ({reason_of(error, 100)})") from error
 
 
 def _fault_of_link(name: str, link: object) -> str | None:

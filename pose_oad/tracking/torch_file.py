@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import UserError, reason_of
 from pose_oad.tracking.files import replacing
 
 _MOST_REPEATED = 2**28  # bytes
@@ -36,8 +36,7 @@ def read_torch_file(path: Path, called: str | None = None) -> Any:
         _check_sizes(content)
         return content
     except Exception as error:  # a damaged pickle can raise anything
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"{called}: damaged, or no torch file of tensors alone ({reason})") from error
+        raise UserError(f"{called}: damaged, or no torch file of tensors alone ({reason_of(error, 120)})") from error
 
 
 def _check_sizes(content: object) -> None:

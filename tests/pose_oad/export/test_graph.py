@@ -76,7 +76,7 @@ def test_half_precision_is_smaller_and_close(tmp_path: Path) -> None:
 def test_quantised_convolutions_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     student = random_student(head="attention")
-    quantised, done, convolutions = quantise_int8(to_onnx(student))
+    quantised, (done, convolutions) = quantise_int8(to_onnx(student))
     operations = [node.op_type for node in quantised.graph.node]
     assert operations.count("ConvInteger") == done > 20
     transposed = operations.count("ConvTranspose")  # onnxruntime leaves those of the attention head as they are
