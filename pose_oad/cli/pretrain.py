@@ -25,7 +25,7 @@ from datamodules.coco import CocoDataModule
 from datamodules.coco.augmentation import AugmentationConfig
 from datamodules.coco.tree import CocoTree
 from pose_oad.cli.assembly import make_trainer
-from pose_oad.cli.command import plain
+from pose_oad.cli.command import check_keys, plain
 from pose_oad.offline.map_regression import PretrainModule
 from pose_oad.offline.training import EpochLogger
 from pose_oad.poses.skeleton import FROM_DATA
@@ -35,7 +35,7 @@ from pose_oad.tracking.delivery import RunLogger
 from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.files import replacing
 from pose_oad.tracking.locks import holding
-from pose_oad.tracking.schema import build_options
+from pose_oad.tracking.schema import Number, Text, build_options
 from pose_oad.tracking.store import connect, log_provenance, make_logger, quiet_libraries
 from pose_oad.tracking.torch_file import read_torch_file
 
@@ -78,6 +78,7 @@ def main(cfg: DictConfig) -> PretrainResult:
             folder; before anything is written.
     """
     quiet_libraries()
+    check_keys(cfg, {"resume": bool, "data.workers": Number, "checkpoint.folder": Text, "initial": Text | None})
     files = CheckpointFiles(cfg.checkpoint.folder)
     if cfg.resume and not (files.last.is_file() or files.run.is_file()):
         raise UserError(f"resume=true: no {files.last} to continue from; expected one of an earlier pre-training")

@@ -185,6 +185,7 @@ def test_it_stops_in_time_and_still_leaves_a_student(tree: Path, tmp_path: Path)
         (("student.input_size=[70,64]",), "multiples of 32 px"),
         (("trainer.accelerator=quantum",), "trainer=.*quantum"),
         (("+trainer.max_epoch=3",), "trainer=.*max_epoch"),
+        (("data.workers=many",), r"data\.workers=many: expected .*at least 0"),
         (("augmentation.colour=loud",), r"augmentation\.colour=loud"),
     ],
 )
