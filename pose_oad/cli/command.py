@@ -85,11 +85,7 @@ def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any
 
 
 def check_keys(cfg: DictConfig, accepted: Mapping[str, Any]) -> None:
-    """Hold values of a configuration against types, as those of :mod:`pose_oad.tracking.schema`, by dotted key.
-
-    Raises:
-        UserError: for the first that is refused; it names the key, the value and what is accepted.
-    """
+    """Hold values of a configuration against types by dotted key, see :func:`pose_oad.tracking.schema.check_value`."""
     from pose_oad.tracking.schema import check_value
 
     for key, kind in accepted.items():
@@ -118,11 +114,7 @@ def factory_of(node: DictConfig) -> type:
 
 
 def trust(modules: Sequence[str]) -> None:
-    """Let ``_target_`` name classes of further modules, in this process. Never of what a file or a store says.
-
-    Raises:
-        UserError: if they are no list of names.
-    """
+    """Let ``_target_`` name classes of further modules, in this process. Never of what a file or a store says."""
     from pose_oad.tracking.schema import Text, check_value
 
     _TRUSTED.update(check_value(list[Text], list(modules) if OmegaConf.is_list(modules) else modules, "modules"))

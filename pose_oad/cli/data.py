@@ -70,11 +70,7 @@ def make_synthetic(cfg: DictConfig) -> Path:
 
 
 def make_human36m(cfg: DictConfig) -> Path:
-    """Examine a Human3.6M tree and prepare it; arguments and errors as :func:`main`.
-
-    Raises:
-        UserError: if nothing of it can be used, too.
-    """
+    """Examine a Human3.6M tree and prepare it; arguments and errors as :func:`main`."""
     node, options = cfg.human36m, _human36m_options(cfg)
     console, report_file, started = Console(stderr=True), Path(str(node.report)), time.monotonic()
     with _progress() as advance:

@@ -112,11 +112,7 @@ def check_measured(cfg: DictConfig) -> None:
 
 
 def open_with_truth(cfg: DictConfig) -> tuple[FrameSource, Skeleton]:
-    """Open the videos of a stream that has a ground truth; return them and its joint set.
-
-    Raises:
-        UserError: if it has none, or cannot be opened.
-    """
+    """Open the videos of a stream, which must have a ground truth; return them and its joint set."""
     source: FrameSource = build(cfg.stream)
     if source.skeleton is None:
         raise UserError("stream: its videos have no ground truth; expected some that have, as stream=human36m")
@@ -124,11 +120,7 @@ def open_with_truth(cfg: DictConfig) -> tuple[FrameSource, Skeleton]:
 
 
 def plan_stream(cfg: DictConfig, networks: Mapping[str, PoseNetwork]) -> Plan:
-    """Open the videos of a stream, whose errors are measured frame by frame.
-
-    Raises:
-        UserError: if a value or a video cannot be used, or there is no ground truth.
-    """
+    """Open the videos of a stream, whose errors are measured frame by frame; refuse what cannot be measured."""
     rule = MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()
     window, (source, truth) = cfg.window, open_with_truth(cfg)
     groups = laid_alike(networks, "window.fit", window.fit, "input_size")
@@ -157,11 +149,7 @@ def plan_stream(cfg: DictConfig, networks: Mapping[str, PoseNetwork]) -> Plan:
 
 
 def plan_coco(cfg: DictConfig, networks: Mapping[str, PoseNetwork]) -> Plan:
-    """Read the annotations of a COCO set, on which the precision of all people found is measured.
-
-    Raises:
-        UserError: if the set cannot be used.
-    """
+    """Read the annotations of a COCO set, on which the precision of all people found is measured."""
     coco, batch_size = cfg.coco, cfg.metric.batch_size
     parts = []
     for fit, group in laid_alike(networks, "window.fit", cfg.window.fit, "skeleton", "input_size"):
@@ -194,9 +182,6 @@ def tracked(
 
     Yields:
         What takes their figures, by label and name; with ``tracking.uri=null`` it does nothing.
-
-    Raises:
-        UserError: if the store cannot be opened.
     """
     loggers: dict[str, MLFlowLogger] = {}
 

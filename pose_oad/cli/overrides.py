@@ -20,11 +20,7 @@ def override(key: str, value: object) -> str:
 
 
 def render(value: object) -> str:
-    """Write a value as Hydra reads it on a command line; text that looks like another value is quoted.
-
-    Raises:
-        UserError: if it is none of None, truth values, numbers, text, paths, and lists and dictionaries of these.
-    """
+    """Write a plain value as Hydra reads it on a command line; text that looks like another value is quoted."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float):

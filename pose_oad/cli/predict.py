@@ -60,12 +60,23 @@ def main(cfg: DictConfig) -> dict[str, float]:
         UserError: if the configuration, the source or an output cannot be used; no output is left then.
     """
     _check_values(cfg)
-    with Staging(cfg.overwrite) as staging:
+    with Staging(cfg.overwrite) as staging, ExitStack() as stack:
         outputs = Outputs.of(cfg, staging)
-        clip, frames = open_source(cfg.source, cfg.output.image_rate)
+        clip, decoded = open_source(cfg.source, cfg.output.image_rate)
         readers, measured = make_readers(cfg, clip)
         check_joints(outputs.kind, readers[0].skeleton, cfg.output.openpose)
-        summary = run(cfg, staging, outputs, (clip, frames), readers, measured)
+        job = PredictionJob(cfg, readers, measured)
+        job.open(outputs, clip, staging, stack)
+        total = min((count for count in (clip.stop, cfg.limit) if count), default=None)
+        frames = stack.enter_context(closing(watched(islice(decoded, cfg.limit), total, "frames")))
+        batches = read_batches(frames, [reader.fit for reader in readers], cfg.batch_size, outputs.video is not None)
+        started = time.perf_counter()
+        pipeline.run(batches, job.work, job.write, stoppable=not clip.stop)
+        if job.frames == 0:
+            raise UserError(f"source={cfg.source}: no frame arrived")
+    seconds = time.perf_counter() - started
+    errors = {f"error_px/{name}": value for name, value in job.errors().items()}
+    summary = {"frames": job.frames, "seconds": seconds, "frames_per_second": job.frames / seconds, **errors}
     _report(summary, outputs)
     return summary
 
@@ -88,14 +99,7 @@ def _check_values(cfg: DictConfig) -> None:
 
 
 def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], bool]:
-    """Load whoever says where people are in a clip.
-
-    Returns:
-        The readers, the student first and the truth last; and whether errors are measured to the last of them.
-
-    Raises:
-        UserError: if a value or a file cannot be used.
-    """
+    """Load whoever says where people are, the student first, the truth last; and whether errors are measured to that."""
     truth = _truth(str(cfg.truth), clip) if cfg.truth else None
     cfg.threads = take_threads(cfg.threads)
     readers: list[PoseReader] = []
@@ -116,11 +120,7 @@ def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], bool]:
 
 
 def open_source(source: object, image_rate: float) -> tuple[Clip, Iterator[tuple[int, VideoFrame]]]:
-    """Open what is to be predicted.
-
-    Args:
-        source: a video file, a folder of images, an image, a camera's number or a URL
-        image_rate: images/s of a folder, whose images may differ in size
+    """Open a video file, a folder of images (so many images/s, of any sizes), an image, a camera's number or a URL.
 
     Returns:
         The clip, whose ``stop`` is 0 where it goes on until it is interrupted; and its frames with their numbers, those
@@ -151,31 +151,6 @@ def _until_lost(source: str, frames: Iterator[Decoded]) -> Iterator[tuple[int, V
             yield number, frame
     except FFmpegError as error:
         _LOG.warning("source=%s: lost after frame %d (%s)", source, number, reason(error))
-
-
-def run(
-    cfg: DictConfig,
-    staging: Staging,
-    outputs: Outputs,
-    source: tuple[Clip, Iterator[tuple[int, VideoFrame]]],
-    readers: list[PoseReader],
-    measured: bool,
-) -> dict[str, float]:
-    """Read, predict and write every frame of what :func:`open_source` and :func:`make_readers` return."""
-    clip, decoded = source
-    total = min((count for count in (clip.stop, cfg.limit) if count), default=None)
-    job = PredictionJob(cfg, readers, measured)
-    with ExitStack() as stack:
-        job.open(outputs, clip, staging, stack)
-        frames = stack.enter_context(closing(watched(islice(decoded, cfg.limit), total, "frames")))
-        batches = read_batches(frames, [reader.fit for reader in readers], cfg.batch_size, outputs.video is not None)
-        started = time.perf_counter()
-        pipeline.run(batches, job.work, job.write, stoppable=not clip.stop)
-        if job.frames == 0:
-            raise UserError(f"source={cfg.source}: no frame arrived")
-    seconds = time.perf_counter() - started
-    errors = {f"error_px/{name}": value for name, value in job.errors().items()}
-    return {"frames": job.frames, "seconds": seconds, "frames_per_second": job.frames / seconds, **errors}
 
 
 def _truth(path: str, clip: Clip) -> TruthReader:

@@ -78,11 +78,7 @@ def main(cfg: DictConfig) -> dict[str, float]:
 
 
 def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher, rule: MissingRule) -> dict[str, float]:
-    """Measure the best person of each frame, or everybody, against the ground truth of videos.
-
-    Raises:
-        UserError: if the videos cannot be read.
-    """
+    """Measure the best person of each frame, or everybody, against the ground truth of videos."""
     options = StreamOptions(  # at a small size: nobody looks at the student's picture of a frame here
         cfg.window.frames, (8, 8), "squash", cfg.window.camera_rate, teacher.image_size, cfg.teacher.every,
         cfg.window.decoder_threads,
@@ -102,11 +98,7 @@ def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher, rule:
 
 
 def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
-    """Measure everybody who is found in annotated images.
-
-    Raises:
-        UserError: if the set cannot be used, or the teacher needs a ground truth.
-    """
+    """Measure everybody who is found in annotated images; a teacher that needs a ground truth is refused."""
     options, tree = cfg.coco, CocoTree(Path(str(cfg.coco.root)), cfg.coco.image_folder)
     check(not teacher.uses_truth, "teacher", teacher.name, "a teacher that looks at pictures, with on=coco")
     folder = tree.images(options.split)

@@ -39,11 +39,7 @@ class Outputs:
 
     @classmethod
     def of(cls, cfg: DictConfig, staging: Staging) -> Outputs:
-        """Read what is to be written where, and refuse what cannot be.
-
-        Raises:
-            UserError: if nothing is to be written, a name does not say its format, or something is in the way.
-        """
+        """Read what is to be written where, and refuse what cannot be, or what is in the way."""
         video, keypoints = (Path(str(name)) if name else None for name in (cfg.output.video, cfg.output.keypoints))
         check(bool(video or keypoints), "output.video", cfg.output.video, "an .mp4, or output.keypoints to be given")
         kind = choose_format(keypoints, cfg.output.format) if keypoints else ""
@@ -58,15 +54,12 @@ class Outputs:
 
 
 class PredictionJob:
-    """Work on batches, and count what has been done.
+    """Work on batches, and count the frames that are done.
 
     Args:
         cfg: ``conf/predict.yaml`` with overrides
         readers: who says where people are, the student first
         measured: whether errors are measured to the last of the readers
-
-    Attributes:
-        frames: frames written so far
     """
 
     def __init__(self, cfg: DictConfig, readers: Sequence[PoseReader], measured: bool) -> None:
@@ -77,11 +70,7 @@ class PredictionJob:
         self._writer: Write | None = None
 
     def open(self, outputs: Outputs, clip: Clip, staging: Staging, stack: ExitStack) -> None:
-        """Open the outputs of a clip at their temporary places; the stack finishes them, or gives them up.
-
-        Raises:
-            UserError: if one of them cannot be written.
-        """
+        """Open the outputs of a clip at their temporary places; the stack finishes them, or gives them up."""
         output = self._cfg.output
         if outputs.video is not None:
             panels = Panels(self._readers, clip.frame_size, self._cfg.threshold)

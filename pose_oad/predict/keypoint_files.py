@@ -38,11 +38,7 @@ Write = Callable[[int, FramePoses], None]
 
 
 def choose_format(target: Path, wanted: str) -> str:
-    """Tell in which format an output is to be written: that of its suffix, with which a wanted one must agree.
-
-    Raises:
-        UserError: if the suffix says none, or another one is wanted.
-    """
+    """Tell in which format an output is to be written: that of its suffix, with which a wanted one must agree."""
     promised = _SUFFIXES.get(target.suffix.lower(), "")
     check(bool(promised), KEY, target, "a name in .json, .csv or .parquet, or a folder's without a suffix")
     agrees = wanted in ("auto", promised)
@@ -55,17 +51,8 @@ def make_writer(
 ) -> AbstractContextManager[Write]:
     """Open a writer of a format, at a temporary place, as a context that finishes its file.
 
-    Args:
-        kind: ``coco``, ``openpose``, ``csv`` or ``parquet``
-        place: the file or folder that is written
-        target: what error messages call it
-        skeleton: joint set of the people
-        images: the files, where every frame is one of its own
-        openpose: OpenPose's joint set
-        stem: what OpenPose's files of a video begin with
-
-    Raises:
-        UserError: if the images' names do not suit the format.
+    Error messages name the target; every frame is one of the images, if there are any. OpenPose's files have joints of
+    its own, and names of a video's begin with its stem.
     """
     if kind == "coco":
         return _coco_file(place, skeleton, image_ids(images))
@@ -83,11 +70,7 @@ def make_writer(
 
 
 def check_joints(kind: str, skeleton: Skeleton, openpose: str) -> None:
-    """Refuse a format that knows none of the joints.
-
-    Raises:
-        UserError: naming both joint sets.
-    """
+    """Refuse a format that knows none of the joints."""
     if kind in ("coco", "openpose"):
         joint_map(skeleton, get_skeleton("coco-17" if kind == "coco" else openpose))
 

@@ -22,10 +22,7 @@ from pose_oad.tracking.schema import check_value
 def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = None) -> PoseNetwork:
     """Load a network, named as its file: a checkpoint (.ckpt), trt_pose's weights (.pth) or an exported one (.onnx).
 
-    Args:
-        path: the file; its suffix says which it is
-        device: torch device of a checkpoint's student
-        threads: threads of an exported network on a CPU; None leaves it to onnxruntime
+    A checkpoint's student is put on a torch device; an exported one has so many threads, or onnxruntime's choice.
 
     Raises:
         UserError: if the suffix is none of these, the file cannot be loaded, or the device does not exist.
@@ -58,11 +55,7 @@ def laid_alike(
 
 
 def choose_fit(network: PoseNetwork, key: str, fit: str | None) -> Fit:
-    """Choose how frames lie in a network's input: as a config key says, or where that is null, as in its training.
-
-    Raises:
-        UserError: naming the key, if there is no such fit, or an exported network was made for the other one.
-    """
+    """Choose how frames lie in a network's input: as a config key says, or where that is null, as in its training."""
     if fit is None:
         return network.fit
     # Checkpoints of older versions do not say what they were trained with, so a user may know better.

@@ -53,14 +53,9 @@ MANIFEST = "report.json"
 def build_report(
     folder: Path, title: str, selection: Selection, material: Material, config: dict[str, Any]
 ) -> list[Table]:
-    """Write a report: ``index.html``, ``tables/``, ``figures/`` and ``report.json``, all of it or nothing.
+    """Write a report: ``index.html``, ``tables/``, ``figures/`` and ``report.json``, with the command's configuration.
 
-    Args:
-        folder: where to; an earlier report in it is replaced
-        title: what the report is of
-        selection: the runs
-        material: their groups
-        config: the command's configuration, for ``report.json``
+    All of it is written, in place of an earlier report, or nothing.
 
     Raises:
         UserError: if the folder cannot be written.

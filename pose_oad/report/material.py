@@ -80,11 +80,7 @@ def gather(
     confidence: float,
     ledger: Callable[[RunData], list[dict[str, Any]]],
 ) -> Material:
-    """Group the runs of a report; without an error to count, it is the first of :data:`ERRORS` that a run has.
-
-    Raises:
-        UserError: if no run has that error.
-    """
+    """Group the runs of a report; an error that none of them has is refused, None is the first of :data:`ERRORS`."""
     known = {
         name.removeprefix("final/").removeprefix("test_")
         for run in selection.runs

@@ -123,19 +123,11 @@ class Study:
 
     @classmethod
     def of(cls, node: DictConfig) -> Study:
-        """Read a config node; a key that is null counts as absent.
-
-        Raises:
-            UserError: if a key is unknown or a value refused.
-        """
+        """Read a config node, where a key that is null counts as absent; refuse unknown keys and values."""
         return build_options(cls, {key: value for key, value in plain(node).items() if value is not None}, "study")
 
     def __post_init__(self) -> None:
-        """Refuse values that do not go together.
-
-        Raises:
-            UserError: naming the config key.
-        """
+        """Refuse values that do not go together, naming the config key."""
         check(len(self.seeds) == len(set(self.seeds)), "study.seeds", self.seeds, "different numbers")
         check(bool(self.grid) != bool(self.space), "study.space", dict(self.space), "either a grid or a space")
         check(not self.space or self.trials > 0, "study.trials", self.trials, "at least 1 with study.space")
@@ -185,11 +177,7 @@ def slots(study: Study) -> list[Slot]:
 
 
 def check_slots(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -> None:
-    """Compose every configuration, with the settings of all, so that a wrong key is found before the first trial.
-
-    Raises:
-        UserError: for an override that is refused, or a stream that cannot be played for every trial.
-    """
+    """Compose every configuration, with the settings of all, so that a wrong key is found before the first trial."""
     for point in {slot.overrides for slot in listed}:
         stream = compose_config("online", [*settings, *point]).stream
         check(not plays_once(stream), "study.set.stream", "live", "videos: every trial sees the same frames")
@@ -199,11 +187,7 @@ def check_slots(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -
 
 
 def with_measurable_objectives(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -> Study:
-    """Name the error that the study's stream can be measured by: to the truth, or where there is none to the teacher.
-
-    Raises:
-        UserError: if the stream cannot be opened, or has no truth for an objective that needs one.
-    """
+    """Name the error that the study's stream can be measured by: to the truth, or else to the teacher."""
     configs = [compose_config("online", [*settings, *point]).stream for point in {slot.overrides for slot in listed}]
     truths = {build(stream).skeleton is not None for stream in {str(stream): stream for stream in configs}.values()}
     check(len(truths) == 1, "study.grid.stream", "mixed", "streams with a ground truth, or streams without one")

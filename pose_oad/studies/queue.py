@@ -158,11 +158,7 @@ def fill(study: optuna.Study, listed: Sequence[Slot]) -> int:
 
 
 def recover(study: optuna.Study, queue: TrialQueue, salvage: Salvage) -> int:
-    """Settle the trials of workers that have died: of this machine, and of others that a database has not heard of.
-
-    Returns:
-        How many were put back into the queue.
-    """
+    """Settle the trials of workers that have died, here or unheard of by a database; return how many were put back."""
     if queue.url is not None:
         optuna.storages.fail_stale_trials(study)
     again = 0
@@ -213,11 +209,7 @@ def _sampler(study: Study) -> optuna.samplers.BaseSampler | None:
 
 
 def as_slot(attributes: Mapping[str, Any]) -> Slot:
-    """Read a slot back from a trial's attributes, where its tuples have become lists.
-
-    Raises:
-        UserError: if they are none of a slot, or refer to something outside of it: what is stored is data.
-    """
+    """Read a slot back from a trial's attributes: data, which may refer to nothing outside of it."""
     slot = build_options(Slot, {key: attributes.get(key) for key in Slot.__dataclass_fields__}, "stored trial")
     check(not any("${" in text for text in slot.overrides), "stored trial.overrides", slot.overrides, "no ${…}")
     return slot

@@ -84,12 +84,9 @@ class Assignment:
 
 
 def work(assignment: Assignment, announce: Callable[[FrozenTrial], None] | None = None, parent_pid: int = 0) -> None:
-    """Work through a study's queue until nobody has anything left to begin.
+    """Work through a study's queue until nobody has anything left to begin; announce every trial that has ended.
 
-    Args:
-        assignment: the study
-        announce: called with every trial that has ended here
-        parent_pid: process that started this one, without which the worker stops; 0: none
+    Without the process that started it, ``parent_pid`` (0: none), a worker stops.
 
     Raises:
         UserError: if a trial's configuration or data cannot be used.
@@ -173,11 +170,7 @@ class _Watch:
 
 
 def _measured(summary: Mapping[str, float], objectives: Sequence[str]) -> dict[str, float]:
-    """Return a run's summary, in which an objective of a student that lost everybody is as bad as can be.
-
-    Raises:
-        UserError: if there was nobody to measure it by: no other trial would be better off.
-    """
+    """Return a run's summary: a student that lost everybody is as bad as can be; one without anybody is refused."""
     lost = [name for name in objectives if math.isnan(summary[name])]
     nobody = summary.get("evaluation_frames_without_person", 0)
     if lost and 0 < nobody == summary.get("evaluation_teacher_calls"):

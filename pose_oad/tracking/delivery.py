@@ -43,22 +43,14 @@ class Journal:
 
     @classmethod
     def read(cls, path: Path) -> tuple[Journal, list[Entry]]:
-        """Read a journal; a last line cut off by a kill is left out.
-
-        Raises:
-            ValueError: if the file is no journal.
-        """
+        """Read a journal, or raise ValueError; a last line cut off by a kill is left out."""
         lines = [json.loads(line) for line in path.read_text().split("\n")[:-1]]
         if not lines or "uri" not in lines[0]:
             raise ValueError("no journal of undelivered records")
         return cls(path, lines[0]), lines[1:]
 
     def append(self, entry: Entry) -> None:
-        """Keep one call.
-
-        Raises:
-            UnwritableError: if the journal cannot be written, as on a full disk.
-        """
+        """Keep one call; an UnwritableError says that it cannot be, as on a full disk."""
         with self._alone():
             cut_torn_line(self.path)
             begun = self.path.exists() and self.path.stat().st_size

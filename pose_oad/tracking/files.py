@@ -48,11 +48,7 @@ def writing(path: Path, key: str = "") -> Iterator[None]:
 
 @contextmanager
 def guarded(output: AbstractContextManager[Callable[P, None]], path: Path, key: str) -> Iterator[Callable[P, None]]:
-    """Have :func:`writing` name a file in what goes wrong while it is opened, written by calls, and finished.
-
-    Yields:
-        What writes a part.
-    """
+    """Have :func:`writing` name a file in what goes wrong while it is opened, written by calls, and finished."""
     with writing(path, key):
         write_part = output.__enter__()
 

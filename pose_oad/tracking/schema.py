@@ -39,13 +39,7 @@ _LIMITS = {
 
 
 def build_options(kind: Callable[..., _Made], values: Mapping[str, Any], key: str = "", **extra: Any) -> _Made:
-    """Make an object of plain values that its types accept.
-
-    Args:
-        kind: its class
-        values: arguments as a configuration has them, by name
-        key: config key of the values, for messages
-        extra: further arguments, which no configuration holds
+    """Make an object of a class of plain values, as a configuration has them, that its types accept, and of others.
 
     Raises:
         UserError: if the class does not take one of the values; it names the key, the value and what is accepted.

@@ -95,11 +95,7 @@ def make_logger(
 
 
 def connect(uri: str) -> MlflowClient:
-    """Open a tracking store, making it if it is a file that does not exist.
-
-    Raises:
-        UserError: if it cannot be reached.
-    """
+    """Open a tracking store, making it if it is a file that does not exist; one that cannot be reached is refused."""
     # A server that is down is a matter of seconds then, not of minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -135,11 +131,7 @@ def _make_store(path: Path) -> None:
 
 
 def open_store(uri: str) -> MlflowClient:
-    """Open a tracking store for reading; never creates one.
-
-    Raises:
-        UserError: if there is no such file, or it is not a tracking store.
-    """
+    """Open a tracking store for reading; never creates one, and refuses a file that is none."""
     from pose_oad.tracking.schema import Text, check_value
 
     quiet_libraries()

@@ -209,7 +209,7 @@ def test_a_damaged_journal_does_not_block_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
 ) -> None:
     store = NewRuns()
-    monkeypatch.setattr("pose_oad.tracking.store.connect", lambda uri: store)
+    monkeypatch.setattr("pose_oad.cli.sync.connect", lambda uri: store)
     (tmp_path / "a.jsonl").write_bytes(damage)
     DeliveringClient(None, Journal(tmp_path / "b.jsonl", HEADER)).set_tag("r", "t", "1")
     with pytest.raises(UserError, match=r"a\.jsonl: "):
