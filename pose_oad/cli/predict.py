@@ -99,7 +99,7 @@ def _check_values(cfg: DictConfig) -> None:
 
 
 def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], bool]:
-    """Load whoever says where people are, the student first, the truth last; and whether errors are measured to that."""
+    """Load whoever says where people are, the student first, the truth last; tell if errors are measured to that."""
     truth = _truth(str(cfg.truth), clip) if cfg.truth else None
     cfg.threads = take_threads(cfg.threads)
     readers: list[PoseReader] = []

@@ -46,7 +46,7 @@ class Parity:
 
 
 def compare_maps(first: PoseNetwork, second: PoseNetwork, frames: Tensor, batch_size: int) -> Parity:
-    """Compare two networks' maps of one frame or more, uint8, shape (frames, height, width, 3); NaN if a map has one."""
+    """Compare two networks' maps of frames, uint8, shape (one or more, height, width, 3); NaN if a map has one."""
     differences = []
     for batch in frames.split(batch_size):
         pairs = zip(first.maps(batch), second.maps(batch), strict=True)
