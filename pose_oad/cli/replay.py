@@ -72,7 +72,7 @@ def main(cfg: DictConfig) -> Comparison:
         UserError: if the run does not exist, is no online run, or cannot be played again.
         SystemExit: with exit code 1 if something differs.
     """
-    check_keys(cfg, {"run": Text})
+    check_keys(cfg, {"run": Text | int})
     client = open_store(cfg.tracking.uri)
     logged = _load(client, cfg)
     again = logged.cfg
@@ -120,7 +120,7 @@ def _distance(old: float | None, new: float | None) -> float:
 
 def _load(client: MlflowClient, cfg: DictConfig) -> LoggedRun:
     """Fetch a run's configuration, ledger and tags from the tracking store."""
-    run_id = Path(cfg.run).name
+    run_id = Path(str(cfg.run)).name
     try:
         run = client.get_run(run_id)
     except Exception as error:  # whatever the store raises for an id that it does not know

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 from rich.console import Console
 
@@ -43,7 +43,7 @@ def main(cfg: DictConfig) -> Report:
         UserError: if a name is unknown, the store cannot be read or holds no finished run, or the folder cannot be
             written; nothing has been written then.
     """
-    names = Text | Annotated[list[Text], Field(min_length=1)] | None
+    names = Text | int | Annotated[list[Text | int], Field(min_length=1)] | None
     check_keys(cfg, {
         "study_name": Text | int | None, "experiments": names, "runs": names, "baseline": Text | int,
         "error": Annotated[str, Field(pattern="_px$")] | None, "folder": Text | None,
@@ -81,7 +81,8 @@ def show(report: Report) -> None:
 
 def _names(value: Any) -> list[str] | None:
     """Read one name or a list of names; None for all."""
-    return [value] if isinstance(value, str) else value and list(value)
+    names = value if OmegaConf.is_list(value) or value is None else [value]
+    return names and [str(name) for name in names]
 
 
 def _file_name(name: str) -> str:
