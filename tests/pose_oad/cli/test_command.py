@@ -32,7 +32,7 @@ def exit_code(argv: list[str], work=lambda cfg: None, verb: str = "online") -> i
         ("retention=null", "retention=None: expected its keys one by one, as retention.root="),
         ("tracking=file", "tracking=file: unknown tracking; known: local-store, server"),
         ("stream.path=http://h/x?a=b", """quoted twice: "stream.path='http://h/x?a=b'\""""),
-        ("modules=os", "modules=os: expected a list of names"),
+        ("modules=os", "modules=os: expected a list"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(override: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
