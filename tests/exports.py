@@ -32,7 +32,7 @@ def write_export(
     """Write a student as the export command does."""
     model: onnx.ModelProto = to_onnx(student, precision=precision)
     if int8:
-        model, _, _ = quantise_int8(model)
+        model, _ = quantise_int8(model)
     metadata = ExportMetadata.of(student, precision, "int8" if int8 else "none", "0" * 64, "0.1.0")
     add_metadata(model, replace(metadata, resize_mode=resize_mode))
     path.write_bytes(model.SerializeToString())

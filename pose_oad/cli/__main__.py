@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from pose_oad import __version__
@@ -48,7 +50,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
     from pose_oad.cli.command import run_command
 
     module = verb.replace("-", "_")
-    run_command(module, importlib.import_module(f"pose_oad.cli.{module}").main, rest)
+    doc = ast.get_docstring(ast.parse(Path(__file__).with_name(f"{module}.py").read_text()))
+    run_command(module, lambda cfg: importlib.import_module(f"pose_oad.cli.{module}").main(cfg), rest, doc)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The shell of every command: compose the configuration, run it, turn a user's mistake into one line.
 
 A command is a module ``pose_oad/cli/<verb>.py`` with a function ``main(cfg)`` and a file ``conf/<verb>.yaml``.
-Everything in the configuration can be overridden in Hydra's syntax (``key=value``, ``group=choice``). ``main`` imports
-what is heavy itself, so that ``--help`` answers at once.
+Everything in the configuration can be overridden in Hydra's syntax (``key=value``, ``group=choice``). The module is
+imported when its work begins, so that ``--help`` and a mistyped key are answered at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -20,7 +20,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
 from pose_oad.tracking.errors import UserError, check, nearest
 from pose_oad.tracking.locks import using_checkout
@@ -42,17 +42,13 @@ usage: pose-oad {verb} [key=value …] [group=choice …]
 Choices (conf/<group>/<choice>.yaml):
 {groups}
 
-Keys and their defaults (conf/{verb}.yaml); --cfg prints the whole configuration as it would run:
+Keys and their defaults (conf/{verb}.yaml, which counts, then the usual choices); --cfg prints what would run:
 
 {keys}"""
 
 
 def compose_config(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """Compose the configuration of a command and resolve every reference in it.
-
-    Args:
-        verb: the command, for which ``conf/<verb>.yaml`` exists
-        overrides: Hydra overrides, as on the command line
+    """Compose the configuration ``conf/<verb>.yaml`` with Hydra overrides, and resolve every reference in it.
 
     Raises:
         UserError: for an override that names an unknown key or choice, cannot be parsed or does not resolve.
@@ -72,12 +68,7 @@ def compose_config(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any:
-    """Make the object that a config node names by ``_target_``, with plain Python values as arguments.
-
-    Args:
-        node: the config node
-        without: keys of the node that are not for the object
-        extra: further keyword arguments
+    """Make the object that a config node names by ``_target_``, of its keys but some, and of extra arguments.
 
     Raises:
         UserError: if the class does not exist, does not take one of the keys, or refuses a value: by the type that it
@@ -91,6 +82,15 @@ def build(node: DictConfig, *, without: Sequence[str] = (), **extra: Any) -> Any
         return build_options(factory, values, node._get_full_key(None), **extra)
     except (TypeError, ValueError) as error:  # values that do not go together, or have no types declared
         raise UserError(f"{node.get('_target_')}: cannot be made of {values} ({error})") from error
+
+
+def check_keys(cfg: DictConfig, accepted: Mapping[str, Any]) -> None:
+    """Hold values of a configuration against types by dotted key, see :func:`pose_oad.tracking.schema.check_value`."""
+    from pose_oad.tracking.schema import check_value
+
+    for key, kind in accepted.items():
+        value = OmegaConf.select(cfg, key)
+        check_value(kind, OmegaConf.to_container(value) if OmegaConf.is_config(value) else value, key)
 
 
 def factory_of(node: DictConfig) -> type:
@@ -114,18 +114,10 @@ def factory_of(node: DictConfig) -> type:
 
 
 def trust(modules: Sequence[str]) -> None:
-    """Let ``_target_`` name classes of further modules, in this process. Never of what a file or a store says.
+    """Let ``_target_`` name classes of further modules, in this process. Never of what a file or a store says."""
+    from pose_oad.tracking.schema import Text, check_value
 
-    Args:
-        modules: names of modules or packages, as a user gave them
-
-    Raises:
-        UserError: if they are no list of names.
-    """
-    names = OmegaConf.is_list(modules) or isinstance(modules, list | tuple)
-    named = names and all(isinstance(name, str) and name for name in modules)
-    check(named, "modules", modules, "a list of names of Python modules, as modules=[my_package]")
-    _TRUSTED.update(modules)
+    _TRUSTED.update(check_value(list[Text], list(modules) if OmegaConf.is_list(modules) else modules, "modules"))
 
 
 def plain(node: DictConfig) -> dict[str, Any]:
@@ -134,21 +126,18 @@ def plain(node: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 
 
-def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a command line to its end: help, configuration, the work, and the exit code.
+def run_command(
+    verb: str, main: Callable[[DictConfig], object], argv: Sequence[str] | None = None, doc: str | None = None
+) -> NoReturn:
+    """Run a command line, by default the process's own, to its end: help, configuration, the work, the exit code.
 
     Exit codes: 0 done, 2 a mistake of the user (one line on stderr), 130 interrupted; a traceback is a bug of ours.
-
-    Args:
-        verb: the command
-        main: its work
-        argv: command line without the program's name; the process's own by default
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         if any(arg in ("-h", "--help") for arg in argv):
-            sys.stdout.write(help_text(verb, sys.modules[main.__module__].__doc__ or ""))
+            sys.stdout.write(help_text(verb, doc or sys.modules[main.__module__].__doc__ or ""))
             sys.exit(0)
         flags = [arg for arg in argv if arg.startswith("-")]
         if set(flags) - {"--cfg"}:
@@ -162,6 +151,9 @@ def run_command(verb: str, main: Callable[[DictConfig], object], argv: Sequence[
             main(cfg)
     except UserError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.exit(2)
+    except ConfigAttributeError as error:
+        sys.stderr.write(f"error: {error.full_key}: missing in what was chosen; --help lists the choices\n")
         sys.exit(2)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -189,17 +181,27 @@ def _check_nodes(cfg: DictConfig, verb: str) -> None:
     nodes: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{verb}.yaml"))
     for key, node in nodes.items():
         if isinstance(node, dict) and not isinstance(given[key], dict):
-            raise UserError(
-                f"{key}={given[key]}: expected its keys one by one, as {key}.{next(iter(node))}={given[key]}"
-            )
+            one = f"{key}.{next(iter(node))}={given[key]}"
+            raise UserError(f"{key}={given[key]}: expected its keys one by one, as {one}")
 
 
 def help_text(verb: str, doc: str) -> str:
-    """Return the help page of a command: its docstring, the choices of each config group, its commented keys."""
+    """Return the help page of a command: its docstring, its choices, its commented keys and those of usual choices."""
     keys = (CONF / f"{verb}.yaml").read_text()
-    groups = re.findall(r"^\s*- (?:override )?(/?\w+)\s*:", keys, flags=re.MULTILINE)
-    listed = "\n".join(f"  {group}: {', '.join(_choices(group))}" for group in groups) or "  (none)"
+    usual = re.findall(r"^\s*- (?:override )?/?([\w@]+)\s*: *(\S*)", keys, flags=re.MULTILINE)
+    groups = {group: _choices(group.partition("@")[0]) for group, _ in usual}
+    listed = "\n".join(f"  {group}: {', '.join(choices)}" for group, choices in groups.items()) or "  (none)"
+    keys += "".join(_keys_of(group, choice) for group, choice in usual if choice in groups[group])
     return _USAGE.format(verb=verb, doc=doc.strip(), groups=listed, keys=keys)
+
+
+def _keys_of(group: str, choice: str) -> str:
+    """Return the commented keys of a choice, below those of the choices that it begins with."""
+    folder, _, package = group.partition("@")
+    text = (CONF / folder / f"{choice}.yaml").read_text()
+    base = re.findall(r"^  - (\w+)$", re.sub("_self_", "", text), flags=re.MULTILINE)
+    own = re.sub(r"^defaults:\n(?:  - .*\n)+", "", text, flags=re.MULTILINE)
+    return "".join(_keys_of(group, name) for name in base) + f"\n# {package or folder}: {choice}\n{own}"
 
 
 def _choices(group: str) -> list[str]:
@@ -219,17 +221,13 @@ def _explain(error: Exception, verb: str, overrides: Sequence[str]) -> str:
         with_choices = _known_keys(verb, overrides)
         if key in with_choices:
             return f"{key}: {text.splitlines()[-1]}"
-        return f"unknown config key '{key}'{_nearest_key(key, with_choices)}"
+        hint = nearest(key, with_choices)
+        return f"unknown config key '{key}'{hint if 'mean' in hint else '; see --help for the keys'}"
     if isinstance(error, OverrideParseException):
         key, _, value = str(error.override).partition("=")
         hint = f"""; a value with signs such as = or , is quoted twice: "{key}='{value}'\"""" if key and value else ""
         return f"cannot read the override '{error.override}': expected key=value{hint}"
     return " ".join(text.split())
-
-
-def _nearest_key(key: str, known: list[str]) -> str:
-    hint = nearest(key, known)
-    return hint if "mean" in hint else "; see pose-oad <command> --help for the keys"
 
 
 def _known_keys(verb: str, overrides: Sequence[str]) -> list[str]:

@@ -15,16 +15,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from pose_oad.cli.command import plain
+from datamodules.human36m.doctor import Selection
+from datamodules.human36m.prepare import PrepareOptions, StepProgress, examine_folder, prepare_folder, write_report
+from datamodules.synthetic.generate import World, generate
+from pose_oad.cli.command import check_keys, plain
 from pose_oad.tracking.errors import UserError, check
-
-if TYPE_CHECKING:
-    from datamodules.human36m.prepare import PrepareOptions, StepProgress
+from pose_oad.tracking.schema import Number, Text, build_options, check_values
 
 log = logging.getLogger(__name__)
 
@@ -34,41 +38,28 @@ _SHARED = ("source", "root", "workers", "overwrite", "human36m")
 
 
 def main(cfg: DictConfig) -> Path:
-    """Make what the configuration describes, unless it is there.
-
-    Args:
-        cfg: see ``conf/data.yaml``
-
-    Returns:
-        The folder that holds it.
+    """Make what ``conf/data.yaml`` describes, unless it is there; return the folder that holds it.
 
     Raises:
         UserError: for a value that is not accepted, or a folder that cannot be used.
     """
-    from pose_oad.tracking.schema import Number, check_value
-
-    check_value(Literal["synthetic", "human36m"], cfg.source, "source")
-    check_value(Number, cfg.workers, "workers")
-    check_value(bool, cfg.overwrite, "overwrite")
+    check_keys(cfg, {
+        "source": Literal["synthetic", "human36m"], "workers": Number, "overwrite": bool, "root": Text | int | None,
+        "cameras": list[str | int], "human36m.out": Text, "human36m.report": Text, "human36m.check_only": bool,
+        "human36m.findings": Number, "human36m.metadata": Text | None,
+    })  # fmt: skip
     return make_synthetic(cfg) if cfg.source == "synthetic" else make_human36m(cfg)
 
 
 def make_synthetic(cfg: DictConfig) -> Path:
     """Make the synthetic world, unless it is there; arguments and errors as :func:`main`."""
-    from datamodules.synthetic.generate import World, generate
-    from pose_oad.tracking.schema import build_options
-
     values: dict[str, Any] = {str(key): cfg[key] for key in cfg if key not in _SHARED}
-    cameras = values.pop("cameras")
-    check(isinstance(cameras, ListConfig), "cameras", cameras, "a list of camera numbers")
-    world = build_options(World, values, cameras=tuple(str(camera) for camera in cameras))
+    world = build_options(World, values, cameras=tuple(str(camera) for camera in values.pop("cameras")))
     root, overwrite = Path(str(cfg.root or _SYNTHETIC_ROOT)), cfg.overwrite
     started = time.monotonic()
     try:
         with _progress() as advance:
-            made = generate(
-                world, root, cfg.workers, overwrite, lambda done, total: advance("synthetic world", done, total)
-            )
+            made = generate(world, root, cfg.workers, overwrite, partial(advance, "synthetic world"))
     except OSError as error:
         raise UserError(f"root={root}: cannot be written ({error})") from error
     if made:
@@ -79,15 +70,7 @@ def make_synthetic(cfg: DictConfig) -> Path:
 
 
 def make_human36m(cfg: DictConfig) -> Path:
-    """Examine a Human3.6M tree and prepare it; arguments and errors as :func:`main`.
-
-    Raises:
-        UserError: if nothing of it can be used, too.
-    """
-    from rich.console import Console
-
-    from datamodules.human36m.prepare import examine_folder, prepare_folder, write_report
-
+    """Examine a Human3.6M tree and prepare it; arguments and errors as :func:`main`."""
     node, options = cfg.human36m, _human36m_options(cfg)
     console, report_file, started = Console(stderr=True), Path(str(node.report)), time.monotonic()
     with _progress() as advance:
@@ -117,22 +100,14 @@ def make_human36m(cfg: DictConfig) -> Path:
 
 
 def _human36m_options(cfg: DictConfig) -> PrepareOptions:
-    from datamodules.human36m.doctor import Selection
-    from datamodules.human36m.prepare import PrepareOptions
-    from pose_oad.tracking.schema import Number, Text, build_options, check_value, check_values
-
-    node = plain(cfg.human36m)
-    for key, kind in (("out", Text), ("report", Text), ("check_only", bool), ("findings", Number)):
-        check_value(kind, node[key], f"human36m.{key}")
-    check(
-        bool(cfg.root) and Path(str(cfg.root)).is_dir(), "root", cfg.root, "the folder of Human3.6M: archives or tree"
-    )
+    node, there = plain(cfg.human36m), bool(cfg.root) and Path(str(cfg.root)).is_dir()
+    check(there, "root", cfg.root, "the folder of Human3.6M: archives or tree")
     choices = {key: node[key] for key in ("subjects", "cameras", "actions", "skip")}
     return PrepareOptions(
         root=Path(str(cfg.root)),
         out=Path(node["out"]),
         selection=build_options(Selection, choices, "human36m"),
-        metadata=None if node["metadata"] is None else Path(str(node["metadata"])),
+        metadata=None if node["metadata"] is None else Path(node["metadata"]),
         workers=cfg.workers,
         **check_values(PrepareOptions, node["frames"], "human36m.frames", ("root", "out", "selection")),
     )
@@ -141,9 +116,6 @@ def _human36m_options(cfg: DictConfig) -> PrepareOptions:
 @contextmanager
 def _progress() -> Iterator[StepProgress]:
     """Show how far each step of the work is, where somebody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:

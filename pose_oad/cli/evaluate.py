@@ -6,38 +6,47 @@ one input size.
 
 from __future__ import annotations
 
+import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal, NamedTuple
 
+from lightning.pytorch.loggers import MLFlowLogger
 from omegaconf import DictConfig, OmegaConf
+from pydantic import Field
+from rich.console import Console
 
-from pose_oad.cli.command import build
+from datamodules.coco import CocoDataModule
+from datamodules.coco.augmentation import AugmentationConfig
+from datamodules.stream import WindowLoader
+from datamodules.video.clips import FrameSource
+from datamodules.video.frames import FrameCache
+from datamodules.windowing import StreamOptions
+from pose_oad.cli.assembly import take_threads
+from pose_oad.cli.command import build, check_keys
+from pose_oad.metrics.keypoints import MissingRule
+from pose_oad.metrics.people import check_people
+from pose_oad.offline.source_domain import measure_on_images
+from pose_oad.online.breakdown import measure
+from pose_oad.poses.geometry import ResizeMode
+from pose_oad.poses.skeleton import Skeleton, joint_map
+from pose_oad.predict.comparison import comparison_table, without_nan
+from pose_oad.predict.networks import laid_alike, load_predictor
+from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.files import Staging
 from pose_oad.tracking.progress import watched
-
-if TYPE_CHECKING:
-    from lightning.pytorch.loggers import MLFlowLogger
-
-    from datamodules.video.clips import FrameSource
-    from pose_oad.poses.geometry import ResizeMode
-    from pose_oad.students.keypoints import PoseNetwork
+from pose_oad.tracking.schema import Count, Text
+from pose_oad.tracking.store import file_hash, log_provenance, make_logger, quiet_libraries
 
 Figures = dict[str, dict[str, float]]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A measurement that is ready to start.
-
-    Attributes:
-        title: what is measured on, in a line
-        facts: the same in plain values
-        measure: does it; returns the figures by checkpoint and name
-    """
+class Plan(NamedTuple):
+    """A measurement that is ready to start: what it is of, in a line and in plain values, and what does it."""
 
     title: str
     facts: dict[str, Any]
@@ -57,102 +66,72 @@ def main(cfg: DictConfig) -> Figures:
     Raises:
         UserError: if the configuration or the data cannot be used; nothing has been written or tracked then.
     """
-    from rich.console import Console
-
-    from pose_oad.cli.assembly import take_threads
-    from pose_oad.predict.comparison import comparison_table, write_comparison
-    from pose_oad.predict.networks import load_predictor
-    from pose_oad.tracking.files import Staging
-    from pose_oad.tracking.store import quiet_libraries
-
     quiet_libraries()
-    paths = check_values(cfg)
+    paths = _checkpoints(cfg)
     cfg.threads = take_threads(cfg.threads)
-    file = Path(str(cfg.output.file)) if cfg.output.file else None
+    file = Path(cfg.output.file) if cfg.output.file else None
     with Staging(cfg.overwrite) as staging:
         if file is not None:
             staging.refuse("output.file", file)
-        predictors = {path: load_predictor(path, cfg.device, cfg.threads) for path in paths}
-        plan = plan_stream(cfg, predictors) if cfg.on == "stream" else plan_coco(cfg, predictors)
+        networks = {path: load_predictor(path, cfg.device, cfg.threads) for path in paths}
+        plan = plan_stream(cfg, networks) if cfg.on == "stream" else plan_coco(cfg, networks)
         place = staging.place("output.file", file) if file is not None else None
-        described = {path: _describe(path, network) for path, network in predictors.items()}
-        runs = {
-            path: (f"{cfg.on}-{Path(path).stem}", {"checkpoint.sha256": described[path]["sha256"]}) for path in paths
-        }
+        sums = {path: file_hash(path) for path in paths}
+        runs = {path: (f"{cfg.on}-{Path(path).stem}", {"checkpoint.sha256": sums[path]}) for path in paths}
         with tracked(cfg, "evaluate", runs) as track:
             measured = plan.measure()
             figures = {path: measured[path] for path in paths}
             if place is not None:
-                write_comparison(place, plan.facts, list(described.values()), figures)
+                known = [_describe(path, networks[path], sums[path]) | {"figures": figures[path]} for path in paths]
+                place.write_text(json.dumps(without_nan(plan.facts | {"checkpoints": known}), indent=1) + "\n")
             track(figures)
     several = any("people/AP" in values for values in figures.values())
     Console().print(comparison_table(figures, plan.title + ", several people, matched by OKS" * several))
     return figures
 
 
-def check_values(cfg: DictConfig) -> list[str]:
-    """Refuse values that nobody else checks.
-
-    Returns:
-        The checkpoints.
-
-    Raises:
-        UserError: naming the key.
-    """
-    given = cfg.checkpoints
-    paths = [str(path) for path in given] if OmegaConf.is_list(given) else [str(given)] if given else []
-    check(bool(paths), "checkpoints", given, "one or several files, as [a.ckpt,b.onnx]")
-    check(len(set(paths)) == len(paths), "checkpoints", given, "each file once")
-    check_measured(cfg, "metric.batch_size")
+def _checkpoints(cfg: DictConfig) -> list[str]:
+    """Return the paths of the checkpoints; refuse values that nobody else checks."""
+    check_measured(cfg)
+    check_keys(cfg, {"metric.batch_size": Count, "checkpoints": Text | Annotated[list[Text], Field(min_length=1)]})
+    paths = list(cfg.checkpoints) if OmegaConf.is_list(cfg.checkpoints) else [cfg.checkpoints]
+    check(len(set(paths)) == len(paths), "checkpoints", cfg.checkpoints, "each file once")
     return paths
 
 
-def check_measured(cfg: DictConfig, *counts: str) -> None:
-    """Refuse values of what is measured on that nobody else checks.
-
-    Args:
-        cfg: the configuration
-        counts: keys of further whole numbers
-
-    Raises:
-        UserError: naming the key.
-    """
-    check(cfg.on in ("stream", "coco"), "on", cfg.on, "stream or coco")
-    for key in (*counts, "window.frames", *(["coco.images"] if cfg.coco.images is not None else [])):
-        value = OmegaConf.select(cfg, key)
-        check(isinstance(value, int) and not isinstance(value, bool) and value >= 1, key, value, "1 or more")
-
-
-def plan_stream(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
-    """Open the videos of a stream, whose errors are measured frame by frame.
-
-    Raises:
-        UserError: if a value or a video cannot be used, or there is no ground truth.
-    """
-    from datamodules.stream import WindowLoader
-    from datamodules.video.frames import FrameCache
-    from datamodules.windowing import StreamOptions
-    from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.metrics.people import check_people
-    from pose_oad.online.breakdown import measure
-    from pose_oad.poses.skeleton import joint_map
-    from pose_oad.predict.networks import laid_alike
-
-    rule = MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()
+def check_measured(cfg: DictConfig) -> None:
+    """Refuse values of what is measured on, and of where figures go, that nobody else checks."""
+    check_keys(cfg, {
+        "on": Literal["stream", "coco"], "window.frames": Count, "coco.images": Count | None,
+        "coco.missing_images": Literal["refuse", "skip"], "output.file": Text | None, "overwrite": bool,
+    })  # fmt: skip
     check_people(cfg.metric.people)
-    window = cfg.window
+    check(
+        cfg.on == "stream" or Path(str(cfg.coco.root)).is_dir(), "coco.root", cfg.coco.root, "the folder of a COCO tree"
+    )
+
+
+def open_with_truth(cfg: DictConfig) -> tuple[FrameSource, Skeleton]:
+    """Open the videos of a stream, which must have a ground truth; return them and its joint set."""
     source: FrameSource = build(cfg.stream)
-    truth = source.skeleton
-    if truth is None:
+    if source.skeleton is None:
         raise UserError("stream: its videos have no ground truth; expected some that have, as stream=human36m")
-    groups = laid_alike(predictors, "window.resize_mode", window.resize_mode, "input_size")
-    for predictor in predictors.values():
-        joint_map(truth, predictor.skeleton)  # refuses sets without a common joint
+    return source, source.skeleton
+
+
+def plan_stream(cfg: DictConfig, networks: Mapping[str, PoseNetwork]) -> Plan:
+    """Open the videos of a stream, whose errors are measured frame by frame; refuse what cannot be measured."""
+    rule = MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()
+    window, (source, truth) = cfg.window, open_with_truth(cfg)
+    groups = laid_alike(networks, "window.resize_mode", window.resize_mode, "input_size")
+    for network in networks.values():
+        joint_map(truth, network.skeleton)  # refuses sets without a common joint
     cache = FrameCache(Path(str(window.cache))) if window.cache else None
 
     def windows(size: tuple[int, int], resize_mode: ResizeMode) -> WindowLoader:
+        threads = window.decoder_threads
         options = StreamOptions(
-            window.frames, size, resize_mode, window.camera_rate, decoder_threads=window.decoder_threads, cache=cache
+            window.frames, size, resize_mode, window.camera_rate, decoder_threads=threads, cache=cache
         )
         return WindowLoader(source, options)
 
@@ -173,34 +152,22 @@ def plan_stream(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
     )
 
 
-def plan_coco(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
-    """Read the annotations of a COCO set, on which the precision of all people found is measured.
-
-    Raises:
-        UserError: if the set cannot be used.
-    """
-    from datamodules.coco import CocoDataModule
-    from datamodules.coco.augmentation import AugmentationConfig
-    from pose_oad.offline.source_domain import measure_on_images
-    from pose_oad.predict.networks import laid_alike
-
-    root, batch_size = Path(str(cfg.coco.root)), cfg.metric.batch_size
-    check(root.is_dir(), "coco.root", root, "the folder of a COCO tree")
+def plan_coco(cfg: DictConfig, networks: Mapping[str, PoseNetwork]) -> Plan:
+    """Read the annotations of a COCO set, on which the precision of all people found is measured."""
+    coco, batch_size = cfg.coco, cfg.metric.batch_size
     parts = []
     for resize_mode, group in laid_alike(
-        predictors, "window.resize_mode", cfg.window.resize_mode, "skeleton", "input_size"
+        networks, "window.resize_mode", cfg.window.resize_mode, "skeleton", "input_size"
     ):
         one = next(iter(group.values()))
         data = CocoDataModule(
-            root, one.skeleton, one.input_size, one.map_size, augmentation=AugmentationConfig(), val=cfg.coco.split,
-            batch_size=batch_size, cache_mib=0, resize_mode=resize_mode,
-            image_folder=cfg.coco.image_folder, category=cfg.coco.category, missing_images=cfg.coco.missing_images,
+            Path(str(coco.root)), one.skeleton, one.input_size, one.map_size, augmentation=AugmentationConfig(),
+            val=coco.split, batch_size=batch_size, cache_mib=0, resize_mode=resize_mode,
+            image_folder=coco.image_folder, category=coco.category, missing_images=coco.missing_images,
         )  # fmt: skip
         data.setup("validate")
         parts.append((group, data, resize_mode))
-    images = len(parts[0][1].validation)
-    if cfg.coco.images is not None:
-        images = min(images, cfg.coco.images)
+    images = min(len(parts[0][1].validation), coco.images or sys.maxsize)
 
     def run() -> Figures:
         figures: Figures = {}
@@ -209,29 +176,19 @@ def plan_coco(cfg: DictConfig, predictors: Mapping[str, PoseNetwork]) -> Plan:
             figures |= measure_on_images(group, batches, data, resize_mode, images)
         return figures
 
-    facts = {"on": "coco", "root": str(root), "split": cfg.coco.split, "images": images}
-    return Plan(f"{images:,} images of {root}, {cfg.coco.split}", facts, run)
+    facts = {"on": "coco", "root": str(coco.root), "split": coco.split, "images": images}
+    return Plan(f"{images:,} images of {coco.root}, {coco.split}", facts, run)
 
 
 @contextmanager
 def tracked(
     cfg: DictConfig, kind: str, runs: Mapping[str, tuple[str, dict[str, str]]]
 ) -> Iterator[Callable[[Figures], None]]:
-    """Open runs in the tracking store, and close them as what they became.
-
-    Args:
-        cfg: the configuration; ``tracking.uri=null`` tracks nothing
-        kind: of the runs
-        runs: the end of a run's name, and tags of its own, by its label
+    """Open runs in the tracking store, by label with the end of their names and tags of their own, and close them.
 
     Yields:
-        What takes their figures, by label and name.
-
-    Raises:
-        UserError: if the store cannot be opened.
+        What takes their figures, by label and name; with ``tracking.uri=null`` it does nothing.
     """
-    from pose_oad.tracking.store import log_provenance, make_logger
-
     loggers: dict[str, MLFlowLogger] = {}
 
     def track(figures: Figures) -> None:
@@ -252,14 +209,7 @@ def tracked(
             logger.finalize(status)
 
 
-def _describe(path: str, predictor: PoseNetwork) -> dict[str, Any]:
+def _describe(path: str, network: PoseNetwork, sha256: str) -> dict[str, Any]:
     """Say in plain values what was measured."""
-    from pose_oad.tracking.store import file_hash
-
-    return {
-        "checkpoint": path,
-        "sha256": file_hash(path),
-        "name": predictor.name,
-        "skeleton": predictor.skeleton.name,
-        "input_size": list(predictor.input_size),
-    }
+    size, joints = list(network.input_size), network.skeleton.name
+    return {"checkpoint": path, "sha256": sha256, "name": network.name, "skeleton": joints, "input_size": size}

@@ -6,25 +6,35 @@ import json
 import logging
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
+import torch
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from torch import Tensor
 
-from pose_oad.cli.command import build
-from pose_oad.poses.geometry import RESIZE_MODES
+from datamodules.stream import WindowLoader
+from datamodules.video.clips import FrameSource
+from datamodules.windowing import StreamOptions
+from pose_oad import __version__
+from pose_oad.cli.assembly import take_threads
+from pose_oad.cli.command import build, check_keys
+from pose_oad.export.graph import Opset, Precision, add_metadata, quantise_int8, to_onnx
+from pose_oad.export.latency import Latency, time_compiled, time_maps
+from pose_oad.export.report import ExportReport, Parity, TrtPoseReport, compare_maps
+from pose_oad.export.trt_pose import write_trt_pose
+from pose_oad.metrics.keypoints import MissingRule
+from pose_oad.online.breakdown import measure
+from pose_oad.poses.geometry import ResizeMode
+from pose_oad.students import PoseNetwork, PoseStudent, StudentConfig, load_student
+from pose_oad.students.exported import ExportedStudent
+from pose_oad.students.onnx_metadata import ExportMetadata
+from pose_oad.students.trt_pose import topology_file
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.files import Staging, writing
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from datamodules.stream import WindowLoader
-    from datamodules.video.clips import FrameSource
-    from pose_oad.export.compare import Parity
-    from pose_oad.export.latency import Latency
-    from pose_oad.export.report import ExportReport
-    from pose_oad.export.trt_pose import TrtPoseReport
-    from pose_oad.students import PoseNetwork, PoseStudent
+from pose_oad.tracking.machine import machine
+from pose_oad.tracking.schema import Count, NotNegative, Number
+from pose_oad.tracking.store import file_hash, quiet_libraries
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +55,7 @@ def main(cfg: DictConfig) -> ExportReport | TrtPoseReport:
         UserError: if the configuration, the checkpoint or the stream cannot be used, or the exported network is not the
             same as the original; nothing has been written then.
     """
-    from rich.console import Console
-
-    from pose_oad.cli.assembly import take_threads
-    from pose_oad.tracking.store import quiet_libraries
-
     write = _export_trt_pose if _format(cfg) == "trt_pose" else _export_onnx
-    _check_values(cfg)
     quiet_libraries()
     cfg.threads = take_threads(cfg.threads)
     student = _load(cfg)
@@ -63,10 +67,6 @@ def main(cfg: DictConfig) -> ExportReport | TrtPoseReport:
 
 def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> TrtPoseReport:
     """Write trt_pose's weights and the topology beside them, if they give the same maps when read back."""
-    from pose_oad.export.trt_pose import TrtPoseReport, write_trt_pose
-    from pose_oad.students import load_student
-    from pose_oad.students.trt_pose import topology_file
-
     file = Path(cfg.output.file)
     with Staging(overwrite=True) as staging:
         part = staging.place("output.file", file)
@@ -80,77 +80,53 @@ def _export_trt_pose(student: PoseStudent, source: FrameSource, frames: Tensor, 
 
 def _export_onnx(student: PoseStudent, source: FrameSource, frames: Tensor, cfg: DictConfig) -> ExportReport:
     """Write the ONNX file and a report beside it, if it gives the same maps."""
-    from pose_oad.export.report import ExportReport
-    from pose_oad.students.exported import ExportedStudent
-    from pose_oad.tracking.machine import machine
-    from pose_oad.tracking.store import file_hash
-
     file, threads = Path(cfg.output.file), cfg.threads
     with Staging(overwrite=True) as staging:
         part = staging.place("output.file", file)
         figures = staging.place("output.file", file.with_suffix(".json"))
-        convolutions = _write(student, cfg, part)
+        model, quantised = to_onnx(student, cfg.opset, cfg.precision), None
+        if cfg.quantise == "int8":
+            model, quantised = quantise_int8(model)
+        original = file_hash(cfg.checkpoint)
+        add_metadata(model, ExportMetadata.of(student, cfg.precision, cfg.quantise or "none", original, __version__))
+        with writing(file, "output.file"):
+            part.write_bytes(model.SerializeToString())
         exported = ExportedStudent(part, threads)
         parity = _parity(student, exported, frames, cfg)
         errors, note = _errors(student, exported, source, cfg)
         report = ExportReport(
-            file=str(file),
-            sha256=file_hash(part),
-            size_mib=part.stat().st_size / 2**20,
-            metadata=exported.config,
-            parity=parity,
-            tolerance=cfg.parity.tolerance,
-            frames_from=source.clips[0].name,
-            quantised=convolutions,
-            errors=errors,
-            errors_note=note,
-            latency=_latency(student, exported, frames, cfg, threads),
-            threads=threads,
+            file=str(file), sha256=file_hash(part), size_mib=part.stat().st_size / 2**20, metadata=exported.config,
+            parity=parity, tolerance=cfg.parity.tolerance, frames_from=source.clips[0].name, quantised=quantised,
+            errors=errors, errors_note=note, latency=_latency(student, exported, frames, cfg), threads=threads,
             machine=machine(),
-        )
+        )  # fmt: skip
         with writing(file, "output.file"):
             figures.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
     return report
 
 
 def _format(cfg: DictConfig) -> str:
-    """Tell what is to be written; the suffix says it, and ``output.format`` may only agree."""
-    file, wanted = cfg.output.file, cfg.output.format
+    """Tell what is to be written, as the file's suffix says; refuse values that nobody else looks at."""
+    check_keys(cfg, {
+        "resize_mode": ResizeMode | None, "opset": Opset, "precision": Precision, "quantise": Literal["int8"] | None,
+        "output.format": Literal["onnx", "trt_pose"] | None, "batch_size": Count,
+        "parity.frames": Count, "parity.tolerance": NotNegative, "errors.frames": Number, "latency.repeats": Count,
+        "latency.warmup": Number, "latency.batch_size": Count, "latency.compile_s": NotNegative,
+    })  # fmt: skip
+    file = cfg.output.file
     named = isinstance(file, str) and not Path(file).is_dir()
     kind = {".onnx": "onnx", ".pth": "trt_pose"}.get(Path(file).suffix) if named else None
-    check(wanted in (None, "onnx", "trt_pose"), "output.format", wanted, "null, onnx or trt_pose")
     if kind is None:
-        accepted = "the ONNX file to write, as output.file=student.onnx, or student.pth for trt_pose's format"
-        raise UserError(f"output.file={file}: expected {accepted}")
+        raise UserError(f"output.file={file}: expected a file to write, student.onnx, or student.pth for trt_pose")
+    wanted, as_trained = cfg.output.format, cfg.precision == "fp32" and cfg.quantise is None
     check(wanted in (None, kind), "output.format", wanted, f"null or {kind} for output.file={file}")
-    plain = cfg.precision == "fp32" and cfg.quantise is None
-    check(plain or kind == "onnx", "output.format", kind, "onnx where precision or quantise change the weights")
+    check(as_trained or kind == "onnx", "output.format", kind, "onnx where precision or quantise change the weights")
+    check(cfg.quantise is None or cfg.precision == "fp32", "precision", cfg.precision, "fp32 where quantise=int8")
     return kind
-
-
-def _check_values(cfg: DictConfig) -> None:
-    """Refuse values that nobody else looks at."""
-    check(
-        cfg.resize_mode is None or cfg.resize_mode in RESIZE_MODES,
-        "resize_mode",
-        cfg.resize_mode,
-        "letterbox or squash, or null",
-    )
-    check(cfg.quantise in (None, "int8"), "quantise", cfg.quantise, "null or int8")
-    mixed = cfg.quantise is not None and cfg.precision != "fp32"
-    check(not mixed, "precision", cfg.precision, "fp32 where quantise=int8")
-    whole = {"parity.frames": 1, "errors.frames": 0, "latency.repeats": 1, "latency.warmup": 0, "latency.batch_size": 1}
-    for key, least in (whole | {"batch_size": 1}).items():
-        value = OmegaConf.select(cfg, key)
-        check(isinstance(value, int) and value >= least, key, value, f"a whole number, {least} or more")
-    for key, value in {"parity.tolerance": cfg.parity.tolerance, "latency.compile_s": cfg.latency.compile_s}.items():
-        check(isinstance(value, int | float) and value >= 0, key, value, "a number, 0 or more")
 
 
 def _load(cfg: DictConfig) -> PoseStudent:
     """Read the student, at the input size and with the resize mode asked for."""
-    from pose_oad.students import StudentConfig, load_student
-
     student = load_student(str(cfg.checkpoint))
     size = OmegaConf.to_container(cfg.input_size) if OmegaConf.is_list(cfg.input_size) else cfg.input_size
     asked = {
@@ -163,9 +139,6 @@ def _load(cfg: DictConfig) -> PoseStudent:
 
 def _windows(source: FrameSource, student: PoseStudent, every: int) -> WindowLoader:
     """Cut a stream into windows of which one frame in so many is a candidate."""
-    from datamodules.stream import WindowLoader
-    from datamodules.windowing import StreamOptions
-
     return WindowLoader(
         source, StreamOptions(_WINDOW, student.input_size, student.config.resize_mode, teacher_every=every)
     )
@@ -173,8 +146,6 @@ def _windows(source: FrameSource, student: PoseStudent, every: int) -> WindowLoa
 
 def _real_frames(source: FrameSource, student: PoseStudent, cfg: DictConfig) -> Tensor:
     """Take frames of the first video, uint8, shape (frames, height, width, 3), spread over its beginning."""
-    import torch
-
     count, length = cfg.parity.frames, source.clips[0].sampled_length(None)
     every = max(1, min(_SPACING, length // count))
     taken: list[Tensor] = []
@@ -185,41 +156,22 @@ def _real_frames(source: FrameSource, student: PoseStudent, cfg: DictConfig) -> 
     return torch.cat(taken)[:count]
 
 
-def _write(student: PoseStudent, cfg: DictConfig, path: Path) -> tuple[int, int] | None:
-    """Write the graph; return how many convolutions were quantised, and of how many."""
-    import importlib.metadata
-
-    from pose_oad.export.graph import add_metadata, quantise_int8, to_onnx
-    from pose_oad.students.exported import ExportMetadata
-    from pose_oad.tracking.store import file_hash
-
-    model, convolutions = to_onnx(student, cfg.opset, cfg.precision), None
-    if cfg.quantise == "int8":
-        model, *counts = quantise_int8(model)
-        convolutions = (counts[0], counts[1])
-    version = importlib.metadata.version("pose_oad")
-    sha256 = file_hash(cfg.checkpoint)
-    add_metadata(model, ExportMetadata.of(student, cfg.precision, cfg.quantise or "none", sha256, version))
-    with writing(Path(cfg.output.file), "output.file"):
-        path.write_bytes(model.SerializeToString())
-    return convolutions
-
-
 def _parity(student: PoseStudent, written: PoseNetwork, frames: Tensor, cfg: DictConfig) -> Parity:
     """Compare the maps, and refuse an fp32 network that is not the same or one that is not a number."""
-    from pose_oad.export.compare import compare_maps
-
-    exact = cfg.precision == "fp32" and cfg.quantise is None
-    return compare_maps(student, written, frames, cfg.batch_size).check(cfg.parity.tolerance if exact else math.inf)
+    parity = compare_maps(student, written, frames, cfg.batch_size)
+    tolerance = cfg.parity.tolerance if cfg.precision == "fp32" and cfg.quantise is None else math.inf
+    if not parity.largest <= tolerance:  # a NaN is not either
+        raise UserError(
+            f"parity.tolerance={tolerance:g}: the written maps differ from the original's by {parity.largest:.1e} on "
+            f"{parity.frames} frames; nothing has been written"
+        )
+    return parity
 
 
 def _errors(
     student: PoseStudent, exported: PoseNetwork, source: FrameSource, cfg: DictConfig
 ) -> tuple[dict[str, dict[str, float]] | None, str]:
     """Measure both on the stream where it has a ground truth, with a word about it."""
-    from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.online.breakdown import measure
-
     if not cfg.errors.frames:
         return None, "not measured (errors.frames=0)"
     if source.skeleton is None:
@@ -232,22 +184,16 @@ def _errors(
     return errors, f"one frame in {every} of {total:,}, in {len(source.clips)} videos"
 
 
-def _latency(
-    student: PoseStudent, exported: PoseNetwork, frames: Tensor, cfg: DictConfig, threads: int
-) -> list[Latency]:
+def _latency(student: PoseStudent, exported: PoseNetwork, frames: Tensor, cfg: DictConfig) -> list[Latency]:
     """Time the original, the compiled and the exported network."""
-    from pose_oad.export.latency import time_compiled, time_maps
-
     options = cfg.latency
-    batches = sorted({1, options.batch_size})
+    batches, calls = sorted({1, options.batch_size}), (options.repeats, options.warmup)
     frames = frames.repeat(-(-batches[-1] // len(frames)), 1, 1, 1)
     log.info("timing the original")
-    rows = time_maps("eager", student, frames, batches, options.repeats, options.warmup)
+    rows = time_maps("eager", student, frames, batches, *calls)
     if options.compile_s:
         log.info("compiling and timing it, for %g s at most", options.compile_s)
-        rows += time_compiled(
-            Path(cfg.checkpoint), student.input_size, batches, options.repeats, options.warmup, threads,
-            options.compile_s,
-        )  # fmt: skip
+        checkpoint = Path(cfg.checkpoint)
+        rows += time_compiled(checkpoint, student.input_size, batches, *calls, cfg.threads, options.compile_s)
     log.info("timing the exported network")
-    return rows + time_maps("onnxruntime", exported, frames, batches, options.repeats, options.warmup)
+    return rows + time_maps("onnxruntime", exported, frames, batches, *calls)

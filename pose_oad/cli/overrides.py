@@ -20,14 +20,7 @@ def override(key: str, value: object) -> str:
 
 
 def render(value: object) -> str:
-    """Write a value as Hydra reads it on a command line; text that looks like another value is quoted.
-
-    Args:
-        value: None, a truth value, a number, text, a path, or lists and dictionaries of these
-
-    Raises:
-        UserError: if it is something else.
-    """
+    """Write a plain value as Hydra reads it on a command line; text that looks like another value is quoted."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float):

@@ -7,26 +7,41 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from omegaconf import DictConfig, OmegaConf
+import torch
+from av import FFmpegError
+from av.video.frame import VideoFrame
+from omegaconf import DictConfig
+from pydantic import Field
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
+from datamodules.human36m.poses import read_poses
+from datamodules.human36m.tree import with_confidence
+from datamodules.video.clips import Clip
+from datamodules.video.connections import Address, open_live
+from datamodules.video.decoding import Decoded, reason
+from datamodules.video.files import open_path
+from datamodules.video.reading import LENGTH_TOLERANCE, read_frames
+from pose_oad.cli.assembly import make_teacher, take_threads
+from pose_oad.cli.command import check_keys
+from pose_oad.poses.skeleton import get_skeleton
+from pose_oad.predict import pipeline
+from pose_oad.predict.batches import read_batches
+from pose_oad.predict.job import Outputs, PredictionJob
+from pose_oad.predict.keypoint_files import check_joints
+from pose_oad.predict.networks import choose_resize_mode, load_predictor
+from pose_oad.predict.poses import PoseReader, StudentReader, TeacherReader, TruthReader
 from pose_oad.tracking.errors import UserError, check
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from av.video.frame import VideoFrame
-
-    from datamodules.video.clips import Clip
-    from datamodules.video.decoding import Decoded
-    from pose_oad.predict.outputs import Outputs
-    from pose_oad.predict.poses import PoseReader, TruthReader
-    from pose_oad.tracking.files import Staging
-
+from pose_oad.tracking.files import Staging
+from pose_oad.tracking.progress import watched
+from pose_oad.tracking.schema import Count, Positive, Text
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,84 +59,78 @@ def main(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: if the configuration, the source or an output cannot be used; no output is left then.
     """
-    from pose_oad.predict.keypoint_files import check_joints
-    from pose_oad.predict.outputs import choose_outputs
-    from pose_oad.tracking.files import Staging
-
-    with Staging(cfg.overwrite) as staging:
-        outputs = choose_outputs(cfg, staging)
-        _check_values(cfg)
-        clip, frames = open_source(cfg.source, cfg.output.image_rate)
-        readers, reference = make_readers(cfg, clip)
-        if outputs.kind:
-            check_joints(outputs.kind, readers[0].skeleton, cfg.output.openpose)
-        summary = run(cfg, staging, outputs, (clip, frames), readers, reference)
+    _check_values(cfg)
+    with Staging(cfg.overwrite) as staging, ExitStack() as stack:
+        outputs = Outputs.of(cfg, staging)
+        clip, decoded = open_source(cfg.source, cfg.output.image_rate)
+        readers, measured = make_readers(cfg, clip)
+        check_joints(outputs.kind, readers[0].skeleton, cfg.output.openpose)
+        job = PredictionJob(cfg, readers, measured)
+        job.open(outputs, clip, staging, stack)
+        total = min((count for count in (clip.stop, cfg.limit) if count), default=None)
+        frames = stack.enter_context(closing(watched(islice(decoded, cfg.limit), total, "frames")))
+        batches = read_batches(frames, [reader.resize for reader in readers], cfg.batch_size, outputs.video is not None)
+        started = time.perf_counter()
+        pipeline.run(batches, job.work, job.write, stoppable=not clip.stop)
+        if job.frames == 0:
+            raise UserError(f"source={cfg.source}: no frame arrived")
+    seconds = time.perf_counter() - started
+    errors = {f"error_px/{name}": value for name, value in job.errors().items()}
+    summary = {"frames": job.frames, "seconds": seconds, "frames_per_second": job.frames / seconds, **errors}
     _report(summary, outputs)
     return summary
 
 
-def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], int | None]:
-    """Load whoever says where people are.
+def _check_values(cfg: DictConfig) -> None:
+    """Refuse values that nobody else checks."""
+    check_keys(cfg, {
+        "checkpoint": Text,
+        "people": Literal["auto", "single", "many"],
+        "threshold": Annotated[float, Field(ge=0, lt=1)],
+        "batch_size": Count,
+        "limit": Count | None,
+        "overwrite": bool,
+        "metric_width": Positive | None,
+        "output.format": Literal["auto", "coco", "openpose", "csv", "parquet"],
+        "output.openpose": Literal["body-25", "coco-18"],
+        "output.crf": Annotated[int, Field(ge=0, le=51)],
+        "output.image_rate": Annotated[float, Field(ge=0.1, le=1000)],
+    })  # fmt: skip
 
-    Args:
-        cfg: ``conf/predict.yaml`` with overrides
-        clip: what is predicted
 
-    Returns:
-        The readers, the student first and the truth last; and the place of the one that errors are measured to, None
-        where there is none.
-
-    Raises:
-        UserError: if a value or a file cannot be used.
-    """
-    from pose_oad.cli.assembly import make_teacher, take_threads
-    from pose_oad.predict.networks import choose_resize_mode, load_predictor
-    from pose_oad.predict.poses import StudentReader, TeacherReader
-
+def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], bool]:
+    """Load whoever says where people are, the student first, the truth last; tell if errors are measured to that."""
     truth = _truth(str(cfg.truth), clip) if cfg.truth else None
     cfg.threads = take_threads(cfg.threads)
     readers: list[PoseReader] = []
-    for path in (cfg.checkpoint, cfg.compare):
-        if path:
-            predictor = load_predictor(str(path), cfg.device, cfg.threads)
-            readers.append(
-                StudentReader(predictor, choose_resize_mode(predictor, "resize_mode", cfg.resize_mode), cfg.people)
-            )
+    for path in filter(None, (cfg.checkpoint, cfg.compare)):
+        predictor = load_predictor(str(path), cfg.device, cfg.threads)
+        readers.append(
+            StudentReader(predictor, choose_resize_mode(predictor, "resize_mode", cfg.resize_mode), cfg.people)
+        )
     if len(readers) == 2 and readers[1].name == readers[0].name:
         readers[1].name += " (compare)"
-    reference = None
+    students = len(readers)
     if cfg.get("teacher") is not None:
         check(cfg.teacher.every == 1, "teacher.every", cfg.teacher.every, "1: every frame is drawn")
         teacher = make_teacher(cfg.teacher, truth.skeleton if truth else None)
         keypoints = truth.keypoints if truth and teacher.uses_truth else None
         place = Path(str(cfg.source)) if clip.stop else None
         readers.append(TeacherReader(teacher, cfg.people, keypoints, place, clip.images))
-        reference = len(readers) - 1
-    if truth is not None:
-        readers.append(truth)
-        reference = len(readers) - 1
-    return readers, reference
+    readers += [truth] if truth is not None else []
+    return readers, len(readers) > students
 
 
 def open_source(source: object, image_rate: float) -> tuple[Clip, Iterator[tuple[int, VideoFrame]]]:
-    """Open what is to be predicted.
-
-    Args:
-        source: a video file, a folder of images, an image, a camera's number or a URL
-        image_rate: images/s of a folder, whose images may differ in size
+    """Open a video file, a folder of images (so many images/s, of any sizes), an image, a camera's number or a URL.
 
     Returns:
-        The clip, whose ``stop`` is 0 where it goes on until it is interrupted; and its frames, each with its number:
-        those of damaged frames are left out.
+        The clip, whose ``stop`` is 0 where it goes on until it is interrupted; and its frames with their numbers, those
+        of damaged frames left out.
 
     Raises:
         UserError: if it is none of these, or cannot be read.
     """
-    from datamodules.video.clips import Clip
-    from datamodules.video.connections import Address, open_live
-    from datamodules.video.files import open_path
-    from datamodules.video.reading import read_frames
-
     text = "" if source is None else str(source)
     path = Path(text)
     if text.isdecimal() or "://" in text:
@@ -138,10 +147,6 @@ def open_source(source: object, image_rate: float) -> tuple[Clip, Iterator[tuple
 
 def _until_lost(source: str, frames: Iterator[Decoded]) -> Iterator[tuple[int, VideoFrame]]:
     """Take a lost connection for an end like any other: what has been filmed is kept."""
-    from av import FFmpegError
-
-    from datamodules.video.decoding import reason
-
     number = 0
     try:
         for number, _, frame in frames:
@@ -150,81 +155,8 @@ def _until_lost(source: str, frames: Iterator[Decoded]) -> Iterator[tuple[int, V
         _LOG.warning("source=%s: lost after frame %d (%s)", source, number, reason(error))
 
 
-def run(
-    cfg: DictConfig,
-    staging: Staging,
-    outputs: Outputs,
-    source: tuple[Clip, Iterator[tuple[int, VideoFrame]]],
-    readers: list[PoseReader],
-    reference: int | None,
-) -> dict[str, float]:
-    """Read, predict and write every frame.
-
-    Args:
-        cfg: the configuration
-        staging: where outputs are until they are done
-        outputs: what is written
-        source: what :func:`open_source` returns
-        readers: who says where people are, the student first
-        reference: place of the reader that errors are measured to
-
-    Returns:
-        See :func:`main`.
-    """
-    from pose_oad.predict import pipeline
-    from pose_oad.predict.batches import read_batches
-    from pose_oad.predict.outputs import open_job
-    from pose_oad.tracking.progress import watched
-
-    clip, decoded = source
-    total = min((count for count in (clip.stop, cfg.limit) if count), default=None)
-    with ExitStack() as stack:
-        job = open_job(cfg, staging, outputs, clip, readers, reference, stack)
-        frames = stack.enter_context(closing(watched(islice(decoded, cfg.limit), total, "frames")))
-        batches = read_batches(frames, [reader.resize for reader in readers], cfg.batch_size, outputs.video is not None)
-        started = time.perf_counter()
-        pipeline.run(batches, job.work, job.write, stoppable=not clip.stop)
-        if job.frames == 0:
-            raise UserError(f"source={cfg.source}: no frame arrived")
-    seconds = time.perf_counter() - started
-    return {
-        "frames": job.frames,
-        "seconds": seconds,
-        "frames_per_second": job.frames / seconds,
-        **{f"error_px/{name}": value for name, value in job.errors().items()},
-    }
-
-
-def _check_values(cfg: DictConfig) -> None:
-    """Refuse values that nobody else checks."""
-    from pydantic import Field
-
-    from pose_oad.tracking.schema import Count, Positive, Text, check_value
-
-    accepted: dict[str, Any] = {
-        "checkpoint": Text,
-        "people": Literal["auto", "single", "many"],
-        "threshold": Annotated[float, Field(ge=0, lt=1)],
-        "batch_size": Count,
-        "limit": Count | None,
-        "output.image_rate": Annotated[float, Field(ge=0.1, le=1000)],
-        "overwrite": bool,
-        "metric_width": Positive | None,
-    }
-    for key, kind in accepted.items():
-        check_value(kind, OmegaConf.select(cfg, key), key)
-
-
 def _truth(path: str, clip: Clip) -> TruthReader:
     """Read the ground truth of a source."""
-    import torch
-
-    from datamodules.human36m.poses import read_poses
-    from datamodules.human36m.tree import with_confidence
-    from datamodules.video.reading import LENGTH_TOLERANCE
-    from pose_oad.poses.skeleton import get_skeleton
-    from pose_oad.predict.poses import TruthReader
-
     check(Path(path).is_file(), "truth", path, "a file of 2-D poses (.cdf), or null")
     keypoints = torch.from_numpy(with_confidence(read_poses(Path(path))))
     if not clip.stop or abs(len(keypoints) - clip.stop) > LENGTH_TOLERANCE:
@@ -235,17 +167,11 @@ def _truth(path: str, clip: Clip) -> TruthReader:
 
 def _report(summary: dict[str, float], outputs: Outputs) -> None:
     """Print what has been done."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(show_header=False)
     speed = f"{summary['frames']:,} in {summary['seconds']:.1f} s ({summary['frames_per_second']:.0f} frames/s)"
     table.add_row("frames", speed)
-    for name, value in summary.items():
-        if name.startswith("error_px/"):
-            table.add_row(f"mean error, {name.removeprefix('error_px/')}", f"{value:.1f} px")
-    for path in (outputs.video, outputs.keypoints):
-        if path is not None:
-            table.add_row("written", Text(str(path)))
+    for name, value in list(summary.items())[3:]:
+        table.add_row(f"mean error, {name.removeprefix('error_px/')}", f"{value:.1f} px")
+    for path in filter(None, (outputs.video, outputs.keypoints)):
+        table.add_row("written", escape(str(path)))
     Console().print(table)

@@ -12,29 +12,36 @@ import os
 import sys
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
+import lightning
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from omegaconf import DictConfig, OmegaConf
 
+from datamodules.coco import CocoDataModule
+from datamodules.coco.augmentation import AugmentationConfig
+from datamodules.coco.tree import CocoTree
 from pose_oad.cli.assembly import make_trainer
-from pose_oad.cli.command import plain
+from pose_oad.cli.command import check_keys, plain
+from pose_oad.offline.map_regression import PretrainModule
+from pose_oad.offline.training import EpochLogger
+from pose_oad.poses.skeleton import FROM_DATA
+from pose_oad.students import load_student
+from pose_oad.tracking.checkpoint_io import AtomicCheckpointIO
+from pose_oad.tracking.delivery import RunLogger
 from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.files import replacing
 from pose_oad.tracking.locks import holding
-
-if TYPE_CHECKING:
-    from lightning.pytorch import Callback, Trainer
-
-    from datamodules.coco import CocoDataModule
-    from pose_oad.offline.map_regression import PretrainModule
-    from pose_oad.tracking.delivery import RunLogger
+from pose_oad.tracking.schema import Number, Text, build_options
+from pose_oad.tracking.store import connect, log_provenance, make_logger, quiet_libraries
+from pose_oad.tracking.torch_file import read_torch_file
 
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
 class CheckpointFiles:
     """The files of a checkpoint folder.
 
@@ -45,16 +52,9 @@ class CheckpointFiles:
         run: name that its run in the tracking store carries as a tag; there as long as it is not finished
     """
 
-    best: Path
-    last: Path
-    candidate: Path
-    run: Path
-
-    @classmethod
-    def within(cls, folder: str | Path) -> CheckpointFiles:
-        """Name the files of a folder."""
-        folder = Path(folder)
-        return cls(folder / "best.ckpt", folder / "last.ckpt", folder / "unfinished.ckpt", folder / "unfinished.run")
+    def __init__(self, folder: str | Path) -> None:
+        names = ("best.ckpt", "last.ckpt", "unfinished.ckpt", "unfinished.run")
+        self.best, self.last, self.candidate, self.run = (Path(folder) / name for name in names)
 
     def publish(self) -> None:
         """Give the best weights so far their final name, in one step."""
@@ -63,47 +63,38 @@ class CheckpointFiles:
             os.replace(self.candidate, self.best)
 
 
-@dataclass(frozen=True)
-class PretrainResult:
-    """What a pre-training leaves.
-
-    Attributes:
-        checkpoint: the best weights
-        metrics: figures of the last validation by name
-    """
+class PretrainResult(NamedTuple):
+    """What a pre-training leaves: the best weights, and the last validation's figures by name."""
 
     checkpoint: Path
     metrics: dict[str, float]
 
 
 def main(cfg: DictConfig) -> PretrainResult:
-    """Pre-train.
-
-    Args:
-        cfg: the configuration of ``conf/pretrain.yaml``
+    """Pre-train from ``conf/pretrain.yaml`` with overrides.
 
     Raises:
         UserError: if a value, the data or a checkpoint to resume from is refused, or another process writes to the
             folder; before anything is written.
     """
-    import lightning
-
-    from pose_oad.tracking.store import quiet_libraries
-
     quiet_libraries()
-    files = CheckpointFiles.within(cfg.checkpoint.folder)
+    check_keys(cfg, {"resume": bool, "data.workers": Number, "checkpoint.folder": Text, "initial": Text | None})
+    files = CheckpointFiles(cfg.checkpoint.folder)
     if cfg.resume and not (files.last.is_file() or files.run.is_file()):
         raise UserError(f"resume=true: no {files.last} to continue from; expected one of an earlier pre-training")
     lightning.seed_everything(cfg.seed.model, verbose=False)
-    _leave_cores_to_loaders(cfg.data.workers)
+    # Threads that wait for one another spin: with a core too few for all of them, a step takes several times as long.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - cfg.data.workers))
     module, data = _build(cfg)
     last = files.last if cfg.resume and files.last.is_file() else None
     if last is not None:
-        _check_same_student(last, module)
+        load_student(last, module.student.config)  # refuses to go on with another network
         if not files.run.is_file() and (finished := _finished(cfg, files)):
             return finished
     elif cfg.initial is not None:
-        _start_from(cfg.initial, module)
+        # All of the weights, or those of joints and limbs that this student shares with the file's.
+        initial = load_student(cfg.initial, module.student.config, other_joints=True)
+        module.student.load_state_dict(initial.state_dict())
     data.setup()
     bar = sys.stderr.isatty()
     trainer = make_trainer(plain(cfg.trainer), logger=False, callbacks=_callbacks(files), enable_progress_bar=bar)
@@ -119,9 +110,6 @@ def _train(
     data: CocoDataModule,
     last: Path | None,
 ) -> PretrainResult:
-    from pose_oad.offline.training import EpochLogger
-    from pose_oad.tracking.checkpoint_io import AtomicCheckpointIO
-
     trainer.strategy.checkpoint_io = AtomicCheckpointIO()
     logger = _logger(cfg, files)
     trainer.callbacks.append(EpochLogger(logger, logger.last_step("lr")))  # type: ignore[attr-defined]
@@ -129,7 +117,8 @@ def _train(
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     except UserError as error:
         logger.finalize("failed")
-        raise UserError(_said_in_worker(error)) from error
+        # An error of a loader process comes wrapped into its whole traceback.
+        raise UserError(str(error).strip().rpartition("UserError: ")[2]) from error
     except BaseException:  # an interrupt too: the store must not show this run as one that is still going on
         logger.finalize("failed")
         raise
@@ -146,8 +135,6 @@ def _train(
 
 def _finished(cfg: DictConfig, files: CheckpointFiles) -> PretrainResult | None:
     """Return what a finished training left; None where it has more epochs to do than it had."""
-    from pose_oad.tracking.torch_file import read_torch_file
-
     state, epochs = read_torch_file(files.last), cfg.trainer.max_epochs
     if epochs is None or not 0 <= epochs <= state["epoch"] + 1 or not files.best.is_file():
         return None
@@ -155,46 +142,23 @@ def _finished(cfg: DictConfig, files: CheckpointFiles) -> PretrainResult | None:
     return PretrainResult(files.best, state["figures"])
 
 
-def _leave_cores_to_loaders(workers: int) -> None:
-    """Give torch the cores that the loader processes leave.
-
-    Threads that wait for one another spin: with a core too few for all of them, a step takes several times as long.
-    """
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - workers))
-
-
 def _build(cfg: DictConfig) -> tuple[PretrainModule, CocoDataModule]:
-    from datamodules.coco import CocoDataModule
-    from datamodules.coco.augmentation import AugmentationConfig
-    from pose_oad.offline.map_regression import PretrainModule
-    from pose_oad.poses.skeleton import FROM_DATA
-    from pose_oad.tracking.schema import build_options
-
     values = plain(cfg)
     if values["student"]["skeleton"] == FROM_DATA:
         values["student"]["skeleton"] = _joint_set_of(values["data"])
     module = PretrainModule(values["student"], **values["optimiser"], **values["objective"])
     student = module.student
+    augmentation = build_options(AugmentationConfig, values["augmentation"], "augmentation")
     data = build_options(
-        CocoDataModule,
-        values["data"],
-        "data",
-        skeleton=student.skeleton,
-        input_size=student.input_size,
-        map_size=student.map_size,
-        augmentation=build_options(AugmentationConfig, values["augmentation"], "augmentation"),
-        seed=cfg.seed.model,
+        CocoDataModule, values["data"], "data", skeleton=student.skeleton, input_size=student.input_size,
+        map_size=student.map_size, augmentation=augmentation, seed=cfg.seed.model,
         resize_mode=student.config.resize_mode,
-    )
+    )  # fmt: skip
     return module, data
 
 
 def _joint_set_of(data: Mapping[str, Any]) -> dict[str, Any]:
     """Read the joints and limbs that the training set names, in the plain values that a checkpoint carries."""
-    from datamodules.coco.tree import CocoTree
-
     tree = CocoTree(Path(data["root"]), data["image_folder"])
     skeleton = tree.category(data["train"], data["category"]).joint_set()
     _LOG.info("student.skeleton=data: %s, %d limbs: %s", skeleton.name, len(skeleton.limbs), ", ".join(skeleton.joints))
@@ -202,27 +166,18 @@ def _joint_set_of(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _callbacks(files: CheckpointFiles) -> list[Callback]:
-    from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-
-    folder = files.best.parent
+    shared: dict[str, Any] = {"dirpath": files.best.parent, "enable_version_counter": False}
     best = ModelCheckpoint(
-        folder,
-        filename=files.candidate.stem,
-        monitor="val/score",
-        mode="max",
-        save_weights_only=True,
-        enable_version_counter=False,
+        filename=files.candidate.stem, monitor="val/score", mode="max", save_weights_only=True, **shared
     )
     # After every epoch, also where there is no validation.
-    last = ModelCheckpoint(folder, filename=files.last.stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    last = ModelCheckpoint(filename=files.last.stem, save_on_train_epoch_end=True, **shared)
     # Progress belongs to a person who watches; a log file gets the figures at the end.
     return [best, last, *([RichProgressBar()] if sys.stderr.isatty() else [])]
 
 
 def _logger(cfg: DictConfig, files: CheckpointFiles) -> RunLogger:
     """Open the run in the tracking store: that of the training to go on with, where it is not finished."""
-    from pose_oad.tracking.store import connect, log_provenance, make_logger
-
     if not (cfg.resume and files.run.is_file()):
         if cfg.logger == "mlflow":
             connect(str(cfg.tracking.uri))  # an unusable store costs nothing
@@ -237,22 +192,3 @@ def _logger(cfg: DictConfig, files: CheckpointFiles) -> RunLogger:
     if not files.last.is_file():
         log_provenance(logger, OmegaConf.merge(cfg, {"resume": False}))  # type: ignore[arg-type]
     return logger
-
-
-def _start_from(path: str, module: PretrainModule) -> None:
-    """Take over given weights: all of them, or those of joints and limbs that this student shares with the file's."""
-    from pose_oad.students import load_student
-
-    module.student.load_state_dict(load_student(path, module.student.config, other_joints=True).state_dict())
-
-
-def _check_same_student(path: Path, module: PretrainModule) -> None:
-    """Refuse to continue the training of another network."""
-    from pose_oad.students import load_student
-
-    load_student(path, module.student.config)
-
-
-def _said_in_worker(error: UserError) -> str:
-    """Recover the message of an error that a loader process wraps into its whole traceback."""
-    return str(error).strip().rpartition("UserError: ")[2]

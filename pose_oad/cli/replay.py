@@ -12,15 +12,20 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
+from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig
 
+from callbacks.ledger import read_ledger
+from callbacks.progress import WindowProgress
+from pose_oad.cli.assembly import plays_once
+from pose_oad.cli.command import check_keys
+from pose_oad.cli.online import play
 from pose_oad.cli.run_config import read_config
 from pose_oad.tracking.errors import UserError, check
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
+from pose_oad.tracking.schema import Text
+from pose_oad.tracking.store import open_store
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,16 +33,8 @@ _LOG = logging.getLogger(__name__)
 _CIRCUMSTANCES = ("machine", "checkpoint.sha256", "mlflow.source.git.commit")
 
 
-@dataclass(frozen=True)
-class LoggedRun:
-    """A run as it was logged.
-
-    Attributes:
-        run_id: its id in the tracking store
-        cfg: its configuration
-        rows: its ledger, a row per window
-        tags: its tags
-    """
+class LoggedRun(NamedTuple):
+    """A run as it was logged: its id, configuration, ledger (a row per window) and tags."""
 
     run_id: str
     cfg: DictConfig
@@ -50,8 +47,7 @@ class Comparison:
     """What differs between a run and its replay.
 
     Attributes:
-        windows: how many windows both have
-        missing: how many windows only one of them has
+        windows: how many windows both have; ``missing``: how many only one of them has
         selections: windows in which other frames were chosen
         errors: largest difference of any logged error, px, by window, where there is one
         circumstances: what was not the same around the run, as ``name: before -> now``
@@ -70,25 +66,13 @@ class Comparison:
 
 
 def main(cfg: DictConfig) -> Comparison:
-    """Replay a run.
-
-    Args:
-        cfg: ``conf/replay.yaml`` with overrides
-
-    Returns:
-        What differs.
+    """Replay a run, that ``conf/replay.yaml`` with overrides names, and say what differs.
 
     Raises:
         UserError: if the run does not exist, is no online run, or cannot be played again.
         SystemExit: with exit code 1 if something differs.
     """
-    from callbacks.ledger import read_ledger
-    from callbacks.progress import WindowProgress
-    from pose_oad.cli.assembly import plays_once
-    from pose_oad.cli.online import play
-    from pose_oad.tracking.store import open_store
-
-    check(bool(cfg.run), "run", cfg.run, "the id of a run, or its folder")
+    check_keys(cfg, {"run": Text | int})
     client = open_store(cfg.tracking.uri)
     logged = _load(client, cfg)
     again = logged.cfg
@@ -109,12 +93,7 @@ def main(cfg: DictConfig) -> Comparison:
 
 
 def compare(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Comparison:
-    """Compare two ledgers window by window.
-
-    Args:
-        before: rows of the run
-        now: rows of its replay
-    """
+    """Compare the ledgers of a run and of its replay window by window."""
     found = Comparison(min(len(before), len(now)), abs(len(before) - len(now)))
     for old, new in zip(before, now, strict=False):
         if old["selected_frames"] != new["selected_frames"]:
@@ -141,27 +120,20 @@ def _distance(old: float | None, new: float | None) -> float:
 
 def _load(client: MlflowClient, cfg: DictConfig) -> LoggedRun:
     """Fetch a run's configuration, ledger and tags from the tracking store."""
-    from callbacks.ledger import read_ledger
-
     run_id = Path(str(cfg.run)).name
     try:
         run = client.get_run(run_id)
     except Exception as error:  # whatever the store raises for an id that it does not know
-        raise UserError(
-            f"run={cfg.run}: no such run in {cfg.tracking.uri}; `make ui` lists the runs with their ids"
-        ) from error
+        known = f"no such run in {cfg.tracking.uri}; `make ui` lists the runs with their ids"
+        raise UserError(f"run={cfg.run}: {known}") from error
     with tempfile.TemporaryDirectory() as folder:
         try:
-            config, ledger = (
-                Path(client.download_artifacts(run_id, name, folder)) for name in ("config.yaml", "ledger.jsonl")
-            )
+            paths = [Path(client.download_artifacts(run_id, name, folder)) for name in ("config.yaml", "ledger.jsonl")]
         except Exception as error:  # whatever the artifact store raises
-            raise UserError(
-                f"run={cfg.run}: has no config.yaml and ledger.jsonl in the tracking store; expected a finished run of "
-                "`make online` or of a study"
-            ) from error
+            lacking = "has no config.yaml and ledger.jsonl in the tracking store; expected a finished online run"
+            raise UserError(f"run={cfg.run}: {lacking}") from error
         try:
-            loaded, rows = read_config(config, "online"), read_ledger(ledger)
+            loaded, rows = read_config(paths[0], "online"), read_ledger(paths[1])
         except UserError as error:
             raise UserError(f"run={cfg.run}: {str(error).replace(f'{folder}/', '')}") from error
     if not rows:

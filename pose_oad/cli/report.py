@@ -8,34 +8,27 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Any, NamedTuple
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, OmegaConf
+from pydantic import Field
+from rich.console import Console
 
-from pose_oad.cli.command import plain
-from pose_oad.tracking.errors import check
-
-if TYPE_CHECKING:
-    from pose_oad.report.layout import Table
-    from pose_oad.report.material import Material
-    from pose_oad.report.store import Selection
+from pose_oad.cli.command import check_keys, plain
+from pose_oad.report.build import build_report
+from pose_oad.report.layout import Table, to_rich
+from pose_oad.report.material import Material, gather
+from pose_oad.report.store import Ledgers, Selection, load_runs
+from pose_oad.report.tables import MAIN_COLUMNS, key_names
+from pose_oad.tracking.schema import Text
+from pose_oad.tracking.store import open_store
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Report:
-    """A report that has been written.
-
-    Attributes:
-        folder: where it lies
-        selection: the runs it was asked for
-        material: their groups
-        tables: its tables
-    """
+class Report(NamedTuple):
+    """A report that has been written: where it lies, the runs it was asked for, their groups, its tables."""
 
     folder: Path
     selection: Selection
@@ -44,30 +37,23 @@ class Report:
 
 
 def main(cfg: DictConfig) -> Report:
-    """Write a report, show its main table, and keep its files with the study's run.
-
-    Args:
-        cfg: ``conf/report.yaml`` with overrides
+    """Write a report from ``conf/report.yaml``, show its main table, and keep its files with the study's run.
 
     Raises:
         UserError: if a name is unknown, the store cannot be read or holds no finished run, or the folder cannot be
             written; nothing has been written then.
     """
-    from pose_oad.report.build import build_report
-    from pose_oad.report.material import gather
-    from pose_oad.report.store import Ledgers, load_runs
-    from pose_oad.tracking.store import open_store
-
-    confidence, error = cfg.confidence, None if cfg.error is None else str(cfg.error)
-    number = isinstance(confidence, int | float) and not isinstance(confidence, bool)
-    check(number and 0 < confidence < 1, "confidence", confidence, "a level in (0, 1), as 0.95")
-    named = error is None or error.endswith("_px")
-    check(named, "error", error, "a final metric whose name ends in _px, as mpjpe_px, or null")
+    names = Text | int | Annotated[list[Text | int], Field(min_length=1)] | None
+    check_keys(cfg, {
+        "study_name": Text | int | None, "experiments": names, "runs": names, "baseline": Text | int,
+        "error": Annotated[str, Field(pattern="_px$")] | None, "folder": Text | None,
+        "confidence": Annotated[float, Field(gt=0, lt=1)],
+    })  # fmt: skip
     study = None if cfg.study_name is None else str(cfg.study_name)
     client = open_store(str(cfg.tracking.uri))
-    selection = load_runs(client, study, _names("experiments", cfg.experiments), _names("runs", cfg.runs))
+    selection = load_runs(client, study, _names(cfg.experiments), _names(cfg.runs))
     ledgers = Ledgers(client)
-    material = gather(selection, error, str(cfg.baseline), float(confidence), ledgers)
+    material = gather(selection, cfg.error, str(cfg.baseline), cfg.confidence, ledgers)
     folder = Path(cfg.folder) if cfg.folder else Path("reports") / _file_name(study or "all")
     title = f"Study {study}" if study else "Runs of online active distillation"
     tables = build_report(folder, title, selection, material, plain(cfg))
@@ -82,11 +68,6 @@ def main(cfg: DictConfig) -> Report:
 
 def show(report: Report) -> None:
     """Print the main table's most important columns, and where the files are."""
-    from rich.console import Console
-
-    from pose_oad.report.layout import to_rich
-    from pose_oad.report.tables import MAIN_COLUMNS, key_names
-
     console = Console()
     for table in report.tables[:1]:
         groups = report.material.online or report.material.offline
@@ -98,14 +79,10 @@ def show(report: Report) -> None:
     console.print(f"report: {report.folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _names(key: str, value: object) -> Sequence[str] | None:
+def _names(value: Any) -> list[str] | None:
     """Read one name or a list of names; None for all."""
-    if value is None:
-        return None
-    if isinstance(value, ListConfig):
-        check(len(value) > 0, key, value, "a name, a list of names, or null for all")
-        return [str(name) for name in value]
-    return [str(value)]
+    names = value if OmegaConf.is_list(value) or value is None else [value]
+    return names and [str(name) for name in names]
 
 
 def _file_name(name: str) -> str:

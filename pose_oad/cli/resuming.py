@@ -16,18 +16,14 @@ _LOG = logging.getLogger(__name__)
 
 
 def resumable_run(cfg: DictConfig, verb: str) -> Path | None:
-    """Find the folder of the run to go on with.
-
-    Args:
-        cfg: a configuration whose ``resume`` is a run's id or folder; nothing else but ``modules``, which a file cannot
-            name, differs from the defaults
-        verb: the command whose configuration it is
+    """Find the folder of the run to go on with, ``cfg.resume``: its id or its folder.
 
     Returns:
         The folder; None where the run is finished, which is said.
 
     Raises:
-        UserError: if there is no such folder, or other settings are given: a run goes on with its own.
+        UserError: if there is none, or settings other than ``modules``, which a file cannot name, are given too: a run
+            goes on with its own.
     """
     given = str(cfg.resume)
     folder = Path(given) if Path(given).is_dir() else Path(cfg.output.folder) / given

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pose_oad.cli.command import CONF, compose_config
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import UserError, reason_of
 
 _LARGEST = 2**20  # bytes; a run's configuration has some thousand
 _DEEPEST = 32  # nodes inside one another
@@ -21,11 +21,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_config(path: Path, verb: str) -> DictConfig:
-    """Read the configuration of a run.
-
-    Args:
-        path: the ``config.yaml`` that the run has written
-        verb: the command whose configuration it is
+    """Read the ``config.yaml`` that a run of a command has written.
 
     Raises:
         UserError: if it is missing or damaged, refers to something outside of it, or does not have the keys of that
@@ -38,8 +34,7 @@ def read_config(path: Path, verb: str) -> DictConfig:
             raise ValueError("a list")
         values = OmegaConf.to_container(cfg, throw_on_missing=True)
     except (OSError, ValueError, RecursionError, AttributeError, yaml.YAMLError, OmegaConfBaseException) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"{path}: damaged, or no configuration of a run ({reason})") from error
+        raise UserError(f"{path}: damaged, or no configuration of a run ({reason_of(error)})") from error
     expected = OmegaConf.to_container(compose_config(verb))
     for fault in _faults(cast("dict[str, Any]", values), cast("dict[str, Any]", expected)):
         raise UserError(f"{path}: {fault}; expected the configuration of a run of this version's `{verb}`")
@@ -76,7 +71,7 @@ def _faults(values: Mapping[Any, Any], expected: Mapping[str, Any], prefix: str 
             given = values[key]
             if not isinstance(given, dict):
                 yield f"{name}={given}: not a node of keys"
-            elif (CONF / key).is_dir():
+            elif "_target_" in usual or name == "student":  # whose joint set may be a node of its own
                 yield from _faults_of_choice(name, given)
             else:
                 yield from _faults(given, usual, f"{name}.")

@@ -10,22 +10,16 @@ import sys
 
 from omegaconf import DictConfig
 
+from pose_oad.studies.runner import run_study
+
 
 def main(cfg: DictConfig) -> dict[str, int]:
-    """Run a study.
-
-    Args:
-        cfg: ``conf/sweep.yaml`` with overrides
-
-    Returns:
-        Number of trials by state.
+    """Run a study from ``conf/sweep.yaml`` with overrides; return the number of trials by state.
 
     Raises:
         UserError: if the configuration, the storage or the data cannot be used.
         SystemExit: with exit code 1 if a trial failed.
     """
-    from pose_oad.studies.runner import run_study
-
     counts = run_study(cfg)
     if counts["fail"]:
         sys.stderr.write(f"{counts['fail']} trials failed; the same command tries them again\n")

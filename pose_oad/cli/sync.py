@@ -8,28 +8,21 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.delivery import deliver_journal
+from pose_oad.tracking.errors import UserError, reason_of
+from pose_oad.tracking.locks import holding
+from pose_oad.tracking.store import connect, quiet_libraries
 
 _LOG = logging.getLogger(__name__)
 
 
 def main(cfg: DictConfig) -> int:
-    """Deliver every journal.
-
-    Args:
-        cfg: ``conf/sync.yaml`` with overrides
-
-    Returns:
-        How many calls were delivered.
+    """Deliver every journal; return how many calls were delivered.
 
     Raises:
         UserError: if another process delivers, or, when every journal has been tried, if a store cannot be reached or
             refuses a record; what was not delivered is kept.
     """
-    from pose_oad.tracking.delivery import deliver_journal
-    from pose_oad.tracking.locks import holding
-    from pose_oad.tracking.store import connect, quiet_libraries
-
     quiet_libraries()
     journals = sorted(Path(cfg.folder).glob("*.jsonl"))
     delivered, failed = 0, list[str]()
@@ -38,7 +31,7 @@ def main(cfg: DictConfig) -> int:
             try:
                 delivered += deliver_journal(path, cfg.tracking.uri, connect)
             except Exception as error:  # whatever the store or a damaged journal raises, the others are delivered
-                failed.append(f"{path}: not delivered ({' '.join(str(error).split())[:160]}); it is kept")
+                failed.append(f"{path}: not delivered ({reason_of(error)}); it is kept")
     _LOG.info("%d records of %d runs delivered", delivered, len(journals) - len(failed))
     if failed:
         raise UserError("; ".join(failed))

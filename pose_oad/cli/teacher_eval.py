@@ -9,19 +9,35 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
+import numpy as np
 from omegaconf import DictConfig
+from rich.console import Console
 
-from pose_oad.cli.command import build
-from pose_oad.cli.evaluate import check_measured, tracked
-from pose_oad.tracking.errors import UserError, check
+from datamodules.coco.index import CocoIndex
+from datamodules.coco.tree import CocoTree
+from datamodules.stream import WindowLoader
+from datamodules.video.clips import FrameSource
+from datamodules.video.images import decode_image
+from datamodules.windowing import StreamOptions
+from pose_oad.cli.assembly import make_teacher, take_threads
+from pose_oad.cli.command import check_keys
+from pose_oad.cli.evaluate import check_measured, open_with_truth, tracked
+from pose_oad.metrics.coco_ap import average_precision, to_results
+from pose_oad.metrics.keypoints import MissingRule
+from pose_oad.online.breakdown import Breakdown, truth_holds_several
+from pose_oad.online.label_service import LabelService
+from pose_oad.poses.maps import People
+from pose_oad.poses.skeleton import joint_map
+from pose_oad.predict.comparison import comparison_table, without_nan
+from pose_oad.teachers.base import Teacher, TeacherRequest
+from pose_oad.teachers.origin import Origin
+from pose_oad.tracking.errors import check
+from pose_oad.tracking.files import Staging
 from pose_oad.tracking.progress import watched
-
-if TYPE_CHECKING:
-    from datamodules.video.clips import FrameSource
-    from pose_oad.metrics.keypoints import MissingRule
-    from pose_oad.teachers.base import Teacher
+from pose_oad.tracking.schema import Count
+from pose_oad.tracking.store import quiet_libraries
 
 
 def main(cfg: DictConfig) -> dict[str, float]:
@@ -37,62 +53,38 @@ def main(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: if the configuration or the data cannot be used; nothing has been written or tracked then.
     """
-    from rich.console import Console
-
-    from pose_oad.cli.assembly import make_teacher, take_threads
-    from pose_oad.predict.comparison import comparison_table, without_nan
-    from pose_oad.tracking.files import Staging
-    from pose_oad.tracking.store import quiet_libraries
-
     quiet_libraries()
-    _check_values(cfg)
+    rule = _rule(cfg)
     cfg.threads = take_threads(cfg.threads)
     file = Path(cfg.output.file) if cfg.output.file else None
     with Staging(cfg.overwrite) as staging:
         if file is not None:
             staging.refuse("output.file", file)
-        source: FrameSource | None = build(cfg.stream) if cfg.on == "stream" else None
-        teacher = make_teacher(cfg.teacher, source.skeleton if source else None, cfg.label_cache)
-        figures = measure_stream(cfg, source, teacher) if source else measure_coco(cfg, teacher)
+        source, truth = open_with_truth(cfg) if cfg.on == "stream" else (None, None)
+        teacher = make_teacher(cfg.teacher, truth, cfg.label_cache)
+        if truth is not None:
+            joint_map(truth, teacher.skeleton)  # refuses sets without a common joint
+        figures = measure_stream(cfg, source, teacher, rule) if source else measure_coco(cfg, teacher)
         if file is not None:
-            described = {"teacher": teacher.name, "skeleton": teacher.skeleton.name, "on": cfg.on}
-            described["figures"] = without_nan(figures)
-            staging.place("output.file", file).write_text(json.dumps(described, indent=1) + "\n")
+            described = {"teacher": teacher.name, "skeleton": teacher.skeleton.name, "on": cfg.on, "figures": figures}
+            staging.place("output.file", file).write_text(json.dumps(without_nan(described), indent=1) + "\n")
         with tracked(cfg, "teacher_eval", {teacher.name: (f"{cfg.on}-{teacher.name}", {})}) as track:
             track({teacher.name: figures})
     shown = {name: value for name, value in figures.items() if name not in ("frames", "seconds_per_frame")}
-    title = f"{figures['frames']:,} frames of {_where(cfg)}, {figures['seconds_per_frame']:.3f} s each"
+    where = f"{cfg.coco.root}, {cfg.coco.split}" if cfg.on == "coco" else "a stream"
+    title = f"{figures['frames']:,} frames of {where}, {figures['seconds_per_frame']:.3f} s each"
     Console().print(comparison_table({teacher.name: shown}, title))
     return figures
 
 
-def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher) -> dict[str, float]:
-    """Measure the best person of each frame, or everybody, against the ground truth of videos.
-
-    Args:
-        cfg: the configuration
-        source: the videos
-        teacher: who labels
-
-    Raises:
-        UserError: if the videos have no ground truth, no joint in common with the teacher, or cannot be read.
-    """
-    from datamodules.stream import WindowLoader
-    from datamodules.windowing import StreamOptions
-    from pose_oad.online.breakdown import Breakdown, truth_holds_several
-    from pose_oad.online.label_service import LabelService
-    from pose_oad.poses.maps import People
-    from pose_oad.poses.skeleton import joint_map
-
-    if source.skeleton is None:
-        raise UserError("stream: its videos have no ground truth; expected some that have, as stream=human36m")
-    joint_map(source.skeleton, teacher.skeleton)  # refuses sets without a common joint
-    options = StreamOptions(
-        cfg.window.frames, _UNSEEN, "squash", cfg.window.camera_rate, teacher.image_size, cfg.teacher.every,
+def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher, rule: MissingRule) -> dict[str, float]:
+    """Measure the best person of each frame, or everybody, against the ground truth of videos."""
+    options = StreamOptions(  # at a small size: nobody looks at the student's picture of a frame here
+        cfg.window.frames, (8, 8), "squash", cfg.window.camera_rate, teacher.image_size, cfg.teacher.every,
         cfg.window.decoder_threads,
     )  # fmt: skip
     loader, labelling = WindowLoader(source, options), LabelService(teacher)
-    errors, seconds = Breakdown(teacher.skeleton, _rule(cfg)), 0.0
+    errors, seconds = Breakdown(teacher.skeleton, rule), 0.0
     several = cfg.metric.people == "many"
     for window in watched(loader, len(loader), "teacher"):
         started = time.perf_counter()
@@ -106,25 +98,8 @@ def measure_stream(cfg: DictConfig, source: FrameSource, teacher: Teacher) -> di
 
 
 def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
-    """Measure everybody who is found in annotated images.
-
-    Args:
-        cfg: the configuration
-        teacher: who labels
-
-    Raises:
-        UserError: if the set cannot be used, or the teacher needs a ground truth.
-    """
-    import numpy as np
-
-    from datamodules.coco.index import CocoIndex
-    from datamodules.coco.tree import CocoTree
-    from datamodules.video.images import decode_image
-    from pose_oad.metrics.coco_ap import average_precision, to_results
-    from pose_oad.teachers.base import Origin, TeacherRequest
-
-    options, tree = cfg.coco, CocoTree(Path(cfg.coco.root), cfg.coco.image_folder)
-    check(tree.root.is_dir(), "coco.root", tree.root, "the folder of a COCO tree")
+    """Measure everybody who is found in annotated images; a teacher that needs a ground truth is refused."""
+    options, tree = cfg.coco, CocoTree(Path(str(cfg.coco.root)), cfg.coco.image_folder)
     check(not teacher.uses_truth, "teacher", teacher.name, "a teacher that looks at pictures, with on=coco")
     folder = tree.images(options.split)
     index = CocoIndex(
@@ -151,29 +126,8 @@ def measure_coco(cfg: DictConfig, teacher: Teacher) -> dict[str, float]:
     return precision | {"frames": len(images), "seconds_per_frame": seconds / max(1, len(images))}
 
 
-# The student's picture of a frame, which nobody looks at here, px.
-_UNSEEN = (8, 8)
-
-
-def _check_values(cfg: DictConfig) -> None:
-    from pose_oad.metrics.people import check_people
-
-    check_measured(cfg, "teacher.every")
-    file = cfg.output.file
-    check(file is None or (isinstance(file, str) and bool(file)), "output.file", file, "a JSON file to write, or null")
-    check(
-        cfg.coco.missing_images in ("refuse", "skip"), "coco.missing_images", cfg.coco.missing_images, "refuse or skip"
-    )
-    _rule(cfg)
-    check_people(cfg.metric.people)
-
-
 def _rule(cfg: DictConfig) -> MissingRule:
-    from pose_oad.metrics.keypoints import MissingRule
-
-    check(cfg.metric.undetected_joints != "argmax", "metric.undetected_joints", "argmax", "drop, penalty or zero")
+    """Return what becomes of joints that are not found; refuse values that nobody else checks."""
+    check_measured(cfg)
+    check_keys(cfg, {"teacher.every": Count, "metric.undetected_joints": Literal["drop", "penalty", "zero"]})
     return MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()
-
-
-def _where(cfg: DictConfig) -> str:
-    return f"{cfg.coco.root}, {cfg.coco.split}" if cfg.on == "coco" else "a stream"

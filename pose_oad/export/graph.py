@@ -11,12 +11,14 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import onnx
 import onnx.utils
 import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from pydantic import Field
 from torch import Tensor, nn
 
 from pose_oad.students import PoseStudent
@@ -26,7 +28,7 @@ from pose_oad.tracking.errors import UserError, check
 
 Precision = Literal["fp32", "fp16"]
 #: Versions of ONNX's operator set that can be written.
-OPSETS = range(17, 21)
+Opset = Annotated[int, Field(ge=17, le=20)]
 
 
 class _ExportedGraph(nn.Module):
@@ -52,23 +54,16 @@ class _ExportedGraph(nn.Module):
         return confidence_maps.float(), fields.float()
 
 
-def to_onnx(student: PoseStudent, opset: int = 17, precision: Precision = "fp32") -> onnx.ModelProto:
-    """Turn a student into an ONNX graph with a free batch size.
+def to_onnx(student: PoseStudent, opset: Opset = 17, precision: Precision = "fp32") -> onnx.ModelProto:
+    """Turn a student into an ONNX graph with a free batch size; precision is that of the weights and the computation.
 
     Input ``frames``: RGB uint8, shape (batch, height, width, 3), at the student's input size. Outputs
     ``confidence_maps``, shape (batch, joints, height / 4, width / 4), and ``part_affinity_fields``, shape (batch,
     limbs, 2, height / 4, width / 4), both float32 whatever the precision.
 
-    Args:
-        student: the network; it stays as it is
-        opset: version of ONNX's operator set
-        precision: of the weights and of what is computed with them
-
     Raises:
-        UserError: if an option is out of range, or the network has an operation that ONNX has not.
+        UserError: if the network has an operation that ONNX has not.
     """
-    check(opset in OPSETS, "opset", opset, f"{OPSETS[0]} to {OPSETS[-1]}")
-    check(precision in ("fp32", "fp16"), "precision", precision, "fp32 or fp16")
     width, height = student.input_size
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     names, buffer = (CONFIDENCE_MAPS, PART_AFFINITY_FIELDS), io.BytesIO()
@@ -110,23 +105,17 @@ def _with_constant_shape(model: onnx.ModelProto, student: PoseStudent) -> onnx.M
     return onnx.utils.Extractor(model).extract_model([FRAMES], [CONFIDENCE_MAPS, PART_AFFINITY_FIELDS])
 
 
-def quantise_int8(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int, int]:
+def quantise_int8(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[int, int]]:
     """Store the weights of convolutions in 8 bits, and quantise what enters them as it comes (dynamic quantisation).
 
     onnxruntime knows no transposed convolutions here: the deconvolutions of an attention head stay as they are.
 
-    Args:
-        model: graph in fp32
-
     Returns:
-        The quantised graph, the number of quantised convolutions, and the number of all convolutions, transposed ones
-        included.
+        The quantised graph; the number of quantised convolutions, and of all of them, transposed ones included.
 
     Raises:
         UserError: if no convolution could be quantised.
     """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     convolutions = _count(model, "Conv", "ConvTranspose")
     logging.getLogger().addFilter(_is_serious)  # onnxruntime's Python code logs there
     try:
@@ -139,7 +128,7 @@ def quantise_int8(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int, int]:
         logging.getLogger().removeFilter(_is_serious)
     done = _count(quantised, "ConvInteger")
     check(done > 0, "quantise", "int8", f"null: none of its {convolutions} convolutions can be quantised dynamically")
-    return quantised, done, convolutions
+    return quantised, (done, convolutions)
 
 
 def add_metadata(model: onnx.ModelProto, metadata: ExportMetadata) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -24,10 +25,8 @@ class Latency:
 
     Attributes:
         runner: ``eager``, ``compiled`` or ``onnxruntime``
-        batch: frames per call
         median_ms: half of the calls took no longer than this, ms; None where it was not measured
         p95_ms: 95 % of the calls took no longer than this, ms; None likewise
-        repeats: calls measured
         note: what belongs to the numbers, or why there are none
     """
 
@@ -60,16 +59,7 @@ def time_calls(call: Callable[[], object], repeats: int, warmup: int) -> list[fl
 def time_maps(
     runner: str, network: PoseNetwork, frames: Tensor, batches: Sequence[int], repeats: int, warmup: int
 ) -> list[Latency]:
-    """Time a network at some batch sizes.
-
-    Args:
-        runner: how the table calls it
-        network: the network
-        frames: uint8, shape (frames, height, width, 3), at least as many as the largest batch
-        batches: batch sizes
-        repeats: calls measured
-        warmup: calls before them
-    """
+    """Time a network at some batch sizes, on frames, uint8, shape (at least the largest, height, width, 3)."""
     return [
         Latency.of(runner, batch, time_calls(lambda batch=batch: network.maps(frames[:batch]), repeats, warmup))  # type: ignore[misc]
         for batch in batches
@@ -85,29 +75,17 @@ def time_compiled(
     threads: int,
     limit_s: float,
 ) -> list[Latency]:
-    """Time a network compiled by torch, in a process of its own that is given up after a while.
+    """Time a network compiled by torch for each batch size, in a process of its own that is given up after ``limit_s``.
 
     Compiling takes a C++ compiler and, for large networks on small machines, minutes; it can only be interrupted from
-    outside, and would change how this process runs torch.
-
-    Args:
-        checkpoint: the network
-        input_size: width and height of its input, px
-        batches: batch sizes, each compiled for itself
-        repeats: calls measured
-        warmup: calls before them
-        threads: torch's threads
-        limit_s: time for all of it, s
-
-    Returns:
-        A row per batch size; with the reason in place of numbers where it failed or took too long.
+    outside, and would change how this process runs torch. Where it fails, the reason stands in place of numbers.
     """
     request = {
         "checkpoint": str(checkpoint), "input_size": list(input_size), "batches": list(batches),
         "repeats": repeats, "warmup": warmup, "threads": threads,
     }  # fmt: skip
     process = subprocess.Popen(
-        [sys.executable, "-m", "pose_oad.export.compiled", json.dumps(request)],
+        [sys.executable, "-m", "pose_oad.export.latency", json.dumps(request)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -133,3 +111,30 @@ def time_compiled(
 
 def _not_measured(batches: Sequence[int], reason: str) -> list[Latency]:
     return [Latency("compiled", batch, None, None, 0, reason) for batch in batches]
+
+
+def _compile_and_time(request: dict[str, Any]) -> list[tuple[int, float, list[float]]]:
+    """Compile a student for each batch size; return it, the seconds of the call that compiles, and of the others."""
+    import torch._inductor.config
+
+    from pose_oad.students import StudentConfig, load_student
+
+    torch.set_num_threads(request["threads"])
+    torch._inductor.config.compile_threads = 1  # it is torch's own pool otherwise, as large as the machine
+    config = load_student(request["checkpoint"]).config.to_dict() | {"input_size": request["input_size"]}
+    student = load_student(request["checkpoint"], StudentConfig.from_dict(config))
+    student.compile(dynamic=False)
+    width, height = request["input_size"]
+    rows = []
+    for batch in request["batches"]:
+        frames = torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8)
+        start = time.perf_counter()
+        student.maps(frames)
+        compile_s = time.perf_counter() - start
+        seconds = time_calls(lambda frames=frames: student.maps(frames), request["repeats"], request["warmup"])  # type: ignore[misc]
+        rows.append((batch, compile_s, seconds))
+    return rows
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_compile_and_time(json.loads(sys.argv[1]))) + "\n")

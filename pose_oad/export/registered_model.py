@@ -7,7 +7,6 @@ this project is installed; what else it needs stands in the model's requirements
 from __future__ import annotations
 
 import base64
-import binascii
 import importlib.metadata
 import io
 import os
@@ -38,17 +37,8 @@ from pose_oad.students.checkpoint import save_student
 IMAGE = "image"
 _CODE = Path(__file__).parent / "mlflow_model.py"
 _NEEDED = (
-    "mlflow",
-    "torch",
-    "torchvision",
-    "timm",
-    "numpy",
-    "scipy",
-    "pandas",
-    "av",
-    "opencv-python-headless",
-    "pillow",
-)
+    "mlflow", "torch", "torchvision", "timm", "numpy", "scipy", "pandas", "av", "opencv-python-headless", "pillow",
+)  # fmt: skip
 
 
 class StudentModel(PythonModel):
@@ -83,12 +73,7 @@ class StudentModel(PythonModel):
 
 
 def find_keypoints(student: PoseStudent, image: np.ndarray, resize_mode: ResizeMode) -> np.ndarray:
-    """Find one person in one image of any size, scaled as the frames of a stream are.
-
-    Args:
-        student: the network
-        image: RGB, uint8, shape (height, width, 3)
-        resize_mode: how the image is laid into the input, ``letterbox`` or ``squash``
+    """Find one person in one RGB image, uint8, shape (height, width, 3), scaled as the frames of a stream are.
 
     Returns:
         Px of the image, float32, shape (joints, 3): x, y and confidence in [0, 1].
@@ -103,23 +88,14 @@ def find_keypoints(student: PoseStudent, image: np.ndarray, resize_mode: ResizeM
 
 
 def log_student(student: PoseStudent, run_id: str, tracking_uri: str, registered_name: str | None = None) -> str:
-    """Log a student as an MLflow model of a run.
-
-    Args:
-        student: the network
-        run_id: run it belongs to, as the one that adapted it
-        tracking_uri: store of that run
-        registered_name: name in the model registry, of which this becomes the next version; None does not register it
+    """Log a student as an MLflow model of a run in a store, and as the next version of a registered name, if any.
 
     Returns:
         The model's URI, for ``mlflow.pyfunc.load_model`` and ``mlflow models serve -m``.
     """
-    joints = len(student.skeleton)
-    signature = ModelSignature(
-        # AnyType: base64 text from a client, arrays from Python; predict() says what it cannot read.
-        inputs=Schema([ColSpec(AnyType(), IMAGE)]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, joints, 3), "keypoints")]),
-    )
+    # AnyType: base64 text from a client, arrays from Python; predict() says what it cannot read.
+    output = TensorSpec(np.dtype("float32"), (-1, len(student.skeleton), 3), "keypoints")
+    signature = ModelSignature(inputs=Schema([ColSpec(AnyType(), IMAGE)]), outputs=Schema([output]))
     client = mlflow.MlflowClient(tracking_uri)
     experiment = client.get_run(run_id).info.experiment_id
     before = mlflow.get_tracking_uri()
@@ -131,19 +107,13 @@ def log_student(student: PoseStudent, run_id: str, tracking_uri: str, registered
             # Made by hand: Model.log would put it into whichever experiment is active.
             model = client.create_logged_model(experiment, "student", source_run_id=run_id, model_type="pose")
             logged = Model.log(
-                artifact_path=None,
-                model_id=model.model_id,
-                flavor=mlflow.pyfunc,
-                run_id=run_id,
-                registered_model_name=registered_name,
-                python_model=str(_CODE),
-                artifacts={"checkpoint": str(checkpoint)},
-                model_config={"resize_mode": student.config.resize_mode},
-                signature=signature,
+                artifact_path=None, model_id=model.model_id, flavor=mlflow.pyfunc, run_id=run_id,
+                registered_model_name=registered_name, python_model=str(_CODE), signature=signature,
+                artifacts={"checkpoint": str(checkpoint)}, model_config={"resize_mode": student.config.resize_mode},
+                metadata={"joints": list(student.skeleton.joints), "skeleton": student.skeleton.name},
                 input_example=_example(),
                 pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _NEEDED],
-                metadata={"joints": list(student.skeleton.joints), "skeleton": student.skeleton.name},
-            )
+            )  # fmt: skip
     finally:
         mlflow.set_tracking_uri(before)
     return logged.model_uri
@@ -156,11 +126,7 @@ def _example() -> pd.DataFrame:
 
 
 def encode_image(image: np.ndarray) -> str:
-    """Turn an image into what a client sends: a PNG file in base64.
-
-    Args:
-        image: RGB, uint8, shape (height, width, 3)
-    """
+    """Turn an RGB image, uint8, shape (height, width, 3), into what a client sends: a PNG file in base64."""
     _, file = cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR))
     return base64.b64encode(file.tobytes()).decode("ascii")
 
@@ -169,28 +135,29 @@ def _entries(table: pd.DataFrame) -> Iterator[Any]:
     """Yield the images of a request, one by one, as they came."""
     for entry in table[IMAGE]:
         # MLflow puts a whole list of texts into one cell if a request has them as {"inputs": {"image": […]}}.
-        yield from entry if _is_list_of_text(entry) else [entry]
-
-
-def _is_list_of_text(entry: Any) -> bool:
-    return isinstance(entry, list) and len(entry) > 0 and all(isinstance(item, str) for item in entry)
+        texts = isinstance(entry, list) and len(entry) > 0 and all(isinstance(item, str) for item in entry)
+        yield from entry if texts else [entry]
 
 
 def _read(entry: Any) -> np.ndarray:
     """Return one image, RGB uint8, shape (height, width, 3)."""
     if isinstance(entry, str):
+        called = f"{IMAGE} {entry[:20]!r}"
         try:
             data = base64.b64decode(entry, validate=True)
             width, height = Image.open(io.BytesIO(data)).size  # of its header; nothing is decoded yet
-        except binascii.Error as error:
-            raise ValueError(f"{IMAGE} {entry[:20]!r}: expected base64 ({error})") from error
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{IMAGE} {entry[:20]!r}: expected a JPEG or PNG file in base64 ({error})") from error
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            Image.DecompressionBombError,
+        ) as error:  # one of binascii is a ValueError
+            raise ValueError(f"{called}: expected a JPEG or PNG file in base64 ({error})") from error
         if width * height > LARGEST_IMAGE:
-            raise ValueError(f"{IMAGE} {entry[:20]!r}: {width}x{height} px, expected at most {LARGEST_IMAGE} in all")
+            raise ValueError(f"{called}: {width}x{height} px, expected at most {LARGEST_IMAGE} in all")
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
         if image is None:
-            raise ValueError(f"{IMAGE} {entry[:20]!r}: expected a JPEG or PNG file in base64")
+            raise ValueError(f"{called}: expected a JPEG or PNG file in base64")
         return image
     image = np.asarray(entry)
     fits = image.ndim == 3 and image.shape[2] == 3 and image.size > 0

@@ -1,18 +1,58 @@
-"""Everything measured about an exported student, for the terminal and for the JSON file beside it."""
+"""Everything measured about an exported student: against the original, and for the terminal and the file beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Group
 from rich.table import Table
+from torch import Tensor
 
-from pose_oad.export.compare import Parity
 from pose_oad.export.latency import Latency
+from pose_oad.poses.geometry import ResizeMode
+from pose_oad.poses.skeleton import Skeleton
 from pose_oad.predict.comparison import without_nan
-from pose_oad.students.exported import ExportMetadata
+from pose_oad.students.keypoints import PoseNetwork
+from pose_oad.students.onnx_metadata import ExportMetadata
+from pose_oad.students.trt_pose import topology_file
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far two networks' maps are apart on the same frames: largest absolute differences, in the maps' own unit.
+
+    A joint's peak is 1.
+    """
+
+    frames: int
+    confidence_maps: float
+    part_affinity_fields: float
+
+    @property
+    def largest(self) -> float:
+        """The larger of the two differences; NaN if either is."""
+        return float(torch.tensor([self.confidence_maps, self.part_affinity_fields]).max())
+
+    def phrase(self, frames_from: str) -> str:
+        """Say it in a line, with where the frames come from."""
+        return (
+            f"{self.confidence_maps:.1e} (confidence maps), {self.part_affinity_fields:.1e} (fields) on "
+            f"{self.frames} frames of {frames_from}"
+        )
+
+
+def compare_maps(first: PoseNetwork, second: PoseNetwork, frames: Tensor, batch_size: int) -> Parity:
+    """Compare two networks' maps of frames, uint8, shape (one or more, height, width, 3); NaN if a map has one."""
+    differences = []
+    for batch in frames.split(batch_size):
+        pairs = zip(first.maps(batch), second.maps(batch), strict=True)
+        differences.append(torch.stack([(one - other).abs().max() for one, other in pairs]))
+    maps, fields = torch.stack(differences).amax(0).tolist()
+    return Parity(len(frames), maps, fields)
 
 
 @dataclass(frozen=True)
@@ -20,19 +60,13 @@ class ExportReport:
     """What an export left.
 
     Attributes:
-        file: the ONNX file
-        sha256: its SHA-256, hexadecimal
-        size_mib: its size, MiB
         metadata: what the file says about itself
-        parity: differences to the eager network
-        tolerance: the largest difference allowed in fp32
+        parity: differences to the eager network; ``tolerance`` is the largest one allowed in fp32
         frames_from: where the frames of that comparison come from
         quantised: quantised convolutions and all convolutions; None where nothing was quantised
         errors: of the eager and the exported network on the stream, by name, px and shares; None where not measured
         errors_note: on how many frames, or why there are none
-        latency: times, a row per network and batch size
-        threads: threads of each network
-        machine: what the times depend on
+        machine: what the times, a row per network and batch size, depend on
     """
 
     file: str
@@ -51,10 +85,7 @@ class ExportReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values; a NaN becomes None."""
-        values = asdict(self) | {"metadata": self.metadata.to_strings()}
-        if self.errors is not None:
-            values["errors"] = {name: without_nan(row) for name, row in self.errors.items()}
-        return values
+        return without_nan(asdict(self) | {"metadata": self.metadata.to_strings()})
 
     def tables(self) -> Group:
         """Lay it out for the terminal."""
@@ -89,6 +120,35 @@ class ExportReport:
         for row in self.latency:
             times = ("" if value is None else f"{value:.2f}" for value in (row.median_ms, row.p95_ms))
             table.add_row(row.runner, str(row.batch), *times, str(row.repeats or ""), row.note)
+        return table
+
+
+@dataclass(frozen=True)
+class TrtPoseReport:
+    """What an export to trt_pose's format left.
+
+    Attributes:
+        file: the state dict; its topology lies beside it
+        backbone: torchvision's trunk
+        resize_mode: how frames lay in the student's input; trt_pose itself squashes them
+        parity: differences between the student and what was read back, on frames from ``frames_from``
+    """
+
+    file: str
+    backbone: str
+    skeleton: Skeleton
+    resize_mode: ResizeMode
+    parity: Parity
+    frames_from: str
+
+    def tables(self) -> Table:
+        """Lay it out for the terminal."""
+        table, channels = Table(title=self.file, show_header=False), (len(self.skeleton), 2 * len(self.skeleton.limbs))
+        table.add_row("network", f"trt_pose.models.{self.backbone}_baseline_att{channels}")
+        table.add_row("topology", f"{topology_file(Path(self.file))} ({self.skeleton.name})")
+        mode, note = self.resize_mode, "; trt_pose's own programs squash frames"
+        table.add_row("resize_mode", mode + note * (mode != "squash"))
+        table.add_row("largest difference", self.parity.phrase(self.frames_from))
         return table
 
 

@@ -19,8 +19,7 @@ class Batch:
     Attributes:
         first: number of the first frame; the others follow it without a gap
         sizes: width and height of each original frame, px
-        inputs: for every reader RGB uint8 of each frame, shape (height, width, 3), at the reader's size; empty for a
-            reader that reads no pixels
+        inputs: RGB uint8, shape (height, width, 3), of each frame by reader; empty for one that reads no pixels
         pictures: the original frames; empty where nobody draws
     """
 
@@ -36,14 +35,7 @@ def read_batches(
     batch_size: int,
     keep_pictures: bool,
 ) -> Iterator[Batch]:
-    """Batch frames.
-
-    Args:
-        frames: decoded frames with their numbers
-        resizes: how a frame of some size lies in each reader's input; None for a reader that reads no pixels
-        batch_size: frames in a batch; the last one may be shorter, and one in front of a gap in the numbers
-        keep_pictures: whether the original frames are kept too
-    """
+    """Batch frames as they lie in each reader's input (None: it reads no pixels); a gap in the numbers ends a batch."""
     places = [_Placement(resize) for resize in resizes]
     for first, taken in _neighbours(frames, batch_size):
         yield Batch(

@@ -18,12 +18,7 @@ _FONT_HEIGHT = 22  # px of a capital at font scale 1
 
 
 def to_yuv(red: int, green: int, blue: int) -> Colour:
-    """Convert a colour to the limited range of ITU-R BT.601, that of most videos.
-
-    Args:
-        red: 0 to 255
-        green: likewise
-        blue: likewise
+    """Convert a colour, 0 to 255 each, to the limited range of ITU-R BT.601, that of most videos.
 
     Returns:
         Luma (16 to 235) and the two colour differences (16 to 240).
@@ -53,14 +48,7 @@ class Canvas:
 
     @classmethod
     def new(cls, size: tuple[int, int]) -> tuple[Canvas, VideoFrame]:
-        """Make a black frame.
-
-        Args:
-            size: width and height, px, even
-
-        Returns:
-            What is drawn on, and the frame that it shows up in.
-        """
+        """Make a black frame of even sides, px; return what is drawn on, and the frame that it shows up in."""
         frame = av.VideoFrame(*size, "yuv420p")
         canvas = cls([_pixels(plane) for plane in frame.planes])
         for plane, value in zip(canvas._planes, BLACK, strict=True):
@@ -74,25 +62,15 @@ class Canvas:
         return width, height
 
     def part(self, left: int, width: int) -> Canvas:
-        """Return an upright strip: what is drawn on it stays inside.
-
-        Args:
-            left: where it begins, px, even
-            width: px, even
-        """
+        """Return an upright strip, left end and width in px, even: what is drawn on it stays inside."""
         return Canvas(
             [plane[:, left // s : (left + width) // s] for plane, s in zip(self._planes, (1, 2, 2), strict=True)]
         )
 
     def paste(self, frame: VideoFrame, content: tuple[int, int, int, int], scaler: VideoReformatter) -> None:
-        """Show a frame.
+        """Show a frame of any size and format at a place: left, top, width and height, px; left and top even.
 
-        Where a picture has an odd side, its last column or row is repeated.
-
-        Args:
-            frame: of any size and format
-            content: left, top, width and height of the place it gets, px; left and top even
-            scaler: converts it; best kept for frames of the same kind
+        Where a picture has an odd side, its last column or row is repeated. A scaler is best kept.
         """
         left, top, width, height = content
         picture = scaler.reformat(
@@ -108,13 +86,7 @@ class Canvas:
                 place[rows : rows + height % 2, : columns + width % 2] = place[rows - 1, : columns + width % 2]
 
     def strokes(self, segments: np.ndarray, colour: Colour, thickness: int) -> None:
-        """Draw lines with round ends; one that ends where it begins is a dot.
-
-        Args:
-            segments: continuous px, shape (lines, 2, 2): start and end, x and y each
-            colour: luma and colour differences
-            thickness: px, even
-        """
+        """Draw lines, continuous px, shape (lines, 2 ends, 2), with round ends: one of no length is a dot."""
         if not len(segments):
             return
         for plane, value, s in zip(self._planes, colour, (1, 2, 2), strict=True):
@@ -124,13 +96,7 @@ class Canvas:
             cv2.polylines(plane, list(points), False, (value,), max(2, thickness // s), cv2.LINE_AA, _SHIFT)
 
     def text(self, text: str, left: int, top: int, height: int) -> tuple[int, int]:
-        """Write white text on a black box.
-
-        Args:
-            text: one line
-            left: of the box, px
-            top: of the box, px
-            height: of a capital letter, px; less where the line would not fit the width
+        """Write white text on a black box, its capitals so high, px, or less where the line would not fit the width.
 
         Returns:
             Where the box ends on the right and below, px.

@@ -1,11 +1,9 @@
-"""The figures of several checkpoints side by side: a table, and a file."""
+"""The figures of several checkpoints side by side."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -19,11 +17,9 @@ def comparison_table(figures: Figures, title: str) -> Table:
     """Lay figures out, a column per checkpoint; the best of a row is starred, unless all are alike.
 
     Args:
-        figures: by checkpoint and name; a name that ends in ``_px``, or has it before a group, is better when small
+        figures: by checkpoint and name; a name that ends in ``_px``, or has it before a group, is better when small;
+            an undefined figure shows as a dash
         title: of the table
-
-    Returns:
-        The table; a checkpoint without a figure, or with an undefined one, shows a dash.
     """
     table = Table(title=escape(title), caption="* best of the row" if len(figures) > 1 else None)
     table.add_column("", no_wrap=True)
@@ -48,24 +44,13 @@ def best_of(name: str, values: list[float]) -> float:
     return min(defined) if _in_px(name) else max(defined)
 
 
-def write_comparison(path: Path, facts: Mapping[str, Any], checkpoints: list[dict[str, Any]], figures: Figures) -> None:
-    """Write everything as JSON; an undefined figure is null.
-
-    Args:
-        path: the file
-        facts: what was measured on, in plain values
-        checkpoints: what is known of each checkpoint, in the order of ``figures``
-        figures: by checkpoint and name
-    """
-    listed = [
-        {**known, "figures": without_nan(values)} for known, values in zip(checkpoints, figures.values(), strict=True)
-    ]
-    path.write_text(json.dumps({**facts, "checkpoints": listed}, indent=1) + "\n")
-
-
-def without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
-    """Return figures as JSON can hold them: None where one is undefined."""
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
+def without_nan(values: Any) -> Any:
+    """Return figures, and whatever they are nested in, as JSON can hold them: None where one is undefined."""
+    if isinstance(values, Mapping):
+        return {name: without_nan(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [without_nan(value) for value in values]
+    return None if isinstance(values, float) and math.isnan(values) else values
 
 
 def _in_px(name: str) -> bool:

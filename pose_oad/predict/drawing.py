@@ -18,12 +18,7 @@ SIDES = {"left": to_yuv(230, 159, 0), "right": to_yuv(86, 180, 233), "middle": t
 
 
 class SkeletonSketch:
-    """Draws people of one joint set: limbs and joints in the colour of their side, on a dark rim.
-
-    Args:
-        skeleton: their joint set
-        threshold: confidence from which a joint is drawn
-    """
+    """Draws joints from a confidence on, and limbs, of one joint set, in the colour of their side, on a dark rim."""
 
     def __init__(self, skeleton: Skeleton, threshold: float) -> None:
         self._threshold = threshold
@@ -34,13 +29,7 @@ class SkeletonSketch:
         self._layers = [(lines, _by_side(lines, sides), extra) for lines, extra in ((limbs, 1.0), (joints, 1.7))]
 
     def draw(self, canvas: Canvas, people: np.ndarray, thickness: int) -> None:
-        """Draw people.
-
-        Args:
-            canvas: where to
-            people: px of the canvas, shape (people, joints, 3)
-            thickness: of a limb, px, even
-        """
+        """Draw people, px of the canvas, shape (people, joints, 3), with limbs of an even thickness, px."""
         confidence = people[..., 2]
         shown: np.ndarray = (confidence >= self._threshold) & (confidence > 0)
         for lines, of_side, factor in self._layers:
@@ -53,14 +42,9 @@ class SkeletonSketch:
 
 
 class Panels:
-    """Lays out an overlay and draws its frames.
+    """Lays out an overlay, a panel for each reader, and draws its frames.
 
-    A picture is shown as large as it is; one of another size than the first is fitted into the first one's size.
-
-    Args:
-        readers: whose people are drawn, a panel each
-        size: width and height of the first picture, px
-        threshold: confidence from which a joint is drawn
+    A picture is shown as large as it is; one of another size than the first is fitted into the first one's size, px.
     """
 
     def __init__(self, readers: Sequence[PoseReader], size: tuple[int, int], threshold: float) -> None:
@@ -80,14 +64,7 @@ class Panels:
     def draw(
         self, picture: VideoFrame, poses: Sequence[FramePoses], captions: Sequence[str], number: int
     ) -> VideoFrame:
-        """Draw one frame.
-
-        Args:
-            picture: the original
-            poses: people of each reader, px of the original
-            captions: what stands below each reader's name; may be empty
-            number: of the frame
-        """
+        """Draw people, px of the original, with a caption of each reader, perhaps empty, into a frame."""
         canvas, frame = Canvas.new(self.size)
         resize = FrameResize.of((picture.width, picture.height), self._picture_size, "letterbox")
         left, top, width, height = resize.content

@@ -4,106 +4,123 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from av.video.frame import VideoFrame
+from omegaconf import DictConfig
 
 from pose_oad.predict.batches import Batch
 from pose_oad.predict.drawing import Panels
-from pose_oad.predict.keypoint_files import Write
+from pose_oad.predict.keypoint_files import KEY, Write, choose_format, make_writer, write_image_list
+from pose_oad.predict.overlay import overlay_video
 from pose_oad.predict.poses import FramePoses, PoseReader, mean_distance
+from pose_oad.tracking.errors import check
+from pose_oad.tracking.files import Staging, guarded
+
+if TYPE_CHECKING:
+    from datamodules.video.clips import Clip
+
+#: A batch, people of each frame by reader, and distances, px, shape (readers, frames); NaN: nothing is compared.
+ReadBatch = tuple[Batch, list[list[FramePoses]], np.ndarray]
 
 
-class ReadBatch(NamedTuple):
-    """A batch with its people.
+@dataclass(frozen=True)
+class Outputs:
+    """What is to be written: the overlay, keypoints in the format ``kind`` (empty where there are none), or both."""
 
-    Attributes:
-        batch: the frames
-        poses: people of each frame, by reader
-        distances: px of the reported image, shape (readers, frames); NaN where nothing is compared
-    """
+    video: Path | None
+    keypoints: Path | None
+    kind: str = ""
 
-    batch: Batch
-    poses: list[list[FramePoses]]
-    distances: np.ndarray
+    @classmethod
+    def of(cls, cfg: DictConfig, staging: Staging) -> Outputs:
+        """Read what is to be written where, and refuse what cannot be, or what is in the way."""
+        video, keypoints = (Path(str(name)) if name else None for name in (cfg.output.video, cfg.output.keypoints))
+        check(bool(video or keypoints), "output.video", cfg.output.video, "an .mp4, or output.keypoints to be given")
+        kind = choose_format(keypoints, cfg.output.format) if keypoints else ""
+        if video is not None:
+            check(video.suffix.lower() == ".mp4", "output.video", video, "a name that ends in .mp4")
+        for key, path in (("output.video", video), (KEY, keypoints)):
+            if path is not None:
+                staging.refuse(key, path, folder=key == KEY and kind == "openpose")
+                same = path.resolve() == Path(str(cfg.source)).resolve()
+                check(not same, key, path, "another place than the source's")
+        return cls(video, keypoints, kind)
 
 
 class PredictionJob:
-    """Work on batches, and count what has been done.
+    """Work on batches, and count the frames that are done.
 
     Args:
+        cfg: ``conf/predict.yaml`` with overrides
         readers: who says where people are, the student first
-        reference: place of the reader that errors are measured to; None where there is none
-        metric_width: width of the image in whose px errors are given; None: the frame's own
-        overlay: what encodes a frame, and how it is drawn; None draws none
-        writer: what writes the student's keypoints; None writes none
-
-    Attributes:
-        frames: frames written so far
+        measured: whether errors are measured to the last of the readers
     """
 
-    def __init__(
-        self,
-        readers: Sequence[PoseReader],
-        reference: int | None,
-        metric_width: float | None,
-        overlay: tuple[Callable[[VideoFrame, int], None], Panels] | None,
-        writer: Write | None,
-    ) -> None:
-        self._readers, self._reference = readers, reference
-        self._metric_width, self._overlay, self._writer = metric_width, overlay, writer
+    def __init__(self, cfg: DictConfig, readers: Sequence[PoseReader], measured: bool) -> None:
+        self._cfg, self._readers, self._compared = cfg, readers, readers[:-1] if measured else []
         self.frames = 0
         self._sums, self._counts = np.zeros(len(readers)), np.zeros(len(readers), int)
+        self._overlay: tuple[Callable[[VideoFrame, int], None], Panels] | None = None
+        self._writer: Write | None = None
+
+    def open(self, outputs: Outputs, clip: Clip, staging: Staging, stack: ExitStack) -> None:
+        """Open the outputs of a clip at their temporary places; the stack finishes them, or gives them up."""
+        output = self._cfg.output
+        if outputs.video is not None:
+            panels = Panels(self._readers, clip.frame_size, self._cfg.threshold)
+            place = staging.place("output.video", outputs.video)
+            rate = Fraction(clip.rate).limit_denominator(1001)  # as 30000/1001
+            video = overlay_video(place, panels.size, rate, output.crf)
+            self._overlay = stack.enter_context(guarded(video, outputs.video, "output.video")), panels
+        if outputs.keypoints is not None:
+            target, kind, stem = outputs.keypoints, outputs.kind, Path(str(self._cfg.source)).stem
+            place = staging.place(KEY, target, folder=kind == "openpose")
+            skeleton = self._readers[0].skeleton
+            opened = make_writer(kind, place, target, skeleton, clip.images, output.openpose, stem)
+            self._writer = stack.enter_context(guarded(opened, target, KEY))
+            if kind == "coco" and clip.images:
+                write_image_list(staging.place(KEY, target.with_suffix(".images.json")), clip.images)
 
     def work(self, batch: Batch) -> ReadBatch:
-        """Find the people of a batch, and compare them with the reference."""
-        poses = [
-            reader.read(images, batch.sizes, batch.first)
-            for reader, images in zip(self._readers, batch.inputs, strict=True)
-        ]
+        """Find the people of a batch, and compare them with the reference's."""
+        pairs = zip(self._readers, batch.inputs, strict=True)
+        poses = [reader.read(images, batch.sizes, batch.first) for reader, images in pairs]
         distances = np.full((len(self._readers), len(batch.sizes)), np.nan)
-        for place in self._compared():
-            distances[place] = [self._distance(poses, place, row, size) for row, size in enumerate(batch.sizes)]
-        return ReadBatch(batch, poses, distances)
+        reference, width = self._readers[-1].skeleton, self._cfg.metric_width
+        for place, reader in enumerate(self._compared):
+            for row, (found, wanted) in enumerate(zip(poses[place], poses[-1], strict=True)):
+                scale = width / batch.sizes[row][0] if width else 1.0
+                distances[place, row] = scale * mean_distance(found, wanted, reader.skeleton, reference)
+        return batch, poses, distances
 
     def write(self, read: ReadBatch) -> None:
         """Draw and write a batch."""
-        for row in range(len(read.batch.sizes)):
-            number = read.batch.first + row
-            found = [poses[row] for poses in read.poses]
+        batch, poses, distances = read
+        for row in range(len(batch.sizes)):
+            number, found = batch.first + row, [of_reader[row] for of_reader in poses]
             if self._writer is not None:
                 self._writer(number, found[0])
             if self._overlay is not None:
                 encode, panels = self._overlay
-                captions = [self._caption(place, value) for place, value in enumerate(read.distances[:, row])]
-                encode(panels.draw(read.batch.pictures[row], found, captions, number), number)
-        measured = np.isfinite(read.distances)
-        self._sums += np.where(measured, read.distances, 0).sum(1)
-        self._counts += measured.sum(1)
-        self.frames += len(read.batch.sizes)
+                captions = [self._caption(place, value) for place, value in enumerate(distances[:, row])]
+                encode(panels.draw(batch.pictures[row], found, captions, number), number)
+        self._sums += np.nansum(distances, axis=1)
+        self._counts += np.isfinite(distances).sum(1)
+        self.frames += len(batch.sizes)
 
     def errors(self) -> dict[str, float]:
         """Return the mean over the frames so far of each reader's distance to the reference, px; NaN for none."""
-        return {
-            self._readers[place].name: float(self._sums[place] / self._counts[place])
-            if self._counts[place]
-            else math.nan
-            for place in self._compared()
-        }
-
-    def _compared(self) -> list[int]:
-        """Places of the readers that are measured: all before the reference."""
-        return [] if self._reference is None else list(range(self._reference))
-
-    def _distance(self, poses: list[list[FramePoses]], place: int, row: int, size: tuple[int, int]) -> float:
-        reader, reference = self._readers[place], self._readers[self._reference or 0]
-        found, wanted = poses[place][row], poses[self._reference or 0][row]
-        scale = self._metric_width / size[0] if self._metric_width else 1.0
-        return scale * mean_distance(found, wanted, reader.skeleton, reference.skeleton)
+        measured = zip(self._compared, self._sums.tolist(), self._counts.tolist(), strict=False)
+        return {reader.name: total / count if count else math.nan for reader, total, count in measured}
 
     def _caption(self, place: int, distance: float) -> str:
-        if self._reference is None or place >= self._reference:
+        if place >= len(self._compared):
             return ""
-        to = self._readers[self._reference].name.partition(" ")[0]
+        to = self._readers[-1].name.partition(" ")[0]
         return f"{distance:.1f} px from {to}" if math.isfinite(distance) else f"nobody to compare with {to}"

@@ -38,45 +38,21 @@ Write = Callable[[int, FramePoses], None]
 
 
 def choose_format(target: Path, wanted: str) -> str:
-    """Tell in which format an output is to be written.
-
-    Args:
-        target: the output
-        wanted: ``auto``, ``coco``, ``openpose``, ``csv`` or ``parquet``
-
-    Returns:
-        One of the last four.
-
-    Raises:
-        UserError: if the format is unknown, or not what the name promises.
-    """
-    formats = tuple(_SUFFIXES.values())
-    check(wanted in ("auto", *formats), "output.format", wanted, f"auto, {', '.join(formats)}")
-    promised = _SUFFIXES.get(target.suffix.lower())
-    check(promised is not None, KEY, target, "a name in .json, .csv or .parquet, or a folder's without a suffix")
-    check(
-        wanted in ("auto", promised), "output.format", wanted,
-        f"auto or {promised}, which {KEY}={target} stands for",
-    )  # fmt: skip
-    return str(promised)
+    """Tell in which format an output is to be written: that of its suffix, with which a wanted one must agree."""
+    promised = _SUFFIXES.get(target.suffix.lower(), "")
+    check(bool(promised), KEY, target, "a name in .json, .csv or .parquet, or a folder's without a suffix")
+    agrees = wanted in ("auto", promised)
+    check(agrees, "output.format", wanted, f"auto or {promised}, which {KEY}={target} stands for")
+    return promised
 
 
 def make_writer(
     kind: str, place: Path, target: Path, skeleton: Skeleton, images: Sequence[Path], openpose: str, stem: str
 ) -> AbstractContextManager[Write]:
-    """Open a writer, as a context that finishes its file.
+    """Open a writer of a format, at a temporary place, as a context that finishes its file.
 
-    Args:
-        kind: ``coco``, ``openpose``, ``csv`` or ``parquet``
-        place: the file or folder that is written
-        target: what error messages call it
-        skeleton: joint set of the people
-        images: the files, where every frame is one of its own
-        openpose: OpenPose's joint set
-        stem: what OpenPose's files of a video begin with
-
-    Raises:
-        UserError: if the images' names do not suit the format.
+    Error messages name the target; every frame is one of the images, if there are any. OpenPose's files have joints of
+    its own, and names of a video's begin with its stem.
     """
     if kind == "coco":
         return _coco_file(place, skeleton, image_ids(images))
@@ -94,22 +70,13 @@ def make_writer(
 
 
 def check_joints(kind: str, skeleton: Skeleton, openpose: str) -> None:
-    """Refuse a format that knows none of the joints, or an OpenPose joint set that does not exist.
-
-    Raises:
-        UserError: naming both joint sets, or the key.
-    """
-    check(openpose in ("body-25", "coco-18"), "output.openpose", openpose, "body-25 or coco-18")
+    """Refuse a format that knows none of the joints."""
     if kind in ("coco", "openpose"):
         joint_map(skeleton, get_skeleton("coco-17" if kind == "coco" else openpose))
 
 
 def image_ids(images: Sequence[Path]) -> list[int]:
-    """Number images as COCO does: by the digits that end their names, where all names have some and all differ.
-
-    Returns:
-        A number for each image, otherwise its place in the list.
-    """
+    """Number images as COCO does: by the digits that end their names where all differ, else by their places."""
     digits = [re.search(r"\d+$", path.stem) for path in images]
     numbers = [int(found[0]) for found in digits if found]
     return numbers if len(set(numbers)) == len(images) else list(range(len(images)))

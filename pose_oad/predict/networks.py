@@ -7,81 +7,62 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
-from pose_oad.poses.geometry import RESIZE_MODES, ResizeMode
+from pose_oad.poses.geometry import ResizeMode
 from pose_oad.students import PoseStudent, load_student
+from pose_oad.students.exported import ExportedStudent
 from pose_oad.students.keypoints import PoseNetwork
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, check, reason_of
+from pose_oad.tracking.schema import check_value
 
 
 def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = None) -> PoseNetwork:
-    """Load a network of any kind; the file's suffix says which.
+    """Load a network, named as its file: a checkpoint (.ckpt), trt_pose's weights (.pth) or an exported one (.onnx).
 
-    Args:
-        path: a checkpoint (.ckpt), trt_pose's weights (.pth) or an exported network (.onnx)
-        device: torch device of a checkpoint's student
-        threads: threads of an exported network on a CPU; None leaves it to onnxruntime
-
-    Returns:
-        The network, named as its file.
+    A checkpoint's student is put on a torch device; an exported one has so many threads, or onnxruntime's choice.
 
     Raises:
-        UserError: if the suffix is neither, the file cannot be loaded, or the device does not exist.
+        UserError: if the suffix is none of these, the file cannot be loaded, or the device does not exist.
     """
     path = Path(str(path))
     accepted = "a checkpoint (.ckpt, .pth) or an exported network (.onnx)"
     check(path.suffix.lower() in (".ckpt", ".pth", ".onnx"), "checkpoint", path, accepted)
     if path.suffix.lower() == ".onnx":
-        from pose_oad.students.exported import ExportedStudent
-
         return ExportedStudent(path, threads)
     student = load_student(path)
     try:
         student = student.to(torch.device(device))
     except (RuntimeError, AssertionError) as error:  # an unknown name, or a device that this torch or machine lacks
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"device={device}: expected a torch device of this machine, as cpu ({reason})") from error
+        raise UserError(
+            f"device={device}: expected a torch device of this machine, as cpu ({reason_of(error)})"
+        ) from error
     student.name = f"{path.parent.name}/{path.stem}" if path.parent.name else path.stem
     return student
 
 
 def laid_alike(
-    networks: Mapping[str, PoseNetwork], key: str, mode: str | None, *attributes: str
+    networks: Mapping[str, PoseNetwork], key: str, resize_mode: str | None, *attributes: str
 ) -> list[tuple[ResizeMode, dict[str, PoseNetwork]]]:
-    """Group networks that agree in some attributes and in how frames are laid into them.
-
-    Args:
-        networks: by name
-        key: as for :func:`choose_resize_mode`
-        mode: likewise
-        attributes: names of attributes
-    """
+    """Group named networks that agree in some attributes and, as :func:`choose_resize_mode` says, in how frames lie."""
     groups: dict[tuple[Any, ...], dict[str, PoseNetwork]] = {}
     for name, network in networks.items():
-        shared = (choose_resize_mode(network, key, mode), *(getattr(network, attribute) for attribute in attributes))
+        shared = (
+            choose_resize_mode(network, key, resize_mode),
+            *(getattr(network, attribute) for attribute in attributes),
+        )
         groups.setdefault(shared, {})[name] = network
     return [(shared[0], group) for shared, group in groups.items()]
 
 
-def choose_resize_mode(network: PoseNetwork, key: str, mode: str | None) -> ResizeMode:
-    """Choose how frames lie in a network's input.
-
-    Args:
-        network: the network
-        key: config key of ``mode``
-        mode: ``letterbox`` or ``squash``; None takes what the network was trained with
-
-    Raises:
-        UserError: naming the key, if there is no such mode, or an exported network was made for the other one.
-    """
-    if mode is None:
+def choose_resize_mode(network: PoseNetwork, key: str, resize_mode: str | None) -> ResizeMode:
+    """Choose how frames lie in a network's input: as a config key says, or where that is null, as in its training."""
+    if resize_mode is None:
         return network.resize_mode
     # Checkpoints of older versions do not say what they were trained with, so a user may know better.
-    known = not isinstance(network, PoseStudent)
-    check(mode in RESIZE_MODES, key, mode, "letterbox or squash, or null")
-    own = network.resize_mode
-    check(not known or mode == own, key, mode, f"{own}, for which {network.name} was exported")
-    return cast("ResizeMode", mode)
+    known, own = not isinstance(network, PoseStudent), network.resize_mode
+    chosen: ResizeMode = check_value(ResizeMode, resize_mode, key)
+    check(not known or chosen == own, key, chosen, f"{own}, for which {network.name} was exported")
+    return chosen

@@ -17,13 +17,7 @@ _OPTIONS = {"preset": "veryfast"}
 def overlay_video(
     path: Path, size: tuple[int, int], rate: Fraction, crf: int
 ) -> Iterator[Callable[[VideoFrame, int], None]]:
-    """Encode frames one after another; the file is finished at the end of the block.
-
-    Args:
-        path: the file that is written
-        size: width and height, px, even
-        rate: frames/s
-        crf: x264's constant rate factor
+    """Encode frames, whose sides are even, one after another; the file is finished at the end of the block.
 
     Yields:
         What encodes the next frame, given with its number in the source: where some are missing, the frame before is

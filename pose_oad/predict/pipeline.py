@@ -14,16 +14,10 @@ U = TypeVar("U")
 
 
 def run(batches: Iterator[T], work: Callable[[T], U], write: Callable[[U], None], stoppable: bool = False) -> None:
-    """Take batches through work and writing, in order.
+    """Take batches through work and writing, in order; where ``stoppable``, an interrupt is an end like any other.
 
     Batches come from one thread, are worked on in the caller's and written in another, so that three are in memory at
     once. An error anywhere ends all of it and is raised here.
-
-    Args:
-        batches: yields what is worked on
-        work: done in the caller's thread
-        write: done with its result
-        stoppable: whether an interrupt is an end like any other, as for a camera
     """
     with closing(one_ahead(batches)) as upcoming, ThreadPoolExecutor(1, "write") as writer:
         written = writer.submit(lambda: None)

@@ -34,12 +34,7 @@ class FramePoses(NamedTuple):
 
 
 class PoseReader(Protocol):
-    """Frames in, people out.
-
-    Attributes:
-        name: how a picture calls it
-        skeleton: joint set of its people
-    """
+    """Frames in, people out; a picture calls it by its name."""
 
     name: str
     skeleton: Skeleton
@@ -49,15 +44,12 @@ class PoseReader(Protocol):
         ...
 
     def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
-        """Find the people of some frames.
+        """Find the people of frames, of which ``first`` is the first one's number.
 
         Args:
             images: RGB uint8, shape (height, width, 3) each, as :meth:`resize` says; none for a reader of no pixels
             sizes: width and height of the original frames, px
             first: number of the first frame
-
-        Returns:
-            The people of each frame.
         """
         ...
 
@@ -68,8 +60,8 @@ class StudentReader:
     Args:
         network: the network
         resize_mode: how frames lie in its input
-        people: ``single`` takes each joint at the maximum of its map, ``many`` assembles people, ``auto`` does so from
-            the first frame on in which several are found
+        people: ``single``: each joint at the maximum of its map; ``many``: assembled; ``auto``: that from the first
+            frame on in which several are found
     """
 
     def __init__(
@@ -160,12 +152,7 @@ class TeacherReader:
 
 
 class TruthReader:
-    """The ground truth; frames beyond it hold nobody.
-
-    Args:
-        keypoints: original px, shape (frames, people, joints, 3)
-        skeleton: their joint set
-    """
+    """The ground truth, original px, shape (frames, people, joints, 3); frames beyond it hold nobody."""
 
     name = "truth"
 
@@ -183,21 +170,15 @@ class TruthReader:
 
 
 def mean_distance(found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wanted_skeleton: Skeleton) -> float:
-    """Measure the people of one frame against those that should be there.
+    """Measure the people found in one frame against those that should be there.
 
     Each wanted person is compared with the nearest one found; for one of either it is the frame's MPJPE.
-
-    Args:
-        found: who was found
-        wanted: who should be there
-        skeleton: joint set of ``found``
-        wanted_skeleton: joint set of ``wanted``
 
     Returns:
         Mean distance over joints and people, px of the frame; NaN where there is nothing to compare.
 
     Raises:
-        UserError: if the two sets have no joint in common.
+        UserError: if the two joint sets have no joint in common.
     """
     target = map_keypoints(wanted.keypoints, wanted_skeleton, skeleton)[:, None]
     counted = target[..., 2] > 0

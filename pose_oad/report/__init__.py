@@ -10,7 +10,7 @@ A reader's map, in the order in which a report is made:
 - ``tables``: the tables of online runs and of fine-tuning
 - ``style``: colours, markers and lines of a label, the same in every figure
 - ``against``, ``ledgers``: the figures; ``pictures``: what they share
-- ``build``: all of it into a folder; ``page``: the HTML page; ``folder``: replaced as a whole or not at all
+- ``build``: all of it into a folder, replaced as a whole or not at all; ``page``: the HTML page
 
 Adding a table: write a function ``Material -> Table | None`` and name it in ``build.TABLES``. Adding a figure: write a
 function ``Material -> Picture`` that raises ``NothingToDraw`` where its data are absent, and name it in

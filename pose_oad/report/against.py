@@ -46,11 +46,7 @@ _COSTS = {
 
 
 def error_against_rate(material: Material) -> Picture:
-    """Draw the error against the share of frames that are labelled.
-
-    Raises:
-        NothingToDraw: if there are fewer than two rates.
-    """
+    """Draw the error against the share of frames that are labelled, where there are two rates or more."""
     groups = [group for group in material.online if material.estimate(group, material.error).n]
     rates = sorted({group.rate for group in groups if group.rate is not None})
     if len(rates) < 2:
@@ -78,12 +74,7 @@ def error_against_rate(material: Material) -> Picture:
 
 
 def error_against_cost(material: Material, cost: str) -> Picture:
-    """Draw the error against teacher calls, optimiser steps, or the seconds spent in training.
-
-    Args:
-        material: what to draw
-        cost: final metric
-    """
+    """Draw the error against a final metric: teacher calls, optimiser steps, or the seconds spent in training."""
     x_title, title, note = _COSTS[cost]
     groups = _with_both(material, cost)
     axes = new_axes()
@@ -98,11 +89,7 @@ def error_against_cost(material: Material, cost: str) -> Picture:
 
 
 def pareto_picture(material: Material) -> Picture:
-    """Draw error against teacher calls with the front of those that nothing else beats in both.
-
-    Raises:
-        NothingToDraw: if there are fewer than two strategies or rates with both numbers.
-    """
+    """Draw error against teacher calls with the front of those that nothing else beats in both."""
     groups = _with_both(material, "teacher_calls")
     trials = [group for group in groups if not group.is_reference]
     if len(trials) < 2:
@@ -128,10 +115,6 @@ def pareto_picture(material: Material) -> Picture:
 def pareto_front(costs: np.ndarray, errors: np.ndarray) -> np.ndarray:
     """Find the points that no other point beats: none costs at most as much with a smaller or equal error.
 
-    Args:
-        costs: shape (n,)
-        errors: shape (n,)
-
     Returns:
         Indices of the front by rising cost, and so by falling error; of equal points the first.
     """
@@ -146,14 +129,9 @@ def varied_settings(groups: Sequence[Group]) -> list[str]:
 
 
 def error_against_setting(material: Material, key: str) -> Picture:
-    """Draw the error against one parameter, a line per label, at the rate that most labels have.
+    """Draw the error against one parameter, by its dotted key, a line per label, at the rate that most labels have.
 
-    Args:
-        material: what to draw
-        key: dotted key of the parameter; its values are an axis of numbers, or of names in their order
-
-    Raises:
-        NothingToDraw: if the error is known at fewer than two values.
+    The parameter's values are an axis of numbers, or of names in their order.
     """
     measured = [group for group in material.online if material.estimate(group, material.error).n]
     groups, where = at_one_condition(measured, free=key)
@@ -179,14 +157,7 @@ def error_against_setting(material: Material, key: str) -> Picture:
 
 
 def value_places(values: Sequence[str]) -> dict[str, float]:
-    """Place a parameter's values on an axis: numbers where they belong, names side by side in their order.
-
-    Args:
-        values: with repetitions
-
-    Returns:
-        The place of each different value.
-    """
+    """Place each of a parameter's values on an axis: numbers where they belong, names side by side in their order."""
     different = list(dict.fromkeys(values))
     try:
         return {value: float(value) for value in different}
@@ -230,11 +201,7 @@ def _draw(
     title: str,
     style: dict[str, str] | None = None,
 ) -> str:
-    """Draw every series with its intervals; one whose first group has no place as a dashed line across the axes.
-
-    Returns:
-        What to add to the caption.
-    """
+    """Draw every series with its intervals, one without a place as a dashed line; return what to add to the caption."""
     ends: dict[bool, list[float]] = {False: [], True: []}
     for series in shown:
         y = [material.estimate(group, material.error) for group in series.groups]

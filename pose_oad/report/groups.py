@@ -23,11 +23,8 @@ class Group:
     """Runs of one label, rate, setting and checkpoint, one per seed.
 
     Attributes:
-        label: what tables call it
-        is_reference: whether it is shown for comparison only
         rate: share of frames that may be labelled; None for a reference without a budget
         setting: value of every other parameter that varies within the report, by its dotted key
-        runs: one per seed
     """
 
     label: str
@@ -66,10 +63,7 @@ Repetition = tuple[RunData, RunData]
 
 
 def group_runs(runs: Sequence[RunData]) -> tuple[list[Group], list[Repetition]]:
-    """Group runs of one kind by label, rate, checkpoint and every other parameter that varies among them.
-
-    Args:
-        runs: oldest first
+    """Group runs of one kind, oldest first, by label, rate, checkpoint and every parameter that varies among them.
 
     Returns:
         The groups, strategies by name before references by name, then by setting and rate; and the runs left out
@@ -106,17 +100,11 @@ def group_runs(runs: Sequence[RunData]) -> tuple[list[Group], list[Repetition]]:
 
 
 def varying_params(runs: Sequence[RunData]) -> list[str]:
-    """Find the fewest parameters that tell the settings of runs apart, seeds, rate and strategy aside.
+    """Find the fewest parameters that tell the settings of runs of one kind apart; seeds, rate and strategy aside.
 
     Choosing ``student=resnet18`` changes a dozen parameters at once; the one that names the choice is enough. A
     parameter counts if it splits a group that those before it leave together. Those of the strategy count where they
     vary within one label. References take no part unless there is nothing else: they may be run on other terms.
-
-    Args:
-        runs: of one kind
-
-    Returns:
-        Dotted keys, those of overrides and names first.
     """
     deciding = [run for run in runs if not run.is_reference] or list(runs)
     overridden = {word.partition("=")[0] for run in deciding for word in run.tags.get("pose_oad.point", "").split()}
@@ -150,10 +138,6 @@ def short_names(keys: Sequence[str], taken: Iterable[str] = ("strategy", "rate",
     """Give each dotted key the shortest of its endings that no other key and no other column has.
 
     ``student.name`` and ``teacher._target_`` are called by what they choose, ``student`` and ``teacher``.
-
-    Args:
-        keys: dotted keys
-        taken: names that are in use
     """
     paths = {key: [part for part in key.split(".") if part not in ("name", "_target_")] or [key] for key in keys}
     lengths = dict.fromkeys(keys, 1)
@@ -186,16 +170,7 @@ def baseline_of(group: Group, groups: Sequence[Group], label: str) -> Group | No
     """Find the group that a group is tested against: the baseline with the same settings, rate and checkpoint.
 
     Inside a variant of a study that is the baseline's own variant, where it has one. Of the strategies' settings those
-    that both have must be the same.
-
-    Args:
-        group: the group
-        groups: all groups
-        label: the baseline's label; that of a reference without a rate is held against every rate
-
-    Returns:
-        The one such group, or among several the one of the same variant. None for the baseline itself, for a reference
-        without a rate, and where there is none.
+    that both have must be the same. None for the baseline itself, a reference without a rate, and where there is none.
     """
     strategy, _, variant = group.label.partition(", ")
     if label in (group.label, strategy) or group.rate is None:
@@ -221,17 +196,7 @@ def _same_terms(one: RunData, other: RunData) -> bool:
 
 
 def compare_all(groups: Sequence[Group], metric: str, label: str, confidence: float) -> list[Comparison | None]:
-    """Compare every group with its baseline, seed by seed.
-
-    Args:
-        groups: the groups of one table
-        metric: final metric
-        label: the baseline's label
-        confidence: level of the intervals, in (0, 1)
-
-    Returns:
-        A comparison per group; None where there is no baseline.
-    """
+    """Compare a final metric of every group with its baseline's, seed by seed; None where there is no baseline."""
     partners = [baseline_of(group, groups, label) for group in groups]
     return [
         compare(group.values(metric), partner.values(metric), confidence) if partner else None

@@ -25,13 +25,7 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
-
-    Attributes:
-        name: in CSV files, with the unit
-        title: what readers see
-        style: how its cells are shown
-    """
+    """A column of a table: its name in CSV files, with the unit; its title; how its cells are shown."""
 
     name: str
     title: str
@@ -40,15 +34,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with what a reader needs to know about it.
-
-    Attributes:
-        name: of its files
-        title: a few words
-        columns: its columns
-        rows: a cell per column in each
-        note: how it was computed and what to keep in mind
-    """
+    """A table; its note says how it was computed and what to keep in mind."""
 
     name: str
     title: str
@@ -68,12 +54,7 @@ class Table:
 
 
 def show(cell: Cell, style: Style) -> str:
-    """Phrase a cell; a dash for what is absent.
-
-    Args:
-        cell: text, a number, or an estimate
-        style: its column's
-    """
+    """Phrase a cell of a column of some style; a dash for what is absent."""
     if cell is None or cell == "":
         return MISSING
     if isinstance(cell, str):

@@ -20,11 +20,7 @@ _MOST_BARS = 6
 
 
 def error_over_stream(material: Material) -> Picture:
-    """Draw the error of every window, the mean over seeds, a line per label at the rate that most labels have.
-
-    Raises:
-        NothingToDraw: if no run has kept a ledger with that error.
-    """
+    """Draw the error of every window, the mean over seeds, a line per label at the rate that most labels have."""
     groups, at_rate = at_one_rate(material.online)
     shown = series_of(groups)
     curves = [(series, window_errors(material, series.groups[0])) for series in shown]
@@ -66,12 +62,9 @@ def _without_ledger(material: Material, groups: Sequence[Group]) -> str:
 
 
 def window_errors(material: Material, group: Group) -> pd.Series:
-    """Return the mean over a group's runs of the error of each window.
+    """Return the mean over a group's runs of the error of each window, px, by its middle as a frame number.
 
     Windows of the same number belong together; a window without an error in any run is left out.
-
-    Returns:
-        The errors, px, by the middle of each window as a frame number.
     """
     rows = pd.DataFrame([row for run in group.runs for row in material.ledger(run)])
     rows = rows.reindex(columns=["window", "first_frame", "last_frame", material.window_error])
@@ -87,11 +80,7 @@ def shared_changes(material: Material, groups: Sequence[Group]) -> list[int] | N
 
 
 def error_by_joint(material: Material) -> Picture:
-    """Draw the error of every joint as bars, at the rate that most labels have.
-
-    Raises:
-        NothingToDraw: if no run has its error by joint.
-    """
+    """Draw the error of every joint as bars, at the rate that most labels have."""
     groups, at_rate = at_one_rate(material.online)
     recorded = material.metrics_below(groups, f"{material.window_error}/")
     # In the skeleton's order, shoulders to ankles; joints that it has not come last.
@@ -131,11 +120,7 @@ def error_by_joint(material: Material) -> Picture:
 
 
 def selection_strip(material: Material) -> Picture:
-    """Draw which frames each label chose in the runs of one seed, at the rate that most labels have.
-
-    Raises:
-        NothingToDraw: if no ledger names chosen frames.
-    """
+    """Draw which frames each label chose in the runs of one seed, at the rate that most labels have."""
     groups, at_rate = at_one_rate(material.online)
     seeds = [run.seed for group in groups for run in group.runs]
     if not seeds:

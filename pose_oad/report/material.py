@@ -24,8 +24,6 @@ class Material:
     """The groups of a report and how they are to be judged.
 
     Attributes:
-        online: groups of online runs
-        offline: groups of fine-tuning runs
         error: the final metric that counts, without ``final/``
         baseline: label of the groups that the others are tested against
         confidence: level of the intervals, in (0, 1)
@@ -82,18 +80,7 @@ def gather(
     confidence: float,
     ledger: Callable[[RunData], list[dict[str, Any]]],
 ) -> Material:
-    """Group the runs of a report.
-
-    Args:
-        selection: the runs
-        error: the error that counts; None: the first of :data:`ERRORS` that a run has
-        baseline: label of the baseline
-        confidence: level of the intervals, in (0, 1)
-        ledger: returns a run's ledger
-
-    Raises:
-        UserError: if no run has that error.
-    """
+    """Group the runs of a report; an error that none of them has is refused, None is the first of :data:`ERRORS`."""
     known = {
         name.removeprefix("final/").removeprefix("test_")
         for run in selection.runs

@@ -25,17 +25,7 @@ def write_page(
     pictures: Sequence[Picture],
     skipped: Sequence[str],
 ) -> None:
-    """Write the page.
-
-    Args:
-        path: the HTML file; the figures' SVG files lie in ``figures/`` beside it and are copied into the page
-        title: what the report is of
-        selection: the runs
-        material: how they are judged
-        tables: in their order
-        pictures: in their order
-        skipped: figures that were not drawn, and why
-    """
+    """Write the page; the figures' SVG files lie in ``figures/`` beside it and are copied into it."""
     environment = Environment(
         loader=PackageLoader("pose_oad.report", "."),
         autoescape=True,
@@ -55,11 +45,7 @@ def write_page(
 
 
 def facts(selection: Selection, material: Material) -> list[tuple[str, str]]:
-    """Say what was run, when, where and from which state of the code.
-
-    Returns:
-        Pairs of a name and a value.
-    """
+    """Say what was run, when, where and from which state of the code, in pairs of a name and a value."""
     runs = selection.runs
     seeds = {run.seed for run in runs}
     counts = [
@@ -128,14 +114,7 @@ def _inline(path: Path) -> str:
 
 
 def to_json(selection: Selection, material: Material, config: dict[str, Any], files: Sequence[str]) -> dict[str, Any]:
-    """Describe a report in plain values, so that it can be made again.
-
-    Args:
-        selection: the runs
-        material: how they are judged
-        config: the command's configuration
-        files: paths of the report's files, relative to its folder
-    """
+    """Describe a report, with the paths of its files, in plain values, so that it can be made again."""
     counted = [run.run_id for group in (*material.online, *material.offline) for run in group.runs]
     return {
         "config": config,

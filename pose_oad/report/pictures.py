@@ -24,14 +24,7 @@ class NothingToDraw(Exception):  # noqa: N818 - not an error: a figure whose dat
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and what to say about it.
-
-    Attributes:
-        name: of its files
-        title: a few words
-        caption: what to see and how it was computed
-        figure: the drawing
-    """
+    """A figure with the name of its files, a title, and a caption: what to see and how it was computed."""
 
     name: str
     title: str
@@ -49,14 +42,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Series:
-    """A label in one setting, at every rate.
-
-    Attributes:
-        name: label and setting
-        is_reference: whether it is shown for comparison only
-        groups: by rising rate
-        look: how it is drawn
-    """
+    """A label in one setting, at every rate: its groups are in the order of rising rates."""
 
     name: str
     is_reference: bool
@@ -67,9 +53,7 @@ class Series:
 def series_of(groups: Sequence[Group], across: str = "") -> list[Series]:
     """Collect groups into series, strategies first; at most :data:`MOST_LINES` strategies and as many references.
 
-    Args:
-        groups: the groups
-        across: key of a parameter that varies within a series and does not belong to its name
+    A parameter that varies ``across`` a series does not belong to its name.
     """
     members: dict[tuple[bool, str], list[Group]] = {}
     for group in groups:
@@ -91,14 +75,11 @@ def left_out_note(groups: Sequence[Group]) -> str:
 
 
 def at_one_condition(groups: Sequence[Group], free: str = "") -> tuple[list[Group], str]:
-    """Choose, among the settings that are not a strategy's own, the one that most groups have; the first of equals.
-
-    Args:
-        groups: of any setting
-        free: key of a parameter that may still differ
+    """Choose, among the settings that are not a strategy's own, the one that most groups have, the first of equals.
 
     Returns:
-        The groups of that setting, which is taken out of their names; and a sentence on it, empty if there is only one.
+        The groups of that setting, which is taken out of their names, but for a key that may still differ; and a
+        sentence on it, empty if there is only one.
     """
     conditions = [tuple(pair for pair in group.condition if pair[0] != free) for group in groups]
     counts = Counter(conditions)
@@ -129,14 +110,9 @@ def at_one_rate(groups: Sequence[Group]) -> tuple[list[Group], str]:
 
 
 def focus(axes: Axes, strategies: Sequence[float], references: Sequence[float]) -> str:
-    """Choose the range of the y axis so that differences between strategies can be seen.
+    """Choose the range of the y axis, px, so that differences between strategies can be seen.
 
     A reference as far off as a perfect teacher would press all strategies into one line.
-
-    Args:
-        axes: whose y axis
-        strategies: all values of strategies, px
-        references: all values of references, px
 
     Returns:
         What to add to the caption if the range leaves out a reference; empty otherwise.

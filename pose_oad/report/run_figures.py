@@ -33,8 +33,7 @@ def error_curve(
         title: title of the figure
 
     Returns:
-        A figure: every frame's error faintly, the mean of each window, a line where the clip changes, a tick for every
-        chosen frame.
+        Every frame's error faintly, the mean of each window, a line where the clip changes, a tick for a chosen frame.
     """
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot()
@@ -74,13 +73,7 @@ def change_points(rows: Sequence[dict[str, Any]]) -> list[tuple[str, int]]:
 
 
 def frame_sheet(samples: Sequence[Sample], skeleton: Skeleton, columns: int = 4) -> Figure:
-    """Draw frames with the keypoints of truth, student and teacher over them.
-
-    Args:
-        samples: the frames
-        skeleton: joint set of all keypoints
-        columns: frames per row
-    """
+    """Draw frames with the keypoints of truth, student and teacher over them, so many frames per row."""
     rows = -(-len(samples) // columns)
     figure = Figure(figsize=(3 * columns, 3.25 * rows + 0.4), layout="constrained")
     for number, sample in enumerate(samples, start=1):
@@ -105,16 +98,7 @@ def frame_sheet(samples: Sequence[Sample], skeleton: Skeleton, columns: int = 4)
 def draw_skeleton(
     axes: Axes, keypoints: Tensor, skeleton: Skeleton, color: str, style: str, label: str | None = None
 ) -> None:
-    """Draw one person's limbs and joints.
-
-    Args:
-        axes: where to
-        keypoints: px of the picture, shape (joints, 3); joints of confidence 0 are left out
-        skeleton: their joint set
-        color: colour of lines and dots
-        style: line style
-        label: entry in the legend
-    """
+    """Draw one person's limbs and joints, px of the picture, shape (joints, 3); those of confidence 0 are left out."""
     x, y, confidence = keypoints.numpy().T
     for a, b in skeleton.limbs:
         if confidence[a] > 0 and confidence[b] > 0:

@@ -15,13 +15,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with the half-width of its confidence interval.
-
-    Attributes:
-        mean: NaN without a value
-        half_width: in the unit of the mean; NaN with fewer than two values
-        n: how many values there were
-    """
+    """A mean with the half-width of its confidence interval, NaN with fewer than two values, and their number."""
 
     mean: float
     half_width: float
@@ -30,24 +24,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A paired comparison with a baseline.
-
-    Attributes:
-        difference: mean difference to the baseline, negative where the baseline is larger; ``n`` counts the pairs
-        p: two-sided p-value of the paired t-test; NaN where it does not exist
-    """
+    """A mean difference to a baseline over n pairs, negative where that is larger, and p of the paired t-test."""
 
     difference: Estimate
     p: float
 
 
 def estimate(values: Iterable[float], confidence: float) -> Estimate:
-    """Estimate a mean by Student's t interval.
-
-    Args:
-        values: one per seed; those that are not finite are left out
-        confidence: level of the interval, in (0, 1)
-    """
+    """Estimate a mean of values, one per seed, by Student's t interval; those that are not finite are left out."""
     finite = [value for value in values if math.isfinite(value)]
     if len(finite) < 2:
         return Estimate(finite[0] if finite else math.nan, math.nan, len(finite))
@@ -57,16 +41,10 @@ def estimate(values: Iterable[float], confidence: float) -> Estimate:
 
 
 def compare(values: Mapping[str, float], baseline: Mapping[str, float], confidence: float) -> Comparison:
-    """Compare two groups of runs, seed by seed.
+    """Compare two groups of runs, seed by seed, over the seeds that both have.
 
-    Args:
-        values: the value of each seed
-        baseline: the baseline's value of each seed
-        confidence: level of the interval of the difference, in (0, 1)
-
-    Returns:
-        The comparison over the seeds that both have. With fewer than two of them, difference and p-value are NaN; with
-        differences that are all the same the t statistic does not exist, and the p-value is NaN.
+    With fewer than two of them, difference and p-value are NaN; with differences that are all the same the t statistic
+    does not exist, and the p-value is NaN.
     """
     differences = (pd.Series(dict(values), dtype=float) - pd.Series(dict(baseline), dtype=float)).sort_index()
     differences = differences[np.isfinite(differences)]

@@ -9,13 +9,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from pose_oad.tracking.errors import UserError, nearest
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 _log = logging.getLogger(__name__)
 
@@ -28,13 +30,10 @@ class RunData:
     """What a run recorded.
 
     Attributes:
-        run_id: its id in the store
         status: FINISHED, FAILED, RUNNING, …
-        tags: by name
         params: the resolved configuration as text, by dotted key
         metrics: the last value of each metric, by name
-        started: when it began, local time
-        ended: when it ended, local time; None if it has not
+        started: local time; ``ended`` is None if it has not
     """
 
     run_id: str
@@ -81,8 +80,8 @@ class RunData:
     def rate(self) -> float | None:
         """Share of the frames it was allowed to label; None for a reference that has no budget.
 
-        A reference such as one that labels nothing or everything carries a rate in its configuration like any other
-        run: the number of labelled frames tells whether it obeyed it.
+        A reference that labels nothing or everything carries a rate in its configuration like any other run: the number
+        of labelled frames tells whether it obeyed it.
         """
         rate = _number(self.params.get("rate"))
         if rate is None or not self.is_reference:
@@ -101,7 +100,7 @@ class Selection:
 
     Attributes:
         runs: finished runs of the reported kinds, oldest first
-        parent: the study's own run, newest first choice; None where the report is not of one study
+        parent: the study's own run; None where the report is not of one study
         left_out: how many runs were left out, by reason
     """
 
@@ -127,13 +126,7 @@ def load_runs(
     experiments: Sequence[str] | None = None,
     run_ids: Sequence[str] | None = None,
 ) -> Selection:
-    """Read the runs of a report, a thousand per call.
-
-    Args:
-        client: the store
-        study: only runs of this study
-        experiments: only runs of these experiments; None for all
-        run_ids: only these runs
+    """Read the runs of a report: of one study, some experiments, some ids; None does not choose.
 
     Raises:
         UserError: if a name or id is unknown, or no finished run is left.
@@ -177,29 +170,26 @@ def _left_out(run: RunData) -> str:
 
 def _search(client: MlflowClient, experiment_ids: list[str]) -> list[RunData]:
     found: list[RunData] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs(experiment_ids, order_by=["start_time ASC"], max_results=1000, page_token=token)
-        found += [_run_data(run) for run in page]
-        token = page.token
-        if not token:
-            return found
+    token: str | None = ""
+    while token is not None:
+        page = client.search_runs(
+            experiment_ids, order_by=["start_time ASC"], max_results=1000, page_token=token or None
+        )
+        found += map(_run_data, page)
+        token = page.token or None
+    return found
 
 
 def _run_data(run: Run) -> RunData:
     info, data = run.info, run.data
-    started, ended = (
-        datetime.fromtimestamp(time / 1000) if time else None for time in (info.start_time, info.end_time)
+    started, ended = (time and datetime.fromtimestamp(time / 1000) for time in (info.start_time, info.end_time))
+    return RunData(
+        info.run_id, info.status, dict(data.tags), dict(data.params), dict(data.metrics), started, ended or None
     )
-    assert started is not None
-    return RunData(info.run_id, info.status, dict(data.tags), dict(data.params), dict(data.metrics), started, ended)
 
 
 class Ledgers:
     """The ledgers of runs, fetched when first asked for.
-
-    Args:
-        client: the store
 
     Attributes:
         missing: ids of runs that were asked for their ledger and have none that can be read
@@ -217,19 +207,14 @@ class Ledgers:
         return self._rows[run.run_id]
 
     def _fetch(self, run: RunData) -> list[dict[str, Any]]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-        from mlflow.exceptions import MlflowException
-
         with tempfile.TemporaryDirectory() as folder:
             try:
                 path = self._client.download_artifacts(run.run_id, "ledger.parquet", folder)
-                rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+                return list(pq.read_table(path).to_pylist())
             except (MlflowException, OSError, pa.ArrowException) as error:
                 _log.debug("run %s: no ledger: %s", run.run_id, error)
                 self.missing.append(run.run_id)
                 return []
-        return rows
 
 
 def _number(text: str | None) -> float | None:

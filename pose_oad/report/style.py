@@ -64,9 +64,7 @@ class Look:
 def looks(strategies: Sequence[str], references: Sequence[str]) -> dict[str, Look]:
     """Assign a look to every series of a report: colours to strategies, greys to references.
 
-    Args:
-        strategies: names of series; the usual strategies keep their look whoever else is there
-        references: names of series that are shown for comparison
+    The usual strategies keep their look whoever else is there.
     """
 
     def look(choices: tuple[Sequence[Any], ...], number: int) -> Look:
@@ -88,12 +86,7 @@ def new_axes(height: float = 4.0, width: float = 8.0) -> Axes:
 
 
 def legend_below(axes: Axes, order: Sequence[str]) -> None:
-    """Put the legend below the axes.
-
-    Args:
-        axes: with labelled lines, points or bars
-        order: labels begin with these names, in this order; others follow. Matplotlib's own order is by kind of mark
-    """
+    """Put the legend below the axes, by names that labels begin with: Matplotlib's order is by kind of mark."""
     handles: dict[str, Any] = {}
     for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
         handles.setdefault(label, handle)

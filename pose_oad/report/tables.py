@@ -155,11 +155,7 @@ def _matrix(material: Material, groups: Sequence[Group], metric: str, name: str,
 
 
 def breakdown_table(material: Material) -> Table | None:
-    """Make the table of the test error by subject, action, camera and joint: a column per group of fine-tuning runs.
-
-    Returns:
-        None where no run has recorded its error by part.
-    """
+    """Make the table of the test error by part of the test set, a column per group; None where none recorded it."""
     split = [name.partition("/") for name in material.metrics_below(material.offline, f"test_{material.error}/")]
     parts = sorted((_PARTS.index(kind), kind, name) for kind, _, name in split if kind in _PARTS)
     if not parts:

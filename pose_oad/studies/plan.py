@@ -6,13 +6,17 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 from omegaconf import DictConfig
+from optuna import Trial
+from pydantic import Field
 
+from pose_oad.cli.assembly import plays_once
 from pose_oad.cli.command import build, compose_config, plain
 from pose_oad.cli.overrides import override
 from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.schema import Finite, Number, Text, build_options
 from pose_oad.tracking.store import flatten
 
 Overrides = Mapping[str, Any]
@@ -29,36 +33,58 @@ OBJECTIVES = (
 
 @dataclass(frozen=True)
 class Reference:
-    """A run that the strategies are compared with.
+    """A run that strategies are compared with: once a seed, or for all values of keys of the grid."""
 
-    Attributes:
-        label: how reports call it
-        set: its overrides
-        per: keys of the grid with whose values it is repeated; with none it runs once a seed
-    """
-
-    label: str
+    label: Text
     set: Overrides
     per: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A change under which the whole grid, or a part of it, is repeated.
+    """A change under which the grid is repeated ``when`` keys of the grid have certain values; everywhere if empty."""
 
-    Attributes:
-        label: what reports add to the strategy's name
-        set: its overrides
-        when: values of the grid for which it makes sense, by key; everywhere if empty
-    """
-
-    label: str
+    label: Text
     set: Overrides
     when: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def fits(self, point: Overrides) -> bool:
         """Return whether it makes sense at a point of the grid."""
         return all(point.get(key) in values for key, values in self.when.items())
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers that a search draws from; whole ones where both ends are."""
+
+    low: int | Finite
+    high: int | Finite
+    log: bool = False
+
+    def suggest(self, trial: Trial, key: str) -> Any:
+        """Let Optuna's sampler choose one."""
+        whole = isinstance(self.low, int) and isinstance(self.high, int)
+        return (trial.suggest_int if whole else trial.suggest_float)(key, self.low, self.high, log=self.log)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Values that a search draws from."""
+
+    choices: Annotated[Sequence[Any], Field(min_length=1)]
+
+    def suggest(self, trial: Trial, key: str) -> Any:
+        """Let Optuna's sampler choose one."""
+        return trial.suggest_categorical(key, self.choices)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A file that trials share, made before the first of them unless it is there, by a command and its overrides."""
+
+    make: Text
+    command: Text
+    set: Overrides = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,65 +99,41 @@ class Study:
         grid: values by config key, all combinations of which are run
         variants: changes under which the grid is repeated, beside the grid as it is
         references: what is compared with
-        space: for a search instead of a grid: ranges by config key, as ``{low, high, log}`` or ``{choices}``
+        space: for a search instead of a grid: what is drawn from, by config key
         sampler: Optuna's sampler of a search, as a ``_target_`` node
         trials: how many points a search tries
         objectives: figures of the summary to minimise
         prune: whether trials are given up that do no better than a student that never learns
-        prepare: files to make before the first trial, as ``{make: path, command: verb, set: {…}}``
+        prepare: files that are made first
     """
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     question: str
     set: Overrides = field(default_factory=dict)
-    seeds: Sequence[int] = (0,)
-    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    seeds: Annotated[Sequence[Number], Field(min_length=1)] = (0,)
+    grid: Mapping[str, Annotated[list[Any], Field(min_length=1)]] = field(default_factory=dict)
     variants: Sequence[Variant] = ()
     references: Sequence[Reference] = ()
-    space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    space: Mapping[str, Range | Choices] = field(default_factory=dict)
     sampler: Mapping[str, Any] | None = None
-    trials: int = 0
-    objectives: Sequence[str] = ("error_px",)
+    trials: Number = 0
+    objectives: Annotated[Sequence[str], Field(min_length=1)] = ("error_px",)
     prune: bool = False
-    prepare: Sequence[Mapping[str, Any]] = ()
+    prepare: Sequence[Preparation] = ()
 
     @classmethod
     def of(cls, node: DictConfig) -> Study:
-        """Read a config node.
-
-        Raises:
-            UserError: if a key is unknown or a value refused.
-        """
-        values = plain(node)
-        known = cls.__dataclass_fields__
-        for key in values:
-            if key not in known:
-                raise UserError(f"study.{key}: no such key{nearest(key, known)}")
-        values["references"] = [_read(Reference, entry, "references") for entry in values.get("references") or ()]
-        values["variants"] = [_read(Variant, entry, "variants") for entry in values.get("variants") or ()]
-        return cls(**{key: value for key, value in values.items() if value is not None})
+        """Read a config node, where a key that is null counts as absent; refuse unknown keys and values."""
+        return build_options(cls, {key: value for key, value in plain(node).items() if value is not None}, "study")
 
     def __post_init__(self) -> None:
-        """Refuse unusable values.
-
-        Raises:
-            UserError: naming the config key.
-        """
-        check(bool(re.fullmatch(r"[\w.-]+", self.name)), "study.name", self.name, "letters, digits and . _ -")
-        whole = all(isinstance(seed, int) and seed >= 0 for seed in self.seeds)
-        check(whole and len(self.seeds) == len(set(self.seeds)) > 0, "study.seeds", self.seeds, "different numbers")
+        """Refuse values that do not go together, naming the config key."""
+        check(len(self.seeds) == len(set(self.seeds)), "study.seeds", self.seeds, "different numbers")
         check(bool(self.grid) != bool(self.space), "study.space", dict(self.space), "either a grid or a space")
-        for key, values in self.grid.items():
-            check(isinstance(values, list) and bool(values), f"study.grid.{key}", values, "a list of values")
-        check(bool(self.objectives), "study.objectives", list(self.objectives), "at least one figure")
+        check(not self.space or self.trials > 0, "study.trials", self.trials, "at least 1 with study.space")
         for objective in self.objectives:
             if objective not in OBJECTIVES:
                 raise UserError(f"study.objectives={objective}: unknown figure{nearest(objective, OBJECTIVES)}")
-        if self.space:
-            check(isinstance(self.trials, int) and self.trials >= 1, "study.trials", self.trials, "1 or more")
-            for key, entry in self.space.items():
-                ok = set(entry) in ({"choices"}, {"low", "high"}, {"low", "high", "log"})
-                check(ok, f"study.space.{key}", dict(entry), "{low, high}, {low, high, log} or {choices}")
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class Slot:
         point: the same without the seeds: runs of one point are repetitions
         label: how reports call it
         role: ``strategy`` or ``reference``
-        overrides: its own overrides, as on a command line, without those of the whole study and the seed
+        overrides: its own, as on a command line, without those of the whole study and the seed
         seeds: the runs it is made of
         sampled: whether Optuna's sampler adds values of the search space
     """
@@ -153,7 +155,7 @@ class Slot:
     label: str
     role: str
     overrides: tuple[str, ...]
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
     sampled: bool = False
 
 
@@ -175,36 +177,17 @@ def slots(study: Study) -> list[Slot]:
 
 
 def check_slots(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -> None:
-    """Compose every configuration once, so that a wrong key is found before the first trial and not at the last.
-
-    Args:
-        study: the study
-        settings: overrides of every trial
-        listed: the trials
-
-    Raises:
-        UserError: for an override that is refused, or a stream that cannot be played for every trial.
-    """
-    from pose_oad.cli.assembly import plays_once
-
+    """Compose every configuration, with the settings of all, so that a wrong key is found before the first trial."""
     for point in {slot.overrides for slot in listed}:
         stream = compose_config("online", [*settings, *point]).stream
         check(not plays_once(stream), "study.set.stream", "live", "videos: every trial sees the same frames")
     for key, entry in study.space.items():
-        compose_config("online", [*settings, override(key, entry.get("low", (entry.get("choices") or [None])[0]))])
+        usual = entry.low if isinstance(entry, Range) else entry.choices[0]
+        compose_config("online", [*settings, override(key, usual)])
 
 
 def with_measurable_objectives(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -> Study:
-    """Name the error that the study's stream can be measured by: to the truth, or where there is none to the teacher.
-
-    Args:
-        study: the study
-        settings: overrides of every trial
-        listed: the trials
-
-    Raises:
-        UserError: if the stream cannot be opened, or has no truth for an objective that needs one.
-    """
+    """Name the error that the study's stream can be measured by: to the truth, or else to the teacher."""
     configs = [compose_config("online", [*settings, *point]).stream for point in {slot.overrides for slot in listed}]
     truths = {build(stream).skeleton is not None for stream in {str(stream): stream for stream in configs}.values()}
     check(len(truths) == 1, "study.grid.stream", "mixed", "streams with a ground truth, or streams without one")
@@ -241,10 +224,3 @@ def _slot(label: str, role: str, values: Overrides, seed: int) -> Slot:
 def _combinations(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
     for values in itertools.product(*grid.values()):
         yield dict(zip(grid, values, strict=True))
-
-
-def _read(kind: type[Any], entry: Any, key: str) -> Any:
-    try:
-        return kind(**entry)
-    except TypeError as error:
-        raise UserError(f"study.{key}={entry}: {error}") from None

@@ -51,15 +51,9 @@ class ErrorCurve:
 
 
 def never_adapted(study: optuna.Study, seeds: Sequence[int], point: Sequence[str]) -> dict[str, list[Any]] | None:
-    """Find the finished reference of a trial's own student that never learnt: same seeds, stream and way of measuring.
+    """Return the curve of the finished reference of a trial's own student that never learnt; None while there is none.
 
-    Args:
-        study: the study
-        seeds: of the trial
-        point: overrides of the trial
-
-    Returns:
-        Its curve; None while there is none.
+    Seeds, stream and the way of measuring are those of the trial.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         attributes = trial.user_attrs
@@ -80,12 +74,7 @@ def _measured(overrides: Sequence[str]) -> set[str]:
 
 
 def is_hopeless(curve: ErrorCurve, reference: dict[str, list[Any]]) -> bool:
-    """Return whether a run does no better than the student that never learns.
-
-    Args:
-        curve: the run so far
-        reference: the finished curve of a student that never learnt, on the same stream
-    """
+    """Return whether a run so far does no better than the finished student that never learns, on the same stream."""
     frames, total = curve.frames[-1], reference["frames"][-1]
     if frames < PATIENCE * total or frames >= total:
         return False

@@ -12,7 +12,7 @@ import os
 import socket
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -25,11 +25,13 @@ from omegaconf import OmegaConf
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
 
 from pose_oad.cli.command import build
 from pose_oad.studies.plan import Slot, Study, overrides
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, check, reason_of
 from pose_oad.tracking.files import cut_torn_line
+from pose_oad.tracking.schema import build_options
 
 _HEARTBEAT = 30  # s
 # A trial is claimed, and a moment later says by whom.
@@ -43,24 +45,14 @@ Salvage = Callable[[FrozenTrial], Sequence[float] | None]
 
 @dataclass(frozen=True)
 class TrialQueue:
-    """Where a study's trials are kept.
-
-    Attributes:
-        folder: folder of the study on this machine
-        url: URL of a database that several machines share; None keeps a journal in the folder
-        name: the study's name
-    """
+    """Where a study's trials are kept: in a journal in a folder, or at the URL of a database that machines share."""
 
     folder: Path
     url: str | None
     name: str
 
     def open(self, study: Study, on_stale: Callable[..., None] | None = None) -> optuna.Study:
-        """Open the study, making it if it is new.
-
-        Args:
-            study: its description
-            on_stale: called with study and trial when another machine's worker has fallen silent
+        """Open the study, making it if it is new; ``on_stale`` is called when another machine's worker falls silent.
 
         Raises:
             UserError: if the storage cannot be reached, or the study was begun with other settings.
@@ -82,13 +74,11 @@ class TrialQueue:
         except UserError:
             raise
         except Exception as error:  # whatever the database's driver raises, it is the storage that is unusable
-            raise UserError(f"storage={self._shown}: cannot be used ({_first_line(error)})") from error
+            raise UserError(f"storage={self._shown}: cannot be used ({reason_of(error)})") from error
         if begun is not None and begun != settings:
             differing = sorted(set(begun) ^ set(settings))
-            raise UserError(
-                f"study.name={self.name}: was begun in {self._shown} with other settings ({', '.join(differing)}); "
-                "expected the same, or another name as study.name=…"
-            )
+            other = f"was begun in {self._shown} with other settings ({', '.join(differing)})"
+            raise UserError(f"study.name={self.name}: {other}; expected the same, or another name as study.name=…")
         return opened
 
     @property
@@ -96,7 +86,6 @@ class TrialQueue:
         """The storage without a password."""
         if self.url is None:
             return str(self.folder / "journal.log")
-        from sqlalchemy.engine import make_url
 
         try:
             return make_url(self.url).render_as_string(hide_password=True)
@@ -160,11 +149,7 @@ def _is_free(lock: Path) -> bool:
 
 
 def fill(study: optuna.Study, listed: Sequence[Slot]) -> int:
-    """Put those trials into the queue that are not in it, running or done; failed ones are tried again.
-
-    Returns:
-        How many have been added.
-    """
+    """Put those trials into the queue that are not in it, running or done, failed ones again; return how many."""
     there = {t.user_attrs.get("key") for t in study.get_trials(deepcopy=False, states=(*_OPEN, *_DONE))}
     missing = [slot for slot in listed if slot.key not in there]
     for slot in missing:
@@ -173,16 +158,7 @@ def fill(study: optuna.Study, listed: Sequence[Slot]) -> int:
 
 
 def recover(study: optuna.Study, queue: TrialQueue, salvage: Salvage) -> int:
-    """Settle the trials of workers that have died: of this machine, and of others that a database has not heard of.
-
-    Args:
-        study: the study
-        queue: where it is kept
-        salvage: says which of them had finished all the same
-
-    Returns:
-        How many were put back into the queue.
-    """
+    """Settle the trials of workers that have died, here or unheard of by a database; return how many were put back."""
     if queue.url is not None:
         optuna.storages.fail_stale_trials(study)
     again = 0
@@ -229,25 +205,11 @@ def _sampler(study: Study) -> optuna.samplers.BaseSampler | None:
     try:
         return build(OmegaConf.create(dict(study.sampler)))
     except Exception as error:  # whatever Hydra raises, it is this node that is wrong
-        raise UserError(f"study.sampler={dict(study.sampler)}: cannot be made ({_first_line(error)})") from error
+        raise UserError(f"study.sampler={dict(study.sampler)}: cannot be made ({reason_of(error)})") from error
 
 
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
-def as_slot(attributes: dict[str, Any]) -> Slot:
-    """Read a slot back from a trial's attributes, where its tuples have become lists.
-
-    Raises:
-        UserError: if they are none of a slot, or refer to something outside of it: what is stored is data.
-    """
-    values = {key: attributes.get(key) for key in Slot.__dataclass_fields__}
-    written, seeds = values["overrides"], values["seeds"]
-    plain = isinstance(written, list) and all(isinstance(text, str) and "${" not in text for text in written)
-    check(plain, "overrides of a stored trial", written, "a list of key=value, without ${…}")
-    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds) and bool(seeds)
-    check(whole, "seeds of a stored trial", seeds, "a list of whole numbers")
-    names = all(isinstance(values[key], str) for key in ("key", "point", "label", "role"))
-    check(names, "a stored trial", values, "key, point, label and role as text")
-    return Slot(**values | {"overrides": tuple(written), "seeds": tuple(seeds)})  # type: ignore[arg-type]
+def as_slot(attributes: Mapping[str, Any]) -> Slot:
+    """Read a slot back from a trial's attributes: data, which may refer to nothing outside of it."""
+    slot = build_options(Slot, {key: attributes.get(key) for key in Slot.__dataclass_fields__}, "stored trial")
+    check(not any("${" in text for text in slot.overrides), "stored trial.overrides", slot.overrides, "no ${…}")
+    return slot

@@ -23,11 +23,13 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 
-from pose_oad.cli.command import trust
+from pose_oad.cli.command import check_keys, trust
 from pose_oad.studies.plan import Study, check_slots, overrides, slots, with_measurable_objectives
 from pose_oad.studies.queue import TrialQueue, fill, recover, requeue
 from pose_oad.studies.worker import Assignment, work
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, reason_of
+from pose_oad.tracking.schema import Count, Text
+from pose_oad.tracking.store import make_logger, quiet_libraries
 
 log = logging.getLogger(__name__)
 
@@ -35,22 +37,14 @@ _POLL = 0.5  # s between two looks at the queue
 
 
 def run_study(cfg: DictConfig) -> dict[str, int]:
-    """Run a study, or go on with it where it was.
-
-    Args:
-        cfg: ``conf/sweep.yaml`` with overrides
-
-    Returns:
-        Number of trials by Optuna's state, in small letters.
+    """Run a study, or go on with it where it was; return the number of trials by Optuna's state, in small letters.
 
     Raises:
         UserError: if the configuration, the storage or the data cannot be used.
     """
-    from pose_oad.tracking.store import quiet_libraries
-
     quiet_libraries()
     study = Study.of(cfg.study)
-    check(isinstance(cfg.workers, int) and cfg.workers >= 1, "workers", cfg.workers, "a whole number, 1 or more")
+    check_keys(cfg, {"workers": Count, "threads": Count, "folder": Text, "cache": Text | None, "storage": Text | None})
     listed = slots(study)
     settings = _settings(cfg, study)
     check_slots(study, settings, listed)
@@ -78,28 +72,22 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
 def _settings(cfg: DictConfig, study: Study) -> tuple[str, ...]:
     """Return the overrides of every trial; they share decoded frames, draw no figures and start anew when killed."""
     folder = Path(cfg.folder)
-    fixed = {
-        "tracking.uri": cfg.tracking.uri,
-        "tracking.artifacts": cfg.tracking.artifacts,
-        "tracking.experiment": cfg.tracking.experiment,
-        "output.folder": str(folder / "runs"),
-        "output.figures": False,
-        "output.resumable": False,
-        "window.cache": cfg.cache,
-        "threads": cfg.threads,
-    }
+    fixed = {f"tracking.{key}": cfg.tracking[key] for key in ("uri", "artifacts", "experiment")} | {
+        "output.folder": str(folder / "runs"), "output.figures": False, "output.resumable": False,
+        "window.cache": cfg.cache, "threads": cfg.threads,
+    }  # fmt: skip
     return (*overrides(fixed), *overrides(study.set))
 
 
 def _prepare(study: Study, folder: Path) -> None:
     """Make the files that trials share and that are not there yet."""
     for step in study.prepare:
-        path = Path(step["make"])
+        path = Path(step.make)
         with FileLock(folder / "prepare.lock"):
             if path.exists():
                 continue
-            log.info("%s: made first, by %s", path, step["command"])
-            command = [sys.executable, "-m", "pose_oad.cli", step["command"], *overrides(step.get("set") or {})]
+            log.info("%s: made first, by %s", path, step.command)
+            command = [sys.executable, "-m", "pose_oad.cli", step.command, *overrides(step.set)]
             done = subprocess.run(command, check=False)
         if done.returncode or not path.exists():
             raise UserError(f"study.prepare: {' '.join(command[1:])} did not make {path} (exit code {done.returncode})")
@@ -107,17 +95,14 @@ def _prepare(study: Study, folder: Path) -> None:
 
 def _parent_run(cfg: DictConfig, study: Study, opened: optuna.Study) -> str:
     """Return the id of the study's own run in the tracking store, made if it is new there."""
-    from pose_oad.tracking.store import make_logger
-
     known = opened.user_attrs.get("run")
     if known is not None:
         try:
             MlflowClient(str(cfg.tracking.uri)).update_run(known, status="RUNNING")
         except Exception as error:  # whatever the store's driver raises
-            raise UserError(
-                f"tracking.uri={cfg.tracking.uri}: does not hold the run {known} of study {study.name} "
-                f"({' '.join(str(error).split())[:120]}); expected the store it was begun with, or another study.name"
-            ) from error
+            lacking = f"does not hold the run {known} of study {study.name} ({reason_of(error)})"
+            expected = "expected the store it was begun with, or another study.name"
+            raise UserError(f"tracking.uri={cfg.tracking.uri}: {lacking}; {expected}") from error
         return str(known)
     tags = {"pose_oad.kind": "study", "pose_oad.study": study.name, "mlflow.note.content": study.question}
     token = opened.user_attrs.get("token", uuid.uuid4().hex)
@@ -151,7 +136,7 @@ def _work(assignment: Assignment, opened: optuna.Study, workers: int, announce: 
         for process in processes:
             process.terminate()
             process.join()
-    if any(process.exitcode == 2 for process in processes):
+    if 2 in (process.exitcode for process in processes):
         raise UserError("study: a trial was refused, see above")
 
 
@@ -176,14 +161,13 @@ def _announcer(study: Study, total: int, ended: int) -> Callable[[FrozenTrial], 
         if "key" not in trial.user_attrs:
             return
         ended += trial.state != TrialState.FAIL
-        name = " ".join(filter(None, [trial.user_attrs["label"], *(f"{k}={v:.4g}" for k, v in _numbers(trial))]))
-        seeds = ", ".join(map(str, trial.user_attrs["seeds"]))
+        attributes = trial.user_attrs
+        name = " ".join(filter(None, [attributes["label"], *(f"{k}={v:.4g}" for k, v in _numbers(trial))]))
         said = {TrialState.PRUNED: "given up", TrialState.FAIL: "failed"}.get(trial.state)
         if said is None:
-            pairs = zip(study.objectives, trial.values, strict=True)
-            said = ", ".join(f"{objective} {value:.4g}" for objective, value in pairs)
-            said += f", {trial.user_attrs['seconds']:.1f} s"
-        log.info("%d/%d  %s, seed %s: %s", ended, total, name, seeds, said)
+            values = [f"{key} {value:.4g}" for key, value in zip(study.objectives, trial.values, strict=True)]
+            said = ", ".join([*values, f"{attributes['seconds']:.1f} s"])
+        log.info("%d/%d  %s, seed %s: %s", ended, total, name, ", ".join(map(str, attributes["seeds"])), said)
 
     return announce
 
@@ -206,12 +190,10 @@ def _close(assignment: Assignment, opened: optuna.Study) -> dict[str, int]:
 
 
 def count_slots(trials: Sequence[FrozenTrial]) -> dict[str, int]:
-    """Count what a study consists of by how far it has come.
+    """Count what a study consists of by how far it has come, by Optuna's state in small letters.
 
-    A slot can have several trials: those that a killed worker left, and the one that took their place.
-
-    Returns:
-        Numbers by Optuna's state in small letters, the furthest of each slot's trials counting.
+    A slot can have several trials: those that a killed worker left, and the one that took their place; the furthest
+    counts.
     """
     order = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL)
     ranks = {"key": [t.user_attrs.get("key") for t in trials], "rank": [order.index(t.state) for t in trials]}

@@ -33,15 +33,10 @@ class DuplicateTrialError(Exception):
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker needs to know.
+    """What a worker needs to know: the study, its queue, and the study's own run in the tracking store.
 
     Attributes:
-        study: the study
-        queue: where its trials are
         settings: overrides of every trial
-        parent: id of the study's own run in the tracking store
-        tracking_uri: the tracking store
-        experiment: its experiment there
         modules: modules of the user's own whose classes trials may be made of
     """
 
@@ -73,10 +68,10 @@ class Assignment:
         # Without its curve, which is kept at the end, a reference would be no measure for pruning.
         if "seconds" in trial.user_attrs and len(finished) == len(trial.user_attrs["seeds"]):
             # What could not be measured is not in the store.
-            return [
-                _mean([run.data.metrics.get(f"final/{name}", math.inf) for run in finished])
-                for name in self.study.objectives
+            values = [
+                [run.data.metrics.get(f"final/{name}", math.inf) for run in finished] for name in self.study.objectives
             ]
+            return [_mean(of_runs) for of_runs in values]
         self.close(runs)
         return None
 
@@ -87,12 +82,9 @@ class Assignment:
 
 
 def work(assignment: Assignment, announce: Callable[[FrozenTrial], None] | None = None, parent_pid: int = 0) -> None:
-    """Work through a study's queue until nobody has anything left to begin.
+    """Work through a study's queue until nobody has anything left to begin; announce every trial that has ended.
 
-    Args:
-        assignment: the study
-        announce: called with every trial that has ended here
-        parent_pid: process that started this one; the worker stops when it is gone. 0 looks at none
+    Without the process that started it, ``parent_pid`` (0: none), a worker stops.
 
     Raises:
         UserError: if a trial's configuration or data cannot be used.
@@ -106,12 +98,8 @@ def work(assignment: Assignment, announce: Callable[[FrozenTrial], None] | None 
     after = [lambda _, trial: announce(trial)] if announce else []
     with assignment.queue.session() as name:
         while waiting(study):
-            study.optimize(
-                partial(_objective, assignment, study, name, parent_pid),
-                n_trials=1,
-                catch=(DuplicateTrialError, *_SURVIVABLE),
-                callbacks=after,
-            )
+            objective = partial(_objective, assignment, study, name, parent_pid)
+            study.optimize(objective, n_trials=1, catch=(DuplicateTrialError, *_SURVIVABLE), callbacks=after)
 
 
 # What may go wrong in one trial and leave the others meaningful, as memory that does not suffice for one network.
@@ -129,22 +117,25 @@ def _objective(
     if is_duplicate(study, trial):
         raise DuplicateTrialError
     slot = as_slot(trial.user_attrs)
-    space = assignment.study.space if slot.sampled else {}
-    point = [*slot.overrides, *overrides({key: _suggest(trial, key, entry) for key, entry in space.items()})]
+    space, objectives = assignment.study.space if slot.sampled else {}, assignment.study.objectives
+    point = [*slot.overrides, *overrides({key: entry.suggest(trial, key) for key, entry in space.items()})]
     results, curves = [], []
     for seed in slot.seeds:
         cfg = compose_config("online", [*assignment.settings, *point, override("seed.base", seed)])
-        watch = _Watch(assignment, study, trial, slot, point, seed, parent_pid)
+        first = seed == slot.seeds[0]
+        prunes = assignment.study.prune and slot.role == "strategy" and first
+        reference = pruning.never_adapted(study, slot.seeds, point) if prunes else None
+        watch = _Watch(trial if first and len(objectives) == 1 else None, reference, parent_pid)
         try:
             record = play(cfg, _tags(assignment, slot, point, trial), [watch.look])
         except optuna.TrialPruned:
             assignment.close(assignment.runs_of(study.trials[trial.number]))
             raise
-        results.append(_measured(record.summary, assignment.study.objectives))
+        results.append(_measured(record.summary, objectives))
         curves.append(watch.curve.plain())
     trial.set_user_attr("curves", curves)
     trial.set_user_attr("seconds", sum(result["wall_clock_s"] for result in results))
-    return tuple(_mean([result[name] for result in results]) for name in assignment.study.objectives)
+    return tuple(_mean([result[name] for result in results]) for name in objectives)
 
 
 def _tags(assignment: Assignment, slot: Slot, point: Sequence[str], trial: optuna.Trial) -> dict[str, str]:
@@ -161,21 +152,9 @@ def _tags(assignment: Assignment, slot: Slot, point: Sequence[str], trial: optun
 class _Watch:
     """Looks at a run window by window: keeps its curve, reports it, and gives the run up when it is hopeless."""
 
-    def __init__(
-        self,
-        assignment: Assignment,
-        study: optuna.Study,
-        trial: optuna.Trial,
-        slot: Slot,
-        point: Sequence[str],
-        seed: int,
-        parent_pid: int,
-    ) -> None:
+    def __init__(self, reports: optuna.Trial | None, reference: dict[str, list[Any]] | None, parent_pid: int) -> None:
         self.curve = pruning.ErrorCurve()
-        self._trial, self._parent_pid = trial, parent_pid
-        self._reports = len(assignment.study.objectives) == 1 and seed == slot.seeds[0]
-        prunes = assignment.study.prune and slot.role == "strategy" and seed == slot.seeds[0]
-        self._reference = pruning.never_adapted(study, slot.seeds, point) if prunes else None
+        self._reports, self._reference, self._parent_pid = reports, reference, parent_pid
 
     def look(self, row: Mapping[str, Any]) -> None:
         if self._parent_pid and os.getppid() != self._parent_pid:
@@ -183,33 +162,19 @@ class _Watch:
         error = row.get("mpjpe_px", row.get("teacher_distance_px"))
         frames = row["last_frame"] - row["first_frame"] + 1
         self.curve.add(frames, float("nan") if error is None else error)
-        if self._reports:
-            self._trial.report(self.curve.errors[-1], step=row["last_frame"])
+        if self._reports is not None:
+            self._reports.report(self.curve.errors[-1], step=row["last_frame"])
         if self._reference is not None and pruning.is_hopeless(self.curve, self._reference):
             raise optuna.TrialPruned(f"after {self.curve.frames[-1]} frames no better than a student that never learns")
 
 
-def _suggest(trial: optuna.Trial, key: str, entry: Mapping[str, Any]) -> Any:
-    if "choices" in entry:
-        return trial.suggest_categorical(key, entry["choices"])
-    low, high, log_scale = entry["low"], entry["high"], bool(entry.get("log", False))
-    if isinstance(low, int) and isinstance(high, int):
-        return trial.suggest_int(key, low, high, log=log_scale)
-    return trial.suggest_float(key, low, high, log=log_scale)
-
-
 def _measured(summary: Mapping[str, float], objectives: Sequence[str]) -> dict[str, float]:
-    """Return a run's summary, in which an objective of a student that lost everybody is as bad as can be.
-
-    Raises:
-        UserError: if there was nobody to measure it by: no other trial would be better off.
-    """
+    """Return a run's summary: a student that lost everybody is as bad as can be; one without anybody is refused."""
     lost = [name for name in objectives if math.isnan(summary[name])]
     nobody = summary.get("evaluation_frames_without_person", 0)
     if lost and 0 < nobody == summary.get("evaluation_teacher_calls"):
-        raise UserError(
-            f"study.objectives={lost[0]}: cannot be measured, the teacher found nobody in {nobody:.0f} frames"
-        )
+        reason = f"cannot be measured, the teacher found nobody in {nobody:.0f} frames"
+        raise UserError(f"study.objectives={lost[0]}: {reason}")
     return {**summary, **dict.fromkeys(lost, math.inf)}
 
 

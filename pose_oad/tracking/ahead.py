@@ -10,14 +10,7 @@ T = TypeVar("T")
 
 
 def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """Run an iterator in a thread, one item ahead of its consumer; its errors are raised here.
-
-    Args:
-        items: none of them None
-
-    Yields:
-        The items.
-    """
+    """Run an iterator in a thread, one item (none is None) ahead of its consumer; its errors are raised here."""
     with ThreadPoolExecutor(1, "decode") as decoder:
         upcoming = decoder.submit(next, items, None)
         while (item := upcoming.result()) is not None:

@@ -21,7 +21,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from pose_oad.tracking.errors import UnwritableError
+from pose_oad.tracking.errors import UnwritableError, reason_of
 from pose_oad.tracking.files import append_lines, cut_torn_line, replacing, writing
 
 _LOG = logging.getLogger(__name__)
@@ -36,35 +36,21 @@ Entry = dict[str, Any]
 
 
 class Journal:
-    """Calls that are still to be delivered, a line each, under a first line that says where to.
-
-    Args:
-        path: the file; made with the first entry
-        header: where to deliver: ``uri``, ``run_id`` (None: the run is still to be created), ``experiment``,
-            ``artifacts`` (location), ``tags``
-    """
+    """Calls that are still to be delivered, a line each, under a first line that says where to: a store and a run."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path, self.header = path, dict(header)
 
     @classmethod
     def read(cls, path: Path) -> tuple[Journal, list[Entry]]:
-        """Read a journal; a last line cut off by a kill is left out.
-
-        Raises:
-            ValueError: if the file is no journal.
-        """
+        """Read a journal, or raise ValueError; a last line cut off by a kill is left out."""
         lines = [json.loads(line) for line in path.read_text().split("\n")[:-1]]
         if not lines or "uri" not in lines[0]:
             raise ValueError("no journal of undelivered records")
         return cls(path, lines[0]), lines[1:]
 
     def append(self, entry: Entry) -> None:
-        """Keep one call.
-
-        Raises:
-            UnwritableError: if the journal cannot be written, as on a full disk.
-        """
+        """Keep one call; an UnwritableError says that it cannot be, as on a full disk."""
         with self._alone():
             cut_torn_line(self.path)
             begun = self.path.exists() and self.path.stat().st_size
@@ -94,12 +80,7 @@ def _lines(entries: Iterable[Entry]) -> str:
 
 
 class DeliveringClient:
-    """The calls of MLflow's client by which a run is recorded; what fails goes to the journal.
-
-    Args:
-        client: MLflow's; None delivers nothing now
-        journal: takes what is not delivered
-    """
+    """The calls of MLflow's client by which a run is recorded; what fails, or all without one, goes to the journal."""
 
     def __init__(self, client: MlflowClient | None, journal: Journal) -> None:
         self.client, self.journal = client, journal
@@ -144,11 +125,8 @@ class DeliveringClient:
                 return
             except Exception as error:  # whatever the store raises, it is no reason to lose the run
                 if self._try_again == 0:
-                    reason = " ".join(str(error).split())[:160]
-                    _LOG.warning(
-                        "tracking.uri=%s: %s; the run goes on, records are kept in %s until `make sync`",
-                        self.journal.header["uri"], reason, self.journal.path,
-                    )  # fmt: skip
+                    said = "tracking.uri=%s: %s; the run goes on, records are kept in %s until `make sync`"
+                    _LOG.warning(said, self.journal.header["uri"], reason_of(error), self.journal.path)
                 self._try_again = time.monotonic() + _PAUSE
         self.journal.append(entry)
 
@@ -157,11 +135,6 @@ def deliver(client: MlflowClient, run_id: str, entry: Entry) -> None:
     """Make one call that was kept.
 
     Metrics carry the time at which they were measured: a store that has them already takes them once.
-
-    Args:
-        client: MLflow's
-        run_id: the run
-        entry: the call
     """
     if entry["call"] == "log_batch":
         metrics = [Metric(*values) for values in entry["metrics"]]
@@ -178,15 +151,7 @@ def deliver(client: MlflowClient, run_id: str, entry: Entry) -> None:
 
 
 class RunLogger(MLFlowLogger):
-    """Lightning's MLflow logger that keeps what it cannot deliver.
-
-    Args:
-        local: never ask the store: everything goes to the journal
-        options: of Lightning's logger
-
-    Attributes:
-        journal: what is still to be delivered
-    """
+    """Lightning's MLflow logger that keeps in a journal what it cannot deliver; a local one keeps everything."""
 
     def __init__(self, *, local: bool = False, **options: Any) -> None:
         uri = options.pop("tracking_uri")
@@ -213,11 +178,7 @@ class RunLogger(MLFlowLogger):
             self.experiment.set_terminated(str(self.run_id), status)
 
     def last_step(self, metric: str = "selected_total") -> int:
-        """Return the largest step at which a metric has been recorded, delivered or kept; -1 before the first.
-
-        Args:
-            metric: one that every window has; or that every epoch has, as ``lr`` of a fine-tuning
-        """
+        """Return the largest step at which a metric has been recorded, delivered or kept; -1 before the first."""
         steps = [-1]
         if self.experiment.client is not None:
             steps += [point.step for point in self.experiment.get_metric_history(self.run_id, metric)]
@@ -233,17 +194,10 @@ def _metrics(entries: Iterable[Entry], key: str) -> Iterator[list[Any]]:
 
 
 def deliver_journal(path: Path, uri: str | None, connect: Callable[[str], MlflowClient]) -> int:
-    """Deliver what a journal holds, in order; what has been delivered is taken out, also when a later call fails.
+    """Deliver what a journal holds, in order, to a store or where its run wanted it; return how many calls were made.
 
-    A kill leaves everything in it: each call can be made twice, and changes nothing the second time.
-
-    Args:
-        path: the journal
-        uri: where to; None: where its run wanted it
-        connect: opens a tracking store
-
-    Returns:
-        How many calls were delivered.
+    What has been delivered is taken out, also when a later call fails. A kill leaves everything in it: each call can be
+    made twice, and changes nothing the second time.
     """
     journal, entries = Journal.read(path)
     client = connect(uri or journal.header["uri"])

@@ -37,15 +37,7 @@ class UnwritableError(UserError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Phrase the names closest to a mistyped one, for the end of an error message.
-
-    Args:
-        name: what was asked for
-        known: what exists
-
-    Returns:
-        ``"; did you mean 'x'?"``, or what is known where nothing is close: all of it, or the beginning of a long list.
-    """
+    """Phrase the names closest to a mistyped one, or else what is known, for the end of an error message."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
@@ -64,14 +56,13 @@ def require(ok: bool, name: str, value: object, accepted: str) -> None:
         raise RefusedError(name, value, accepted)
 
 
-def check(ok: bool, key: str, value: object, accepted: str) -> None:
-    """Refuse a value with a message that names the key, the value and what is accepted.
+def reason_of(error: BaseException, most: int = 160) -> str:
+    """Put what a library says into one line of at most so many characters."""
+    return " ".join(str(error).split())[:most]
 
-    Args:
-        ok: whether the value is accepted
-        key: config key, as a user would write it on the command line
-        value: the value it had
-        accepted: what would be accepted, in a few words
+
+def check(ok: bool, key: str, value: object, accepted: str) -> None:
+    """Refuse a value, unless it is ``ok``, with a message that names the config key, the value and what is accepted.
 
     Raises:
         UserError: if ``ok`` is false.

@@ -21,11 +21,7 @@ OPENPOSE_FILES = "*_keypoints.json"
 
 @contextmanager
 def writing(path: Path, key: str = "") -> Iterator[None]:
-    """Turn what goes wrong while a file is written into one line that names it.
-
-    Args:
-        path: the file
-        key: config key that names it; empty for none
+    """Name the file, and the config key that names it, in what goes wrong while it is written.
 
     Raises:
         UnwritableError: if the block fails by an error of the system or of PyAV, or by one that hides an OSError, as
@@ -52,16 +48,7 @@ def writing(path: Path, key: str = "") -> Iterator[None]:
 
 @contextmanager
 def guarded(output: AbstractContextManager[Callable[P, None]], path: Path, key: str) -> Iterator[Callable[P, None]]:
-    """Have :func:`writing` name a file in what goes wrong while it is opened, written by calls, and finished.
-
-    Args:
-        output: a context that opens and finishes the file, and gives what writes a part of it
-        path: the file
-        key: config key that names it
-
-    Yields:
-        What writes a part.
-    """
+    """Have :func:`writing` name a file in what goes wrong while it is opened, written by calls, and finished."""
     with writing(path, key):
         write_part = output.__enter__()
 
@@ -81,13 +68,9 @@ def guarded(output: AbstractContextManager[Callable[P, None]], path: Path, key: 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a file beside another to be written, which then takes its place in one step.
+    """Give a file beside another to be written, which takes its place in one step at the end of the block.
 
-    Args:
-        path: the file to replace, or to make; its folder is made
-
-    Yields:
-        Where to write; it takes the place of ``path`` at the end of the block, and is removed if the block fails.
+    If the block fails, it is removed. Folders are made.
 
     Raises:
         UnwritableError: if it cannot be written, as on a full disk.
@@ -136,12 +119,7 @@ class Staging:
                     place.unlink(missing_ok=True)
 
     def refuse(self, key: str, target: Path, folder: bool = False) -> None:
-        """Refuse an output that may not be written where it is wanted.
-
-        Args:
-            key: config key that names it
-            target: where it is wanted
-            folder: whether it is a folder
+        """Refuse an output, that a config key names, if it may not be written where it is wanted.
 
         Raises:
             UserError: if it exists and is not to be replaced, or is no file, or no folder of OpenPose's files.
@@ -156,12 +134,7 @@ class Staging:
             check(not others, key, target, f"a folder with nothing but {OPENPOSE_FILES} in it, which would be replaced")
 
     def place(self, key: str, target: Path, folder: bool = False) -> Path:
-        """Make room for an output.
-
-        Args:
-            key: config key that names it
-            target: where it will be at the end; its folder is made
-            folder: whether it is a folder
+        """Make room for an output, that a config key names; its folder is made.
 
         Returns:
             The temporary place: an empty file or folder beside the target, whose name ends as the target's does.
@@ -182,11 +155,7 @@ class Staging:
 
 
 def append_lines(path: Path, text: str) -> None:
-    """Append lines to a file; all of them or, where the disk is full, none.
-
-    Args:
-        path: the file, made if it is not there
-        text: the lines, each with its end
+    """Append lines, each with its end, to a file; all of them or, where the disk is full, none.
 
     Raises:
         UnwritableError: if it cannot be written; the file is as before.

@@ -10,7 +10,7 @@ from typing import Any
 
 import h5py
 
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import UserError, reason_of
 from pose_oad.tracking.files import replacing, write_all
 
 # As much as a compressed data set may be larger than what is stored of it; LZF reaches 88.
@@ -25,9 +25,6 @@ def reading(path: Path, what: str) -> Iterator[h5py.File]:
         path: the file
         what: what it should be, in a few words, and perhaps what to do if it is not
 
-    Yields:
-        The open file.
-
     Raises:
         UserError: if it is missing or damaged, claims numbers that it does not hold or that lie in other files, or what
             is asked for is not in it.
@@ -38,8 +35,7 @@ def reading(path: Path, what: str) -> Iterator[h5py.File]:
                 raise ValueError(fault)
             yield file
     except (OSError, LookupError, ValueError, RuntimeError, TypeError, AttributeError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise UserError(f"{path}: cannot be read as {what} ({reason})") from error
+        raise UserError(f"{path}: cannot be read as {what} ({reason_of(error, 100)})") from error
 
 
 def _fault_of_link(name: str, link: object) -> str | None:
@@ -63,12 +59,6 @@ def replacing_hdf5(path: Path) -> Iterator[h5py.File]:
     """Give an HDF5 file to be written, which takes its place as :func:`~pose_oad.tracking.files.replacing` says.
 
     The latest format has a checksum on everything but the data, so that a damaged file is recognised.
-
-    Args:
-        path: the file to replace, or to make; its folder is made
-
-    Yields:
-        The file.
 
     Raises:
         UnwritableError: if it cannot be written, as on a full disk.

@@ -54,11 +54,7 @@ def holding(place: Path, shared: bool = False, wait: bool = False) -> Iterator[N
 
 @contextmanager
 def using_checkout() -> Iterator[None]:
-    """Keep ``make clean`` away; where no file can be made, as in a read-only checkout, there is nothing to keep.
-
-    Raises:
-        UserError: if it is at work.
-    """
+    """Keep ``make clean`` away; where no file can be made, as in a read-only checkout, there is nothing to keep."""
     with ExitStack() as stack:
         with suppress(OSError):
             stack.enter_context(holding(CHECKOUT, shared=True))

@@ -10,16 +10,7 @@ T = TypeVar("T")
 
 
 def watched(items: Iterable[T], total: int | None, what: str) -> Generator[T, None, None]:
-    """Show a progress bar on a terminal, and nothing elsewhere.
-
-    Args:
-        items: what is walked through
-        total: how many there are; None where nobody knows
-        what: the word in front of the bar
-
-    Yields:
-        The items.
-    """
+    """Show a progress bar on a terminal while items are walked through, of so many, or nobody knows how many."""
     from rich.console import Console
     from rich.progress import track
 

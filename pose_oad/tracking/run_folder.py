@@ -13,15 +13,13 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
+from pose_oad.tracking.delivery import RunLogger
 from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.files import replacing, writing
-
-if TYPE_CHECKING:
-    from pose_oad.tracking.delivery import RunLogger
+from pose_oad.tracking.store import make_logger
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,13 +34,7 @@ _NEW = "new-"
 def open_run(
     cfg: DictConfig, name: str, tags: Mapping[str, str] | None = None, stopped: Path | None = None
 ) -> tuple[RunLogger, Path]:
-    """Begin a run, or go on with one.
-
-    Args:
-        cfg: the resolved configuration
-        name: name of the run in the tracking store
-        tags: its tags there
-        stopped: folder of the run to go on with; None begins a new one
+    """Begin a run, or go on with one in the folder where it was stopped.
 
     Returns:
         its logger; its folder, named by its id.
@@ -50,8 +42,6 @@ def open_run(
     Raises:
         UserError: if folder or tracking store cannot be used; nothing is left of a new run then.
     """
-    from pose_oad.tracking.store import make_logger
-
     place = Path(cfg.output.folder)
     absent = [path for path in (place, *place.parents) if not path.exists()]
     folder = stopped or _begin(cfg)

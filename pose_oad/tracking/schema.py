@@ -34,18 +34,12 @@ _KINDS = {
 }  # fmt: skip
 _LIMITS = {
     "exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most",
-    "multipleOf": "a multiple of", "minLength": "length at least", "minItems": "length at least",
+    "multipleOf": "a multiple of", "minLength": "length at least", "minItems": "length at least", "pattern": "like",
 }  # fmt: skip
 
 
 def build_options(kind: Callable[..., _Made], values: Mapping[str, Any], key: str = "", **extra: Any) -> _Made:
-    """Make an object of plain values that its types accept.
-
-    Args:
-        kind: its class
-        values: arguments as a configuration has them, by name
-        key: config key of the values, for messages
-        extra: further arguments, which no configuration holds
+    """Make an object of a class of plain values, as a configuration has them, that its types accept, and of others.
 
     Raises:
         UserError: if the class does not take one of the values; it names the key, the value and what is accepted.
@@ -60,13 +54,7 @@ def build_options(kind: Callable[..., _Made], values: Mapping[str, Any], key: st
 def check_values(
     kind: Callable[..., Any], values: Mapping[str, Any], key: str = "", given: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Hold values against the types of a class's arguments.
-
-    Args:
-        kind: the class
-        values: arguments as a configuration has them, by name
-        key: config key of the values, for messages
-        given: names of arguments that it has from elsewhere
+    """Hold values against the types of a class's arguments, but for those ``given`` from elsewhere.
 
     Returns:
         The values by name, in the types that are declared for them.
@@ -91,15 +79,7 @@ def check_values(
 
 
 def check_value(hint: Any, value: Any, key: str) -> Any:
-    """Hold one value against a type.
-
-    Args:
-        hint: the type, with its limits
-        value: what a configuration has
-        key: its config key
-
-    Returns:
-        The value in that type.
+    """Return one value of a configuration in a type, which has its limits.
 
     Raises:
         UserError: if it is refused; the message names the key, the value and what the type accepts.
@@ -135,12 +115,15 @@ def _explain(error: ValidationError, schema: dict[str, Any], value: Any, key: st
     for name in error.errors()[0]["loc"]:
         objects = [_resolve(part, definitions) for part in schema.get("anyOf", [schema])]
         known = {field: part for one in objects for field, part in one.get("properties", {}).items()}
-        if not known or not isinstance(value, Mapping):
+        others = [one["additionalProperties"] for one in objects if isinstance(one.get("additionalProperties"), dict)]
+        if not isinstance(value, Mapping) or not (known or others):
             break
+        if name not in known and name not in value:  # the name of one of several types
+            continue
         key = f"{key}.{name}"
-        if name not in known:
-            return f"{key}={value.get(name)}: unknown key{nearest(str(name), known)}"
-        schema, value = known[str(name)], value.get(name)
+        if name not in known and not others:
+            return f"{key}={value[name]}: unknown key{nearest(str(name), known)}"
+        schema, value = known[str(name)] if name in known else others[0], value.get(name)
     if isinstance(refusal, RefusedError):  # by an object in the value
         return _join(key, str(refusal))
     return f"{key}={value}: expected {_accepted(schema, definitions)}"

@@ -17,9 +17,10 @@ import sqlite3
 import subprocess
 import warnings
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 # MLflow reports its use to its makers and prints advice unless told not to; set before it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -28,7 +29,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 from omegaconf import DictConfig, OmegaConf
 
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import UserError, reason_of
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import MLFlowLogger
@@ -57,17 +58,17 @@ def make_logger(
         token: name that the run carries as a tag, by which it is found if it has been created already
 
     Returns:
-        A logger whose run has been created, so that an unusable store is found before any work is done. From then on
-        the store may fail: what it does not take is kept.
+        A logger whose run exists: an unusable store is found before any work. What it does not take later is kept.
 
     Raises:
         UserError: if the store cannot be opened.
     """
     from pose_oad.tracking.delivery import RunLogger, ensure_experiment, tagged_run
+    from pose_oad.tracking.schema import Text, check_value
 
     tracking, where = cfg.tracking, cfg.get("logger", "mlflow")
-    check(where in ("mlflow", "local"), "logger", where, "mlflow or local")
-    _check_uri(tracking.uri)
+    check_value(Literal["mlflow", "local"], where, "logger")
+    check_value(Text, tracking.uri, "tracking.uri")
     artifacts = Path(tracking.artifacts).resolve().as_uri() if tracking.artifacts else None
     try:
         if where == "mlflow":
@@ -89,19 +90,12 @@ def make_logger(
     except UserError as error:
         raise UserError(f"{error}; logger=local does without it") from error
     except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
-        raise UserError(f"tracking.uri={tracking.uri}: {_first_line(error)}; logger=local does without it") from error
+        raise UserError(f"tracking.uri={tracking.uri}: {reason_of(error)}; logger=local does without it") from error
     return logger
 
 
 def connect(uri: str) -> MlflowClient:
-    """Open a tracking store, making it if it is a file that does not exist.
-
-    Args:
-        uri: ``sqlite:///<path>`` or the URL of an MLflow server
-
-    Raises:
-        UserError: if it cannot be reached.
-    """
+    """Open a tracking store, making it if it is a file that does not exist; one that cannot be reached is refused."""
     # A server that is down is a matter of seconds then, not of minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -114,7 +108,7 @@ def connect(uri: str) -> MlflowClient:
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     except Exception as error:  # whatever the store's driver raises, it is the store that is unusable
-        raise UserError(f"tracking.uri={uri}: cannot open the tracking store ({_first_line(error)})") from error
+        raise UserError(f"tracking.uri={uri}: cannot open the tracking store ({reason_of(error)})") from error
     return client
 
 
@@ -136,29 +130,15 @@ def _make_store(path: Path) -> None:
             new.replace(path)
 
 
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
 def open_store(uri: str) -> MlflowClient:
-    """Open a tracking store for reading; never creates one.
+    """Open a tracking store for reading; never creates one, and refuses a file that is none."""
+    from pose_oad.tracking.schema import Text, check_value
 
-    Args:
-        uri: ``sqlite:///<path>`` or the URL of an MLflow server
-
-    Raises:
-        UserError: if there is no such file, or it is not a tracking store.
-    """
     quiet_libraries()
-    _check_uri(uri)
+    check_value(Text, uri, "tracking.uri")
     if uri.startswith("sqlite:///"):
         _check_sqlite(uri)
     return connect(uri)
-
-
-def _check_uri(uri: object) -> None:
-    named = isinstance(uri, str) and bool(uri)
-    check(named, "tracking.uri", uri, "sqlite:///<path> or a server's URL; logger=local asks no tracking store")
 
 
 def _check_sqlite(uri: str) -> None:
@@ -167,11 +147,8 @@ def _check_sqlite(uri: str) -> None:
     if not path.is_file():
         raise UserError(f"tracking.uri={uri}: no such file; expected a tracking store that runs have been logged to")
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         raise UserError(f"tracking.uri={uri}: cannot read the tracking store ({error})") from error
     if not {"experiments", "runs"} <= tables:
@@ -192,12 +169,7 @@ def quiet_libraries() -> None:
 
 
 def log_provenance(logger: MLFlowLogger, cfg: DictConfig) -> None:
-    """Record what made this run: every config value as a parameter; commit, versions and machine as tags.
-
-    Args:
-        logger: the run's logger
-        cfg: the resolved configuration
-    """
+    """Record what made this run: every config value as a parameter; commit, versions and machine as tags."""
     resolved = OmegaConf.to_container(cfg, resolve=True)
     logger.log_hyperparams(dict(flatten(resolved)))
     client, run_id = logger.experiment, logger.run_id
@@ -216,18 +188,14 @@ def file_hash(path: str | Path) -> str:
 
 def git_tags() -> dict[str, str]:
     """Return the commit this code stands at and whether files differ from it; empty outside a git checkout."""
-    root = Path(__file__).resolve().parents[2]
 
     def git(*args: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *args], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        command = ["git", "-C", str(Path(__file__).resolve().parents[2]), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return {
-            "mlflow.source.git.commit": git("rev-parse", "HEAD"),
-            "git.dirty": str(bool(git("status", "--porcelain"))),
-        }
+        dirty = str(bool(git("status", "--porcelain")))
+        return {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.dirty": dirty}
     except (OSError, subprocess.CalledProcessError):
         return {}
 

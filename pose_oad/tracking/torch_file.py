@@ -11,18 +11,14 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
-from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.errors import UserError, reason_of
 from pose_oad.tracking.files import replacing
 
 _MOST_REPEATED = 2**28  # bytes
 
 
 def read_torch_file(path: Path, called: str | None = None) -> Any:
-    """Read what a file holds, to the CPU's memory.
-
-    Args:
-        path: an existing file
-        called: how messages call it; its path where None
+    """Read what an existing file holds, to the CPU's memory; messages call it by its path, or as they are told.
 
     Raises:
         UserError: if it is damaged, or holds anything but tensors and plain values.
@@ -40,8 +36,7 @@ def read_torch_file(path: Path, called: str | None = None) -> Any:
         _check_sizes(content)
         return content
     except Exception as error:  # a damaged pickle can raise anything
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"{called}: damaged, or no torch file of tensors alone ({reason})") from error
+        raise UserError(f"{called}: damaged, or no torch file of tensors alone ({reason_of(error, 120)})") from error
 
 
 def _check_sizes(content: object) -> None:
@@ -64,10 +59,6 @@ def _check_sizes(content: object) -> None:
 
 def write_torch_file(path: Path, contents: Mapping[str, Any]) -> None:
     """Write tensors and plain values; the file appears, or replaces the one before, when it is complete.
-
-    Args:
-        path: the file; its folder is made
-        contents: what it is to hold
 
     Raises:
         UnwritableError: if it cannot be written, as on a full disk.

@@ -78,7 +78,7 @@ def trained(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pretr
 
 def test_it_publishes_a_student_that_loads(trained: tuple[PretrainResult, Path]) -> None:
     result, folder = trained
-    files = CheckpointFiles.within(folder / "checkpoints")
+    files = CheckpointFiles(folder / "checkpoints")
     assert result.checkpoint == files.best
     assert files.best.is_file()
     assert files.last.is_file()
@@ -161,7 +161,7 @@ def test_an_interrupted_training_publishes_nothing(tree: Path, tmp_path: Path, m
     monkeypatch.setattr(PretrainModule, "on_train_epoch_start", stop)
     with pytest.raises(RuntimeError, match="power cut"):
         main(_config(tree, tmp_path))
-    files = CheckpointFiles.within(tmp_path / "checkpoints")
+    files = CheckpointFiles(tmp_path / "checkpoints")
     assert not files.best.exists()
     assert files.last.exists()
     monkeypatch.undo()
@@ -185,6 +185,7 @@ def test_it_stops_in_time_and_still_leaves_a_student(tree: Path, tmp_path: Path)
         (("student.input_size=[70,64]",), "multiples of 32 px"),
         (("trainer.accelerator=quantum",), "trainer=.*quantum"),
         (("+trainer.max_epoch=3",), "trainer=.*max_epoch"),
+        (("data.workers=many",), r"data\.workers=many: expected .*at least 0"),
         (("augmentation.colour=loud",), r"augmentation\.colour=loud"),
     ],
 )
@@ -245,6 +246,6 @@ def test_weights_of_another_network_are_refused_before_anything_is_read(tmp_path
 
 
 def test_a_training_that_diverges_stops_and_keeps_nothing_broken(tree: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"optimiser\.learning_rate=1e\+20: training diverged in epoch 1 .*smaller"):
+    with pytest.raises(UserError, match=r"optimiser\.learning_rate=1e\+20: .*epoch 1 "):
         main(_config(tree, tmp_path, "optimiser.learning_rate=1e20", "optimiser.schedule=constant"))
     assert not list(tmp_path.rglob("*.ckpt"))

@@ -88,13 +88,13 @@ def test_it_is_evaluated_on_its_own_joints(root: Path, checkpoint: Path) -> None
     [figures] = evaluate(compose_config("evaluate", [*fixed, f"coco.root={root}"])).values()
     assert 0 <= figures["AP"] <= 1
     assert figures["mpjpe_px"] > 0
-    with pytest.raises(UserError, match=r"category=cow: not one of those with keypoints in .*horses\.json"):
+    with pytest.raises(UserError, match=r"category=cow: .*horses\.json"):
         evaluate(compose_config("evaluate", [*fixed, f"coco.root={root}", "coco.category=cow"]))
 
 
 def test_a_student_of_other_joints_is_refused(root: Path, student_checkpoint: Path) -> None:
     overrides = [f"checkpoints={student_checkpoint}", "on=coco", "tracking.uri=null", f"coco.root={root}"]
-    with pytest.raises(UserError, match=r"horses\.json: .*no joint in common: it has nose, withers"):
+    with pytest.raises(UserError, match=r"horses\.json: .*nose, withers"):
         evaluate(compose_config("evaluate", [*overrides, "coco.split=horses.json"]))
 
 
@@ -137,8 +137,6 @@ def test_a_stream_of_other_joints_teaches_what_it_has(
 def test_a_stream_without_a_common_joint_is_refused_before_it_is_recorded(
     online: Callable[[dict], dict[str, float]], tmp_path: Path
 ) -> None:
-    with pytest.raises(
-        UserError, match=r"human36m-32 has no joint in common with the student's, hand-2, which is thumb"
-    ):
+    with pytest.raises(UserError, match=r"human36m-32 .*hand-2.*thumb"):
         online({"name": "hand-2", "joints": ["thumb", "index"], "limbs": [["thumb", "index"]]})
     assert [path.name for path in tmp_path.iterdir()] == ["own.ckpt"]

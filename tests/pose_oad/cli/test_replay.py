@@ -89,9 +89,9 @@ def test_a_difference_is_reported(run_id: str, tmp_path: Path, caplog: pytest.Lo
 def test_a_run_without_a_ledger_is_refused(run_id: str, tmp_path: Path) -> None:
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     bare = client.create_run(client.get_experiment_by_name("online").experiment_id).info.run_id
-    with pytest.raises(UserError, match=f"run={bare}: has no config.yaml and ledger.jsonl"):
+    with pytest.raises(UserError, match=f"run={bare}: .*config.yaml"):
         replayed(tmp_path, bare)
-    with pytest.raises(UserError, match="run=deadbeef: no such run in sqlite"):
+    with pytest.raises(UserError, match=r"run=deadbeef: .*sqlite"):
         replayed(tmp_path, "deadbeef")
     assert OmegaConf.load(f"runs/online/{run_id}/config.yaml").threads >= 1
 
@@ -104,13 +104,13 @@ def test_a_run_over_a_camera_is_refused(run_id: str, tmp_path: Path) -> None:
     logged.stream = compose_config("online", ["stream=live", "stream.path=0"]).stream
     OmegaConf.save(logged, config)
     client.log_artifact(run_id, str(config))
-    with pytest.raises(UserError, match="expected a run over videos: what a camera has shown is gone"):
+    with pytest.raises(UserError, match=r"run=.*: expected .*videos"):
         replayed(tmp_path, run_id)
 
 
 def test_bad_input_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such file; expected a tracking store"):
+    with pytest.raises(UserError, match=r"tracking\.uri="):
         replayed(tmp_path, "abc")
     assert not (tmp_path / "mlflow.db").exists()
-    with pytest.raises(UserError, match="run=None: expected the id of a run"):
+    with pytest.raises(UserError, match="run=None: expected text"):
         main(compose_config("replay", []))

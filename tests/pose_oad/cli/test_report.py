@@ -96,12 +96,12 @@ def test_labels_with_markup_are_shown_as_text(folder: Path) -> None:
     ("override", "message"),
     [
         ("study_name=strategy", r"study_name=strategy: .*did you mean 'strategies'\?"),
-        ("error=mpjpe", "error=mpjpe: expected a final metric whose name ends in _px"),
+        ("error=mpjpe", "error=mpjpe: expected .*_px"),
         ("error=mpjpee_px", r"error=mpjpee_px: .*did you mean 'mpjpe_px'\?"),
-        ("confidence=95", r"confidence=95: expected a level in \(0, 1\)"),
-        ("runs=[]", r"runs=\[\]: expected a name"),
-        ("tracking.uri=sqlite:///nowhere.db", "no such file"),
-        ("folder=/dev/null/report", "folder=/dev/null/report: cannot be written"),
+        ("confidence=95", "confidence=95: expected .*above 0, below 1"),
+        ("runs=[]", r"runs=\[\]: expected .*at least 1"),
+        ("tracking.uri=sqlite:///nowhere.db", "tracking.uri=sqlite:///nowhere.db"),
+        ("folder=/dev/null/report", "folder=/dev/null/report"),
     ],
 )
 def test_mistakes_are_refused_and_nothing_is_written(

@@ -57,7 +57,7 @@ def test_figures_are_written_and_tracked(tmp_path: Path) -> None:
     with sqlite3.connect(store) as base:
         logged = dict(base.execute("select key, value from metrics"))
     assert logged["final/detection_rate"] == 1.0
-    with pytest.raises(UserError, match=r"output\.file"):
+    with pytest.raises(UserError, match=r"output\.file=.*overwrite=true"):
         measure("teacher=truth", *stream_of(tmp_path), f"output.file={tmp_path / 'figures.json'}")
 
 
@@ -78,13 +78,19 @@ def test_refusals(overrides: list[str], message: str) -> None:
         measure(*overrides)
 
 
+@pytest.mark.parametrize("undetected", ["argmax", "ignore"])
+def test_a_teacher_has_no_location_for_what_it_does_not_find(undetected: str) -> None:
+    with pytest.raises(UserError, match=f"metric.undetected_joints={undetected}: expected drop or penalty or zero"):
+        measure("teacher=truth", f"metric.undetected_joints={undetected}")
+
+
 def test_a_set_that_is_not_there_is_named(tmp_path: Path, student_checkpoint: Path) -> None:
     with pytest.raises(UserError, match=r"coco\.root="):
         measure("on=coco", "teacher=checkpoint", f"teacher.path={student_checkpoint}", f"coco.root={tmp_path / 'no'}")
 
 
 def test_an_output_that_is_no_file_is_refused() -> None:
-    with pytest.raises(UserError, match=r"output\.file=5: expected a JSON file"):
+    with pytest.raises(UserError, match=r"output\.file=5: expected text"):
         measure("teacher=truth", "output.file=5")
 
 

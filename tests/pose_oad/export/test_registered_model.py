@@ -85,7 +85,7 @@ def test_no_image_gives_no_keypoints(model: StudentModel) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("no base64!", "expected base64"),
+        ("no base64!", "base64"),
         ("bm90ZXM=", "expected a JPEG or PNG file"),
         ("", "expected a JPEG or PNG file"),
         (np.zeros((4, 4), dtype=np.uint8), r"expected RGB values 0 to 255, \(height, width, 3\)"),

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import io
-import json
 import math
-from pathlib import Path
 
 from rich.console import Console
 
-from pose_oad.predict.comparison import best_of, comparison_table, write_comparison
+from pose_oad.predict.comparison import best_of, comparison_table, without_nan
 
 NAN = math.nan
 FIGURES = {
@@ -50,9 +48,7 @@ def test_brackets_in_names_are_shown() -> None:
     assert "2 images of [/a]" in text.getvalue()
 
 
-def test_the_file_holds_everything(tmp_path: Path) -> None:
-    write_comparison(tmp_path / "a.json", {"on": "stream"}, [{"checkpoint": "a"}, {"checkpoint": "b"}], FIGURES)
-    written = json.loads((tmp_path / "a.json").read_text())
-    assert written["on"] == "stream"
-    assert written["checkpoints"][0]["figures"]["mpjpe_px/joint/left_hip"] is None
-    assert written["checkpoints"][1] == {"checkpoint": "b", "figures": FIGURES["b.onnx"]}
+def test_an_undefined_figure_is_null_in_a_file() -> None:
+    written = without_nan({"checkpoints": [{"name": "a", "figures": FIGURES["a.ckpt"]}], "frames": 3})
+    assert written["checkpoints"][0]["figures"] == FIGURES["a.ckpt"] | {"mpjpe_px/joint/left_hip": None}
+    assert (written["checkpoints"][0]["name"], written["frames"]) == ("a", 3)

@@ -56,5 +56,5 @@ def test_a_full_disk_is_named(small_disk: SmallDisk) -> None:
                     plane[...] = np.random.default_rng(number).integers(0, 255, plane.shape, np.uint8)
                 encode(frame, number)
 
-    with pytest.raises(UserError, match=r"output.video=a.mp4: cannot be written \(No space left on device\)"):
+    with pytest.raises(UserError, match=r"output.video=a.mp4: .*No space left on device"):
         fill()

@@ -51,10 +51,10 @@ def test_error_against_rate_needs_two_rates(material: Material) -> None:
     assert axes.get_xticks().tolist() == [0.01, 0.1]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1 %", "10 %"]
     one = tuple(group for group in material.online if group.rate in (0.1, None))
-    with pytest.raises(NothingToDraw, match="runs of two rates or more are needed; there is 1"):
+    with pytest.raises(NothingToDraw, match=r"two rates .* 1"):
         error_against_rate(replace(material, online=one))
 
 
 def test_without_ledgers_there_is_no_curve(material: Material) -> None:
-    with pytest.raises(NothingToDraw, match="no ledger has windows with mpjpe_px"):
+    with pytest.raises(NothingToDraw, match="mpjpe_px"):
         error_over_stream(replace(material, ledger=lambda run: []))

@@ -29,9 +29,9 @@ def test_strip_shows_the_chosen_frames_of_one_seed(material: Material) -> None:
 
 
 def test_without_data_there_is_nothing_to_draw(material: Material) -> None:
-    with pytest.raises(NothingToDraw, match="no ledger names chosen frames"):
+    with pytest.raises(NothingToDraw, match="chosen frames"):
         selection_strip(replace(material, ledger=lambda run: []))
-    with pytest.raises(NothingToDraw, match="no online runs"):
+    with pytest.raises(NothingToDraw, match="online"):
         selection_strip(replace(material, online=()))
-    with pytest.raises(NothingToDraw, match="no run has teacher_distance_px by joint"):
+    with pytest.raises(NothingToDraw, match="teacher_distance_px"):
         error_by_joint(replace(material, error="teacher_distance_px"))

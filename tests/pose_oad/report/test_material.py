@@ -10,7 +10,7 @@ from pose_oad.tracking.errors import UserError
 
 
 def test_an_unknown_error_names_the_nearest_one(selection: Selection) -> None:
-    with pytest.raises(UserError, match=r"error=mpjp_px: .*did you mean 'mpjpe_px'"):
+    with pytest.raises(UserError, match=r"error=mpjp_px: .*'mpjpe_px'"):
         gather(selection, "mpjp_px", "random", 0.95, lambda run: [])
 
 

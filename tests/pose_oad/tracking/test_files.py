@@ -57,7 +57,7 @@ def test_of_lines_that_do_not_fit_none_is_left(small_disk: SmallDisk) -> None:
     path = small_disk.folder / "a.jsonl"
     append_lines(path, "one\n")
     small_disk.fill(4096)
-    with pytest.raises(UnwritableError, match=r"a\.jsonl: cannot be written \(No space left on device\)"):
+    with pytest.raises(UnwritableError, match=r"a\.jsonl: .*No space left on device"):
         append_lines(path, "x" * 20_000 + "\n")
     assert path.read_text() == "one\n"
     append_lines(path, "two\n")
@@ -78,7 +78,7 @@ def test_a_full_disk_does_not_kill_the_writer_of_hdf5(small_disk: SmallDisk, lef
             file.create_dataset("sums", data=rows[:].sum(1), fletcher32=True)
 
     small_disk.fill(left)
-    with pytest.raises(UnwritableError, match=r"a\.h5: cannot be written \(No space left on device\)"):
+    with pytest.raises(UnwritableError, match=r"a\.h5: .*No space left on device"):
         write()
     assert [entry.name for entry in small_disk.folder.iterdir()] == ["filler"]
     small_disk.make_room()

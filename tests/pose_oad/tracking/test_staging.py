@@ -45,7 +45,7 @@ def test_what_exists_is_replaced_only_on_request(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "9_keypoints.json").write_text("{}")
     for target, is_folder in ((old, False), (folder, True)):
-        with pytest.raises(UserError, match=f"key={target}: expected something that does not exist yet, or overwrite"):
+        with pytest.raises(UserError, match=f"key={target}: expected .*overwrite=true"):
             Staging().refuse("key", target, is_folder)
     with Staging(overwrite=True) as staging:
         staging.place("a", old).write_text("new")
@@ -56,21 +56,21 @@ def test_what_exists_is_replaced_only_on_request(tmp_path: Path) -> None:
 
 def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(UserError, match="a folder with nothing but"):
+    with pytest.raises(UserError, match=r"key=.*_keypoints\.json"):
         Staging(overwrite=True).refuse("key", tmp_path, folder=True)
-    with pytest.raises(UserError, match="expected the name of a file"):
+    with pytest.raises(UserError, match=r"key=.* a file"):
         Staging(overwrite=True).refuse("key", tmp_path)
 
 
 def test_a_name_that_is_too_long_is_named() -> None:
-    with pytest.raises(UserError, match=r"output.file=x+: cannot be written \(File name too long\)"):
+    with pytest.raises(UserError, match=r"output.file=x+: .*File name too long"):
         Staging().refuse("output.file", Path("x" * 300))
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"key=.*/file/a.json: cannot be written \(File exists\)"), Staging() as s:
+    with pytest.raises(UserError, match=r"key=.*/file/a.json: .*File exists"), Staging() as s:
         s.place("key", tmp_path / "file" / "a.json")
-    full = pytest.raises(UserError, match=r"key=a.mp4: cannot be written \(No space left on device\)")
+    full = pytest.raises(UserError, match=r"key=a.mp4: .*No space left on device")
     with full, writing(Path("a.mp4"), "key"):
         raise OSError(28, "No space left on device")

@@ -20,7 +20,7 @@ def test_a_full_disk_leaves_the_last_state_whole(tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=r"state.ckpt: cannot be written .*No space left on device"):
+    with pytest.raises(UserError, match=r"state.ckpt: .*No space left on device"):
         write_torch_file(tmp_path / "state.ckpt", {"window": 2})
     assert read_torch_file(tmp_path / "state.ckpt") == {"window": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["state.ckpt"]
@@ -48,6 +48,6 @@ def test_an_interrupt_while_the_state_is_written_is_an_interrupt(
 def test_torchs_own_writer_reports_a_full_disk_too(small_disk: SmallDisk, left: int) -> None:
     small_disk.fill(left)
     path = small_disk.folder / "state.ckpt"
-    with pytest.raises(UserError, match=r"state.ckpt: cannot be written \(No space left on device\)"):
+    with pytest.raises(UserError, match=r"state.ckpt: .*No space left on device"):
         write_torch_file(path, {"weights": torch.zeros(1_000_000)})
     assert [entry.name for entry in small_disk.folder.iterdir()] == ["filler"]

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from pose_oad.export.compare import compare_maps
+from pose_oad.export.report import compare_maps
 from pose_oad.poses.skeleton import Skeleton
 from tests.exports import random_frames
 from tests.networks import MapNetwork
