@@ -11,6 +11,7 @@ from pose_oad.online.batch import labelled_batch
 from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.label_service import LabelService
 from pose_oad.online.learner import TrainingOptions, freeze_batch_norm
+from pose_oad.online.memory import Fifo
 from pose_oad.poses.geometry import FrameFit
 from pose_oad.poses.maps.resample import resample_to_input
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
@@ -197,6 +198,21 @@ def test_a_window_in_which_nobody_was_found_trains_nothing() -> None:
     module.training_step(window, 0)  # it has no optimiser, which a training would miss
     assert module.optimizer_steps == 0
     assert window.counts == {"teacher_calls": 2, "frames_without_person": 2, "windows_not_trained": 1}
+
+
+def test_a_memory_takes_in_what_was_sound_and_empty_frames_up_to_a_share() -> None:
+    module = trained_by_hand(TruthTeacher(BODY), batch_norm="frozen")
+    module.learner.memory = memory = Fifo(empty_share=0.25)
+    nobody = torch.zeros(5, 1, 12, 3)
+    for index, (truth, rate, kept) in enumerate(
+        [(None, 1e-3, 5), (None, 1e30, 5), (nobody, 1e-3, 6), (nobody, 1e-3, 6)]
+    ):
+        module.learner.optimization.learning_rate = rate
+        window = make_window(5, index=index, truth=truth)
+        window.label_service, window.selected = module.label_service, np.arange(5)
+        module.training_step(window, index)
+        assert len(memory) == kept
+        assert window.counts["windows_rejected"] == (rate > 1)
 
 
 def test_a_teacher_without_a_common_joint_is_refused() -> None:
