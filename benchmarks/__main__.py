@@ -1,4 +1,4 @@
-"""Measure speed and memory beside bare loops: maps, a stream, the online loop, predict, memory over a long stream.
+"""Measure speed and memory beside bare loops: maps, a stream, a step, the online loop, predict, memory of long streams.
 
 Every key and choice of the command online can be overridden here too: that is the run that is measured.
 """
@@ -97,12 +97,14 @@ def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
     from benchmarks.online_loop import bench_online_loop
     from benchmarks.openpose import bench_openpose
     from benchmarks.predict import bench_predict
+    from benchmarks.step import bench_step
     from benchmarks.stream import bench_stream
     from benchmarks.study import bench_study
 
     return {
         "maps": bench_maps,
         "stream": bench_stream,
+        "step": bench_step,
         "online_loop": bench_online_loop,
         "predict": bench_predict,
         "memory": bench_memory,

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Protocol
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 
 from pose_oad.offline.shuffling import order_seed
 from pose_oad.online.batch import LabelledBatch
@@ -121,8 +121,7 @@ class RandomViews:
             colours, offset = self._colours(either[:, 5:9])
             pictures = torch.baddbmm(offset, pictures.view(number, -1, 3), colours).view_as(pictures)
         pictures = _warp(pictures.permute(0, 3, 1, 2), forward, width, height)
-        pictures = self._covered(pictures, boxes)
-        seen = pictures.permute(0, 2, 3, 1).round_().clamp_(0, 255).to(torch.uint8)
+        seen = self._covered(pictures.permute(0, 2, 3, 1).round_().clamp_(0, 255).to(torch.uint8), boxes)
         keypoints = _moved(batch.keypoints.to(frames.device), forward)
         known = batch.known.to(frames.device)
         if self.mirror:
@@ -159,14 +158,14 @@ class RandomViews:
 
     def _covered(self, pictures: Tensor, boxes: Tensor) -> Tensor:
         """Put boxes of one colour each in front, of numbers in 0 to 1, shape (frames, boxes, 8)."""
-        height, width = pictures.shape[2:]
-        rows = (torch.arange(height, device=pictures.device) + 0.5).div_(height).view(1, -1, 1)
-        columns = (torch.arange(width, device=pictures.device) + 0.5).div_(width).view(1, 1, -1)
+        rows, columns = (_centres(side, pictures.device) / 2 + 0.5 for side in pictures.shape[1:3])
         for box in boxes.unbind(1):
-            x, y, across, down, there = box[:, :5].view(-1, 5, 1, 1).unbind(1)
-            inside = ((columns - x).abs() < across * self.box_size / 2) & ((rows - y).abs() < down * self.box_size / 2)
-            inside &= there < 0.5  # half of them, on average
-            pictures = torch.where(inside.unsqueeze(1), 255 * box[:, 5:].view(-1, 3, 1, 1), pictures)
+            x, y, across, down, there = box[:, :5].unsqueeze(-1).unbind(1)
+            beside = (columns - x).abs() < across * self.box_size / 2
+            beside &= there < 0.5  # half of them, on average
+            inside = beside.unsqueeze(1) & ((rows - y).abs() < down * self.box_size / 2).unsqueeze(2)
+            colour = (255 * box[:, 5:]).to(torch.uint8).view(-1, 1, 1, 3)
+            pictures = torch.where(inside.unsqueeze(-1), colour, pictures)
         return pictures
 
 
@@ -200,11 +199,18 @@ def _warp(pictures: Tensor, forward: Tensor, width: int, height: int) -> Tensor:
     """Move pictures, shape (frames, 3, height, width), by where px go; black comes in from outside."""
     half = forward.new_tensor([width / 2, height / 2])
     back = torch.linalg.inv(forward[:, :, :2])
-    # From px of the view to px of the picture, both from the middle in halves of a side, as affine_grid has it.
+    # From px of the view to px of the picture, both from the middle in halves of a side, as grid_sample has it.
     moved = half - forward[:, :, 2]
     start = (torch.einsum("nij,nj->ni", back, moved) - half) / half
-    theta = torch.cat([back * half / half.unsqueeze(-1), start.unsqueeze(-1)], -1)
-    return grid_sample(pictures, affine_grid(theta, [*pictures.shape], align_corners=False), align_corners=False)
+    by_x, by_y = (back * half / half.unsqueeze(-1))[:, None, None].unbind(-1)
+    rows = _centres(height, pictures.device).view(1, -1, 1, 1) * by_y + start[:, None, None]
+    grid = _centres(width, pictures.device).view(1, 1, -1, 1) * by_x + rows
+    return grid_sample(pictures, grid, align_corners=False)
+
+
+def _centres(number: int, device: torch.device) -> Tensor:
+    """Return the middles of px along a side, from -1 to 1."""
+    return (2 * torch.arange(number, device=device) + 1) / number - 1
 
 
 def _moved(keypoints: Tensor, forward: Tensor) -> Tensor:

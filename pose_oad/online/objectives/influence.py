@@ -12,6 +12,7 @@ from pose_oad.online.objectives.base import Loss, MapOutputs, Objective, Trainin
 from pose_oad.online.objectives.map_regression import MapRegression
 from pose_oad.poses.maps import KnownCells, MapTargets
 from pose_oad.students import PoseStudent
+from pose_oad.tracking.errors import check
 from pose_oad.tracking.schema import NotNegative
 
 
@@ -39,9 +40,15 @@ class InfluenceWeights(Objective):
         self._last: list[nn.Parameter] = []
 
     def started(self, student: PoseStudent) -> None:
-        """Find the last layers."""
+        """Find the last layers.
+
+        Raises:
+            UserError: if a regulariser does not let them move.
+        """
         layers = [getattr(student.head, name) for name in student.head.outputs]
         self._last = [parameter for layer in layers for parameter in layer.parameters()]
+        moving = all(parameter.requires_grad for parameter in self._last)
+        check(moving, "objective", "influence", "a regulariser under which the head's last layers move")
 
     def __call__(self, outputs: MapOutputs, target: TrainingTarget) -> Loss:
         """Return the mean squared error over what is known, frames weighed."""

@@ -66,6 +66,8 @@ def overrides(
         "metric.final_pass=true", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", "threads=1",
         f"tracking.artifacts={tmp_path}/artifacts",
         "training.batch_norm=train", f"output.folder={tmp_path}/runs",
+        "average=ema", "regulariser=ewc", "objective=sum", "+objective@objective.objectives.maps=map_regression",
+        "+objective@objective.objectives.heads=auxiliary_heads", "+objective@objective.objectives.own=dual_consistency",
     ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pose_oad.online.batch import labelled_batch
 from pose_oad.online.clocks import Clock, Work
 from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.learner import Learner, TrainingOptions, freeze_batch_norm
+from pose_oad.online.memory import Fifo
 from pose_oad.online.triggers import Plan, Trigger, WindowStats
 from pose_oad.online.weights import Weights
 from pose_oad.poses.geometry import FrameResize
@@ -194,6 +195,19 @@ def test_a_window_in_which_nobody_was_found_trains_nothing() -> None:
     assert record.counts == {"teacher_calls": 2, "frames_without_person": 2}
     record = replace(record, measured=SimpleNamespace(counts={}))  # type: ignore[arg-type]
     assert Timing(loop.watch).window_closed(record)["windows_not_trained"] == 1
+
+
+def test_a_memory_takes_in_what_was_sound_and_empty_frames_up_to_a_share() -> None:
+    loop = make_loop(batch_norm="frozen", epochs=2)
+    loop.learner.memory = memory = Fifo(empty_share=0.25)
+    nobody = torch.zeros(5, 1, 12, 3)
+    for index, (truth, rate, kept) in enumerate(
+        [(None, 1e-3, 5), (None, 1e30, 5), (nobody, 1e-3, 6), (nobody, 1e-3, 6)]
+    ):
+        loop.learner.optimization.learning_rate = rate
+        [record] = play(loop, make_window(5, index=index, truth=truth))
+        assert len(memory) == kept
+        assert record.training.rejected == (rate > 1)
 
 
 def test_a_teacher_without_a_common_joint_is_refused() -> None:

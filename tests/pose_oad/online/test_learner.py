@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -8,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from pose_oad.online.augmentation import RandomViews
 from pose_oad.online.averaging import WeightAverage
 from pose_oad.online.batch import NEW, REPLAYED, SOURCE, LabelledBatch, join
 from pose_oad.online.learner import Learner, TrainingOptions
-from pose_oad.online.memory import Fifo, Memory, NoMemory, ReplayContext
+from pose_oad.online.memory import Fifo, Memory, NoMemory, ReplayContext, Reservoir
 from pose_oad.online.objectives import Loss, MapOutputs, MapRegression, Objective, TrainingTarget, WeightedSum
 from pose_oad.online.regularisers import Regulariser
 from pose_oad.poses.maps import MapTargets
@@ -144,6 +146,34 @@ def test_what_is_copied_before_a_window_holds_no_frames() -> None:
     assert before.keys() == {"regulariser", "objective", "average"}
     learner.undo(before)
     assert len(memory) == 2
+
+
+def test_a_learner_that_is_taken_on_ends_with_the_same_weights() -> None:
+    """With everything that draws: order, memory, views, source frames, labels held back."""
+    options = TrainingOptions(
+        unit="steps", steps=4, batch_size=6, new_share=0.5, source_share=0.2, hold_out=0.4, check_every=2,
+        batch_norm="frozen",
+    )  # fmt: skip
+    views = RandomViews(BODY, rotation=0.3, scale=(0.7, 1.4), mirror=0.5, brightness=0.2, boxes=2, box_size=0.3)
+
+    def learner() -> Learner:
+        parts = {"memory": Reservoir(frames=5), "augment": views, "source": Annotated()}
+        return Learner(student(), options, **parts)  # type: ignore[arg-type]
+
+    def learn(at: Learner, window: int) -> None:
+        new = batch([window * 4 + number for number in range(4)])
+        at.learn(new, window, step(at.student))
+        at.keep(new)
+
+    whole, again = learner(), learner()
+    learn(whole, 0)
+    learn(whole, 1)
+    again.load_state_dict(copy.deepcopy(whole.state_dict()))
+    again.student.load_state_dict(whole.student.state_dict())
+    for at in (whole, again):
+        learn(at, 2)
+    ends = [at.student.state_dict() for at in (whole, again)]
+    assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
 
 
 def test_the_average_says_who_predicts() -> None:

@@ -29,8 +29,10 @@ from pose_oad.online.objectives import (
 )
 from pose_oad.online.objectives.consistency import distorted
 from pose_oad.online.objectives.experimental import AuxiliaryHeads, FrequencyLoss, Margin, RankedCells
+from pose_oad.online.regularisers import LessForgetting
 from pose_oad.poses.maps import KnownCells
 from pose_oad.students import PoseStudent
+from pose_oad.tracking.errors import UserError
 from tests.stages import BODY, labelled, pair_target, predicted, sgd, small_student
 
 EMPTY = [0.0, 0.0, 0.0, 0.0]
@@ -234,6 +236,11 @@ def test_frames_whose_step_helps_the_trusted_ones_count_more() -> None:
     assert weight.tolist() == pytest.approx([1 / (1 + math.exp(-product)), 1 / (1 + math.exp(product)), 1], abs=1e-4)
     assert objective.weight(outputs, target._replace(origin=None)) is None
     assert objective(outputs, target).total.requires_grad
+
+
+def test_influence_needs_last_layers_that_move() -> None:
+    with pytest.raises(UserError, match="objective=influence"):
+        Learner(small_student(), TrainingOptions(), InfluenceWeights(), regulariser=LessForgetting(1.0))
 
 
 def test_a_frequency_loss_does_not_see_a_constant() -> None:
