@@ -67,6 +67,7 @@ def overrides(
         "metric.final_pass=true", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", "threads=1",
         f"tracking.artifacts={tmp_path}/artifacts",
         "training.batch_norm=train", f"output.folder={tmp_path}/runs",
+        "memory=reservoir", "augmentation=mild", "training.hold_out=0.25", "training.check_every=1",
     ]  # fmt: skip
 
 
