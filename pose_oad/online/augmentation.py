@@ -109,6 +109,10 @@ class RandomViews:
 
     def __call__(self, batch: LabelledBatch, generator: torch.Generator) -> LabelledBatch:
         """Draw one view of each frame."""
+        with torch.autocast(batch.frames.device.type, enabled=False):  # 16 bits are too few for places
+            return self._view(batch, generator)
+
+    def _view(self, batch: LabelledBatch, generator: torch.Generator) -> LabelledBatch:
         frames, number = batch.frames, len(batch)
         height, width = frames.shape[1:3]
         drawn = torch.rand(number, 9 + 8 * self.boxes, generator=generator).to(frames.device)

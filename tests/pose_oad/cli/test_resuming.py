@@ -68,6 +68,7 @@ def overrides(
         "training.batch_norm=train", f"output.folder={tmp_path}/runs",
         "average=ema", "regulariser=ewc", "objective=sum", "+objective@objective.objectives.maps=map_regression",
         "+objective@objective.objectives.heads=auxiliary_heads", "+objective@objective.objectives.own=dual_consistency",
+        "memory=reservoir", "augmentation=mild", "training.hold_out=0.25", "training.check_every=1",
     ]  # fmt: skip
 
 

@@ -137,6 +137,15 @@ def test_views_follow_from_seed_and_window() -> None:
     assert window_views(augment, 3, 5, before.frames, torch.zeros(6, 0, 12, 3), before.known)[1].shape == (6, 0, 12, 3)
 
 
+def test_mixed_precision_moves_nothing() -> None:
+    ranges: dict[str, Any] = {"rotation": 0.3, "scale": (0.7, 1.4), "shift": 0.2, "hue": 0.2}
+    plain = views(dots(), **ranges)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = views(dots(), **ranges)
+    assert torch.equal(plain.keypoints, mixed.keypoints)
+    assert torch.equal(plain.frames, mixed.frames)
+
+
 def test_every_step_or_every_window_has_its_views() -> None:
     torch.manual_seed(0)
     student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32)))
