@@ -323,6 +323,11 @@ class Learner(Stage):
         drawn = new.take(people[torch.from_numpy(rng.integers(len(people), size=len(surplus)))])
         return join([part.take(left), drawn])
 
+    def judge(self, network: PoseStudent) -> float | None:
+        """Return a network's mean loss on the labels held back so far; None where there are none."""
+        held = self.held_out.earlier.kept
+        return None if held is None else float(self._losses(held, network).mean())
+
     def _watch(self, held: LabelledBatch | None) -> Watch | None:
         """Return what judges a window's training by the labels held back, if there are any."""
         parts = [part for part in (self.held_out.earlier.kept, held) if part is not None]

@@ -103,7 +103,7 @@ class Loop:
         counts, before = self.labels.take_counts(), self.steps
         asked = counts.get("teacher_calls", 0)
         ready = self.clock.charge(Work(window.closed_s, len(window), asked, training.steps, self.watch.seconds))
-        accepted = training.made and self.weights.publish(self.learner.serving, ready)
+        accepted = training.made and self.weights.publish(self.learner.serving, ready, self.learner.judge)
         self.steps += training.steps
         # Record: for the trigger, for strategies to come, for whoever watches.
         if labels is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,10 @@ from torch import Tensor
 
 from pose_oad.online.stage import Stage
 from pose_oad.students import PoseStudent
+
+
+#: Returns a network's loss on labels that were held back; None where there are none.
+Judge = Callable[[PoseStudent], float | None]
 
 
 class Span(NamedTuple):
@@ -60,21 +64,27 @@ class Weights(Stage):
         """Serve the student as it is before the stream."""
         self._student = copy.deepcopy(student).requires_grad_(False).eval()
 
-    def accepts(self, candidate: PoseStudent) -> bool:
-        """Return whether a version may serve; every one may."""
+    def accepts(self, candidate: PoseStudent, judge: Judge) -> bool:
+        """Return whether a version may serve; every one may.
+
+        Args:
+            candidate: the network with its weights
+            judge: see :data:`Judge`
+        """
         return True
 
-    def publish(self, candidate: PoseStudent, ready_s: float) -> bool:
+    def publish(self, candidate: PoseStudent, ready_s: float, judge: Judge = lambda network: None) -> bool:
         """Keep a version, to serve from some time on.
 
         Args:
             candidate: the network with its weights
             ready_s: time of the stream from which it can serve, s, no earlier than that of the version before
+            judge: says how good a network is
 
         Returns:
             Whether it was accepted.
         """
-        if not self.accepts(candidate):
+        if not self.accepts(candidate, judge):
             return False
         weights = {name: value.detach().clone() for name, value in candidate.state_dict().items()}
         self._pending.append(_Version(ready_s, weights, candidate.foreground))
@@ -93,6 +103,10 @@ class Weights(Stage):
             stop = int(np.searchsorted(arrivals, later))
             yield Span(start, stop, self.student)
             start = stop
+
+    def latest(self) -> dict[str, Tensor]:
+        """Return the weights of the newest version, ready or not."""
+        return self._pending[-1].weights if self._pending else self.student.state_dict()
 
     def newest(self) -> PoseStudent:
         """Return the network with the newest version, ready or not: the one that the stream leaves behind."""

@@ -17,7 +17,7 @@ from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.learner import Learner, TrainingOptions, freeze_batch_norm
 from pose_oad.online.memory import Fifo
 from pose_oad.online.triggers import Plan, Trigger, WindowStats
-from pose_oad.online.weights import Weights
+from pose_oad.online.weights import GatedWeights, Judge, Weights
 from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.maps.resample import resample_to_input
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
@@ -254,7 +254,7 @@ def test_weights_that_are_late_serve_from_the_frame_on_that_arrives_then() -> No
 class Refusing(Weights):
     """Refuses every version."""
 
-    def accepts(self, candidate: PoseStudent) -> bool:
+    def accepts(self, candidate: PoseStudent, judge: Judge) -> bool:
         return False
 
 
@@ -267,6 +267,24 @@ def test_a_refused_version_never_serves() -> None:
     assert record.training.made
     assert record.ready_s is None
     assert all(torch.equal(before[key], value) for key, value in loop.weights.newest().state_dict().items())
+
+
+def test_a_gate_refuses_what_does_worse_on_labels_held_back() -> None:
+    student, weights = small_student(), GatedWeights(tolerance=0.1)
+    weights.started(student)
+    losses = {0.0: 1.0, 1.0: 0.5, 2.0: 0.56, 3.0: 0.5}
+
+    def judge(network: PoseStudent) -> float:
+        return losses[float(network.head.out.bias[0])]
+
+    for bias, accepted in ((0.0, True), (1.0, True), (2.0, False), (3.0, True)):
+        with torch.no_grad():
+            student.head.out.bias.fill_(bias)
+            if bias == 0.0:
+                weights.started(student)
+        assert weights.publish(student, ready_s=1.0, judge=judge) == accepted
+    assert float(weights.newest().head.out.bias[0]) == 3.0
+    assert weights.publish(student, 2.0)  # nothing was held back
 
 
 def test_versions_that_wait_are_part_of_the_state() -> None:
