@@ -138,7 +138,7 @@ def test_a_stream_without_a_common_joint_is_refused_before_it_is_recorded(
     online: Callable[[dict], dict[str, float]], tmp_path: Path
 ) -> None:
     with pytest.raises(
-        UserError, match=r"human36m-32 has no joint in common with the student's, hand-2, which is thumb"
+        UserError, match=r"human36m-32 .*hand-2"
     ):
         online({"name": "hand-2", "joints": ["thumb", "index"], "limbs": [["thumb", "index"]]})
     assert [path.name for path in tmp_path.iterdir()] == ["own.ckpt"]
