@@ -13,7 +13,7 @@ from torch.nn.functional import affine_grid, grid_sample
 from pose_oad.online.averaging import Ema
 from pose_oad.online.objectives.base import Loss, MapOutputs, Objective, TrainingTarget
 from pose_oad.online.objectives.map_loss import limbs_of, masked_mse
-from pose_oad.poses.maps.calibration import calibrated
+from pose_oad.poses.maps.single import calibrated
 from pose_oad.students import PoseStudent
 from pose_oad.tracking.schema import Count, Number, Share
 

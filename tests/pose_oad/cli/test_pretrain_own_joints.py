@@ -137,6 +137,6 @@ def test_a_stream_of_other_joints_teaches_what_it_has(
 def test_a_stream_without_a_common_joint_is_refused_before_it_is_recorded(
     online: Callable[[dict], dict[str, float]], tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"human36m-32 .*hand-2.*thumb"):
+    with pytest.raises(UserError, match=r"human36m-32 .*hand-2"):
         online({"name": "hand-2", "joints": ["thumb", "index"], "limbs": [["thumb", "index"]]})
     assert [path.name for path in tmp_path.iterdir()] == ["own.ckpt"]
