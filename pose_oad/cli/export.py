@@ -27,8 +27,7 @@ from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.online.breakdown import measure
 from pose_oad.poses.geometry import ResizeMode
 from pose_oad.students import PoseNetwork, PoseStudent, StudentConfig, load_student
-from pose_oad.students.exported import ExportedStudent
-from pose_oad.students.onnx_metadata import ExportMetadata
+from pose_oad.students.exported import ExportedStudent, ExportMetadata
 from pose_oad.students.trt_pose import topology_file
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.files import Staging, writing

@@ -31,8 +31,7 @@ from pose_oad.online.label_service import LabelService
 from pose_oad.poses.maps import People
 from pose_oad.poses.skeleton import joint_map
 from pose_oad.predict.comparison import comparison_table, without_nan
-from pose_oad.teachers.base import Teacher, TeacherRequest
-from pose_oad.teachers.origin import Origin
+from pose_oad.teachers.base import Origin, Teacher, TeacherRequest
 from pose_oad.tracking.errors import check
 from pose_oad.tracking.files import Staging
 from pose_oad.tracking.progress import watched

@@ -16,8 +16,8 @@ from pose_oad.export.latency import Latency
 from pose_oad.poses.geometry import ResizeMode
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.predict.comparison import without_nan
+from pose_oad.students.exported import ExportMetadata
 from pose_oad.students.keypoints import PoseNetwork
-from pose_oad.students.onnx_metadata import ExportMetadata
 from pose_oad.students.trt_pose import topology_file
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from pose_oad.online.stage import Stage
 from pose_oad.students import PoseStudent
 
-
 #: Returns a network's loss on labels that were held back; None where there are none.
 Judge = Callable[[PoseStudent], float | None]
 

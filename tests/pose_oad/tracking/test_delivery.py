@@ -17,7 +17,6 @@ from typing import Any
 
 import mlflow
 import pytest
-from callbacks.window_watcher import WindowWatcher
 from mlflow.entities import Metric, RunTag
 
 from pose_oad.cli.command import compose_config
@@ -295,7 +294,7 @@ def test_a_server_that_dies_in_mid_run_does_not_stop_it(overrides: list[str], tm
     uri = f"http://127.0.0.1:{port}"
     cfg = compose_config("online", [*overrides, f"tracking.uri={uri}", "tracking.artifacts=null"])
     with server(tmp_path, port) as process:
-        record = play(cfg, watchers=[WindowWatcher(lambda window: _kill(process) if window.index == 1 else None)])
+        record = play(cfg, watchers=[lambda row: _kill(process) if row["window"] == 1 else None])
     assert record.summary["frames"] == 108
     journal = UNDELIVERED / f"{record.logger.run_id}.jsonl"
     assert journal.exists()
