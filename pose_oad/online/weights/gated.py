@@ -11,8 +11,8 @@ from pose_oad.students import PoseStudent
 class GatedWeights(Weights):
     """Refuse a version whose loss on the labels held back is larger than that of the version before.
 
-    ``training.hold_out`` says how many labels are held back; where there are none yet, every version serves. The student
-    trains on from a refused version all the same.
+    ``training.hold_out`` says how many labels are held back; where there are none yet, every version serves. Training
+    goes on from a refused version all the same.
 
     Args:
         tolerance: share by which the loss may be larger
