@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from pose_oad.cli.command import plain
 from pose_oad.tracking.errors import UserError, check
@@ -58,10 +58,10 @@ def make_synthetic(cfg: DictConfig) -> Path:
     from datamodules.synthetic.generate import World, generate
     from pose_oad.tracking.schema import build_options
 
-    values: dict[str, Any] = {str(key): cfg[key] for key in cfg if key not in _SHARED}
-    cameras = values.pop("cameras")
-    check(isinstance(cameras, ListConfig), "cameras", cameras, "a list of camera numbers")
-    world = build_options(World, values, cameras=tuple(str(camera) for camera in cameras))
+    values = {key: value for key, value in plain(cfg).items() if key not in _SHARED}
+    if isinstance(values["cameras"], list):  # Hydra reads bare numbers as integers
+        values["cameras"] = [str(camera) for camera in values["cameras"]]
+    world = build_options(World, values)
     root, overwrite = Path(str(cfg.root or _SYNTHETIC_ROOT)), cfg.overwrite
     started = time.monotonic()
     try:
