@@ -21,7 +21,7 @@ def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = 
     """Load a network of any kind; the file's suffix says which.
 
     Args:
-        path: a checkpoint (.ckpt), trt_pose's weights (.pth) or an exported network (.onnx)
+        path: a checkpoint (.ckpt, .safetensors), trt_pose's weights (.pth) or an exported network (.onnx)
         device: torch device of a checkpoint's student
         threads: threads of an exported network on a CPU; None leaves it to onnxruntime
 
@@ -32,8 +32,8 @@ def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = 
         UserError: if the suffix is neither, the file cannot be loaded, or the device does not exist.
     """
     path = Path(str(path))
-    accepted = "a checkpoint (.ckpt, .pth) or an exported network (.onnx)"
-    check(path.suffix.lower() in (".ckpt", ".pth", ".onnx"), "checkpoint", path, accepted)
+    accepted = "a checkpoint (.ckpt, .safetensors, .pth) or an exported network (.onnx)"
+    check(path.suffix.lower() in (".ckpt", ".safetensors", ".pth", ".onnx"), "checkpoint", path, accepted)
     if path.suffix.lower() == ".onnx":
         from pose_oad.students.exported import ExportedStudent
 
