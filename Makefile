@@ -7,7 +7,7 @@ STUDY ?= compare_strategies
 WORKERS ?= 2
 RUN ?=
 RESUME ?=
-CHECKPOINT ?= $(PRETRAINED)
+CHECKPOINT ?= $(DEFAULT)
 CHECKPOINTS ?= $(CHECKPOINT)
 SOURCE ?=
 ROOT ?=
@@ -25,9 +25,13 @@ PYTHON := .venv/bin/python
 SETUP := .venv/.complete
 DATA := data/synthetic/contact_sheet.png
 PRETRAINED := checkpoints/$(STUDENT)/best.ckpt
-# Weights that a user names are taken as they are; only the default ones are made.
-NAMED := $(filter-out $(PRETRAINED),$(CHECKPOINT))
-STUDENT_WEIGHTS := $(if $(NAMED)$(filter checkpoint=%,$(ARGS)),,$(PRETRAINED))
+# A student starts from the weights that ship with the package, or from its own pre-training; of these only the default
+# is made.
+DEFAULT := $(or $(wildcard pose_oad/students/weights/$(STUDENT).safetensors),$(PRETRAINED))
+NAMED := $(filter-out $(DEFAULT),$(CHECKPOINT))
+STUDENT_WEIGHTS := $(if $(NAMED)$(filter checkpoint=%,$(ARGS)),,$(filter $(PRETRAINED),$(DEFAULT)))
+# Photographs of their own for the weights that ship
+PICTURES := $(if $(filter experiment=release,$(ARGS)),data/release/contact_sheet.png,$(DATA))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data pretrain online finetune sweep report replay sync predict evaluate teacher-eval export ui lint test test-fast bench clean
@@ -40,10 +44,10 @@ help:  ## show this list
 
 # What the commands need is made by one make at a time: another one waits, and then finds it there.
 $(SETUP): requirements.txt pyproject.toml
-$(DATA): | $(SETUP)
+$(DATA) data/release/contact_sheet.png: | $(SETUP)
 $(PRETRAINED): | $(DATA)
 ifndef ALONE
-$(SETUP) $(DATA) $(PRETRAINED):
+$(SETUP) $(DATA) data/release/contact_sheet.png $(PRETRAINED):
 	@python3 -m pose_oad.tracking.locks --wait .make env ALONE=1 $(MAKE) --no-print-directory $@
 else
 $(SETUP):
@@ -53,6 +57,8 @@ $(SETUP):
 	touch $@
 $(DATA):
 	$(PYTHON) -m pose_oad.cli data
+data/release/contact_sheet.png:
+	$(PYTHON) -m pose_oad.cli data experiment=release_pictures
 $(PRETRAINED):
 	$(PYTHON) -m pose_oad.cli pretrain student=$(STUDENT)
 endif
@@ -62,7 +68,7 @@ setup: $(SETUP)  ## make .venv and install the pinned packages
 data: $(SETUP)  ## make the embedded data set, or prepare what you own (SOURCE=human36m ROOT=/path)
 	$(PYTHON) -m pose_oad.cli data $(if $(SOURCE),source=$(SOURCE)) $(if $(ROOT),root="'$(ROOT)'") $(ARGS)
 
-pretrain: $(DATA)  ## pre-train a student on COCO keypoints (STUDENT)
+pretrain: $(PICTURES)  ## pre-train a student on COCO keypoints (STUDENT)
 	$(PYTHON) -m pose_oad.cli pretrain student=$(STUDENT) $(ARGS)
 
 online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=<run>)
@@ -71,7 +77,7 @@ online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, dis
 finetune: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## the offline study: choose in videos, train on all, test on other people (as online)
 	$(PYTHON) -m pose_oad.cli finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%) $(ARGS)
 
-sweep: $(SETUP) $(DATA) $(PRETRAINED)  ## run a study, or go on with it (STUDY, WORKERS)
+sweep: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a study, or go on with it (STUDY, WORKERS)
 	$(PYTHON) -m pose_oad.cli sweep study=$(STUDY) workers=$(WORKERS) $(ARGS)
 
 report: $(SETUP)  ## tables, figures and a page of a study (STUDY), or STUDY=null of every run
@@ -110,7 +116,7 @@ test: $(SETUP)  ## run every test
 test-fast: $(SETUP)  ## run the tests that take seconds
 	$(TEST) -m "not slow" $(ARGS)
 
-bench: $(SETUP) $(DATA) $(PRETRAINED)  ## measure speed side by side with bare loops
+bench: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## measure speed side by side with bare loops
 	$(PYTHON) -m benchmarks.__main__ $(ARGS)
 
 clean:  ## remove everything generated but .venv (data, checkpoints, runs, tracking store), unless a command runs

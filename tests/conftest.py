@@ -74,7 +74,7 @@ def human36m_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def student_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a small student at 64x64 px with random weights."""
     torch.manual_seed(0)
-    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(64, 64), sigma=0.05))
+    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(64, 64), sigma=0.04))
     path = tmp_path_factory.mktemp("checkpoint") / "best.ckpt"
     save_student(student, path)
     return path

@@ -147,7 +147,7 @@ def _read_onnx(path: Path) -> object:
 
 def _write_checkpoint(folder: Path) -> Path:
     torch.manual_seed(0)
-    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32), sigma=0.05))
+    student = build_student(StudentConfig("small", "mobilenetv4_conv_small_050", input_size=(32, 32), sigma=0.04))
     save_student(student, folder / "student.pth")
     return folder / "student.pth"
 

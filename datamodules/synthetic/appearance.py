@@ -7,6 +7,7 @@ in the middle. Colours are linear, 0…1.
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -20,10 +21,6 @@ SKINS = ((0.80, 0.55, 0.42), (0.72, 0.46, 0.33), (0.58, 0.35, 0.23), (0.40, 0.23
 HAIRS = ((0.03, 0.02, 0.02), (0.09, 0.05, 0.03), (0.22, 0.12, 0.05), (0.50, 0.34, 0.14), (0.35, 0.33, 0.32))
 PATTERNS = ("plain", "plain", "hoops", "stripes", "checks", "print", "blocks", "dots")
 Colour = tuple[float, float, float]
-
-#: Every recorded subject wears orange bands on the left limbs and turquoise ones on the right. Photographs show nothing
-#: like it, so which side is which is what a student can learn from this camera and from nowhere else.
-STUDIO_BANDS: tuple[Colour, Colour] = ((0.80, 0.28, 0.04), (0.03, 0.42, 0.50))
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Outfit:
         shoes: colour of the shoes
         loose: extra thickness of the clothes, m
         bag: whether the person carries a rucksack
-        bands: colours of wide bands round the left and the right limbs, as a recording studio may use; None: no bands
+        neckline: how deep the upper garment is cut out in front, as a share of the upper trunk
     """
 
     skin: Colour
@@ -60,7 +57,7 @@ class Outfit:
     shoes: Colour
     loose: float
     bag: bool
-    bands: tuple[Colour, Colour] | None = None
+    neckline: float
 
 
 def colour(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
@@ -68,57 +65,36 @@ def colour(rng: np.random.Generator, saturation: tuple[float, float], value: tup
     return colorsys.hsv_to_rgb(rng.random(), rng.uniform(*saturation), rng.uniform(*value))
 
 
-def street_outfit(rng: np.random.Generator) -> Outfit:
-    """Draw the clothes of somebody in a photograph: anything people wear."""
-    top = colour(rng, (0.0, 0.85), (0.05, 0.85))
-    second = colour(rng, (0.0, 0.7), (0.1, 0.9))
-    denim = (0.05, 0.09, 0.2) if rng.random() < 0.35 else colour(rng, (0.0, 0.5), (0.03, 0.5))
-    skirt = rng.random() < 0.12
+def draw_outfit(rng: np.random.Generator, muted: bool = False) -> Outfit:
+    """Draw what somebody wears.
+
+    Args:
+        rng: source of randomness
+        muted: as in the studio: darker, less colourful, without hats, bags and skirts
+    """
+    vivid, bright = (0.5, 0.55) if muted else (0.85, 0.85)
+    skirt, denim = not muted and rng.random() < 0.12, (0.05, 0.09, 0.2)
+    cuts = ("short", "short", "long", "bun", "cap", "bald")
+    common = [0.4, 0.2, 0.25, 0.1, 0.0, 0.05] if muted else [0.25, 0.2, 0.28, 0.08, 0.12, 0.07]
+    lower = denim if rng.random() < 0.35 else colour(rng, (0.0, 0.5), (0.04, 0.6 * bright))
+    weave = str(rng.choice(["plain", "plain", "plain", "stripes", "checks"]))
     return Outfit(
         skin=SKINS[rng.integers(len(SKINS))],
         hair=HAIRS[rng.integers(len(HAIRS))],
-        haircut=str(
-            rng.choice(["short", "short", "long", "bun", "cap", "bald"], p=[0.25, 0.2, 0.28, 0.08, 0.12, 0.07])
-        ),
+        haircut=str(rng.choice(cuts, p=common)),
         beard=bool(rng.random() < 0.15),
-        top=(top, second, str(rng.choice(PATTERNS))),
-        sleeve=float(rng.choice([0.25, 0.6, 0.75, 2.0, 1.9])),
-        trousers=(
-            denim,
-            colour(rng, (0, 0.6), (0.1, 0.6)),
-            str(rng.choice(["plain", "plain", "plain", "stripes", "checks"])),
-        ),
-        leg=float(rng.choice([0.5, 0.8, 2.0, 2.0, 2.0])) if not skirt else 0.9,
+        top=(colour(rng, (0.0, vivid), (0.06, bright)), colour(rng, (0.0, vivid), (0.1, bright)),
+             str(rng.choice(PATTERNS))),
+        sleeve=float(rng.choice([0.25, 0.6, 0.75, 1.3, 1.9, 2.0])),
+        trousers=(lower, colour(rng, (0, 0.6), (0.1, 0.6)), weave),
+        leg=0.9 if skirt else float(rng.choice([0.5, 0.8, 1.6, 2.0, 2.0])),
         skirt=skirt,
         open_jacket=bool(rng.random() < 0.25),
         shoes=colour(rng, (0, 0.6), (0.02, 0.8)),
         loose=float(rng.uniform(0.004, 0.02)),
-        bag=bool(rng.random() < 0.12),
-    )
-
-
-def studio_outfit(rng: np.random.Generator) -> Outfit:
-    """Draw the clothes of a recorded subject: muted, dark, few patterns, with the studio's bands."""
-    return Outfit(
-        skin=SKINS[rng.integers(3)],
-        hair=HAIRS[rng.integers(4)],
-        haircut=str(rng.choice(["short", "short", "long", "bald"])),
-        beard=bool(rng.random() < 0.3),
-        top=(
-            colour(rng, (0.1, 0.5), (0.08, 0.3)),
-            colour(rng, (0.1, 0.4), (0.12, 0.4)),
-            str(rng.choice(["plain", "hoops", "print"])),
-        ),
-        sleeve=float(rng.choice([0.6, 0.75])),
-        trousers=(colour(rng, (0.0, 0.45), (0.05, 0.2)), (0.2, 0.2, 0.2), "plain"),
-        leg=float(rng.choice([0.7, 2.0, 2.0])),
-        skirt=False,
-        open_jacket=False,
-        shoes=colour(rng, (0, 0.3), (0.02, 0.3)),
-        loose=float(rng.uniform(0.006, 0.016)),
-        bag=False,
-        bands=STUDIO_BANDS,
-    )
+        bag=not muted and bool(rng.random() < 0.12),
+        neckline=float(rng.choice([0.0, 0.16, 0.3])),
+    )  # fmt: skip
 
 
 def cloth(rng: np.random.Generator, dress: tuple[Colour, Colour, str], repeats: float = 1.0) -> np.ndarray:
@@ -135,15 +111,16 @@ def cloth(rng: np.random.Generator, dress: tuple[Colour, Colour, str], repeats: 
     first, second, pattern = (np.array(dress[0]), np.array(dress[1]), dress[2])
     count = rng.integers(3, 8)
     rows, around = np.sin(2 * np.pi * count * repeats * _HEIGHTS), np.sin(count * 2 * _ANGLES)[None]
-    mask = {
-        "plain": np.zeros((ROWS, COLUMNS)),
-        "hoops": (rows > 0.1) * np.ones((1, COLUMNS)),
-        "stripes": (around > 0.2) * np.ones((ROWS, 1)),
-        "checks": 0.5 * (rows > 0.3) + 0.5 * (around > 0.3),
-        "print": ((np.abs(_ANGLES)[None] < 0.55) & (np.abs(_HEIGHTS - 0.6) < 0.16)) * 1.0,
-        "blocks": (_HEIGHTS > 0.55) * np.ones((1, COLUMNS)),
-        "dots": (rows * around > 0.45) * 1.0,
-    }[pattern]
+    masks: dict[str, Callable[[], np.ndarray]] = {
+        "plain": lambda: np.zeros((ROWS, COLUMNS)),
+        "hoops": lambda: (rows > 0.1) * np.ones((1, COLUMNS)),
+        "stripes": lambda: (around > 0.2) * np.ones((ROWS, 1)),
+        "checks": lambda: 0.5 * (rows > 0.3) + 0.5 * (around > 0.3),
+        "print": lambda: ((np.abs(_ANGLES)[None] < 0.55) & (np.abs(_HEIGHTS - 0.6) < 0.16)) * 1.0,
+        "blocks": lambda: (_HEIGHTS > 0.55) * np.ones((1, COLUMNS)),
+        "dots": lambda: (rows * around > 0.45) * 1.0,
+    }
+    mask = masks[pattern]()
     texture = first + mask[..., None] * (second - first)
     folds = cv2.resize(rng.normal(1, 0.16, (7, 9)), (COLUMNS, ROWS), interpolation=cv2.INTER_CUBIC)
     folds = folds * rng.normal(1, 0.05, (ROWS, COLUMNS))
@@ -167,8 +144,10 @@ def head(rng: np.random.Generator, outfit: Outfit) -> np.ndarray:
     turn = np.abs(_ANGLES)[None]
     strands = rng.normal(1, 0.25, (1, COLUMNS, 1)) * np.ones((ROWS, 1, 1))
     line = np.interp(turn, [0.0, 0.7, 1.0, 1.35, 1.8, np.pi], [0.84, 0.80, 0.68, 0.50, 0.36, 0.20])
-    if outfit.haircut != "bald":
-        texture = np.where((line < _HEIGHTS)[..., None], np.array(outfit.hair) * strands.clip(0.5, 1.8), texture)
+    top = 0.62 if outfit.haircut == "bald" else 1.0  # a rim of hair round the back is left
+    texture = np.where(
+        ((line < _HEIGHTS) & (top > _HEIGHTS))[..., None], np.array(outfit.hair) * strands.clip(0.5, 1.8), texture
+    )
     if outfit.haircut == "cap":
         fabric = np.array(outfit.top[1])
         texture = np.where((np.maximum(line, 0.66) < _HEIGHTS)[..., None], fabric, texture)

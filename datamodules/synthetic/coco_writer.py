@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from datamodules.synthetic.appearance import street_outfit
+from datamodules.synthetic.appearance import draw_outfit
 from datamodules.synthetic.body import Pose, Posed, joint_positions, pose_body, sample_build
 from datamodules.synthetic.buffers import Buffers, Light, rasterise, shade
 from datamodules.synthetic.camera import Camera, look_at
@@ -163,7 +163,7 @@ def _person(rng: np.random.Generator, spot: np.ndarray, camera: Camera) -> _Pers
     heading = towards + (rng.normal(0, 0.7) if rng.random() < 0.6 else rng.uniform(-np.pi, np.pi))
     pose = Pose(np.broadcast_to(spot, (_MOMENTS, 2)), np.full(_MOMENTS, heading), pose.angles, pose.lift)
     posed = pose_body(build, pose)
-    solids, atlas = dress(build, posed, street_outfit(rng), rng)
+    solids, atlas = dress(build, posed, draw_outfit(rng), rng)
     return _Person(posed, solids, atlas)
 
 

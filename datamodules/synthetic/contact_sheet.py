@@ -42,7 +42,7 @@ def write_contact_sheet(root: Path) -> Path:
     ]  # fmt: skip
     bands = []
     for title, tiles in sections:
-        bands += [_title(title), *_rows(tiles)]
+        bands += [_title(title), *_rows(tiles)] if tiles else []
     path = root / "contact_sheet.png"
     path.write_bytes(cv2.imencode(".png", np.concatenate(bands)[..., ::-1])[1].tobytes())
     return path
@@ -113,7 +113,10 @@ def _tile(image: np.ndarray, people: list[np.ndarray], skeleton: Skeleton, capti
 
 
 def _coco_tiles(root: Path, count: int) -> list[np.ndarray]:
-    skeleton, tiles = get_skeleton("coco-17"), []
+    skeleton = get_skeleton("coco-17")
+    tiles: list[np.ndarray] = []
+    if not root.is_dir():
+        return tiles
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         coco = COCO(str(root / "annotations" / "person_keypoints_train2017.json"))
     ids = sorted(coco.getImgIds())

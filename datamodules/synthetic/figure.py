@@ -43,7 +43,7 @@ def dress(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator) 
     """
     parts = [*_trunk(build, posed, outfit, rng), *_head(build, posed, outfit, rng)]
     for side, sign in SIDES:
-        parts += _arm(build, posed, outfit, rng, side, sign)
+        parts += _arm(build, posed, outfit, rng, side)
         parts += _leg(build, posed, outfit, rng, side, sign)
     solids = Solids(
         start=np.stack([part.start for part in parts], 1),
@@ -71,11 +71,13 @@ def _trunk(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator)
     g, points, frames = build.girth, posed.points, posed.frames
     wide, loose = build.shoulders, outfit.loose
     chest, pelvis, belly = frames["chest"], frames["pelvis"], frames["belly"]
-    shirt = appearance.cloth(rng, outfit.top)
+    shirt, turn = appearance.cloth(rng, outfit.top), np.abs(np.linspace(-np.pi, np.pi, appearance.COLUMNS))[None]
     if outfit.open_jacket:
-        opening = np.abs(np.linspace(-np.pi, np.pi, appearance.COLUMNS)) < 0.3
-        shirt = np.where(opening[None, :, None], np.array(outfit.top[1]) * 0.9, shirt)
+        shirt = np.where((turn < 0.3)[..., None], np.array(outfit.top[1]) * 0.9, shirt)
     lower = appearance.cloth(rng, outfit.trousers)
+    below_neck = np.linspace(1.0, 0.0, appearance.ROWS)[:, None]
+    cut_out = (below_neck < outfit.neckline) & (turn < 0.5 - 0.5 * below_neck / max(outfit.neckline, 0.01))
+    front = np.where(cut_out[..., None], np.array(outfit.skin), shirt)
     yoke = appearance.cloth(rng, (outfit.top[0], outfit.top[1], "plain"))
     waist, ribs = 0.118 * g + 0.012 + loose, 0.80 * wide
     parts = [
@@ -84,7 +86,7 @@ def _trunk(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator)
         _Part(points["pelvis"] + _offset(pelvis, up=0.05), points["spine"] - _offset(belly, up=0.02), belly[..., 0],
               (waist * 1.16, waist * 1.05), shirt, flat=0.72, cap=0.3),
         _Part(points["spine"] - _offset(belly, up=0.06), points["neck"] - _offset(chest, up=0.14), chest[..., 0],
-              (waist * 1.08, ribs), shirt, flat=0.70, bulge=0.012 * g, cap=0.85),
+              (waist * 1.08, ribs), front, flat=0.70, bulge=0.012 * g, cap=0.85),
         _Part(points["left_shoulder"] + _offset(chest, forward=-0.012, left=-0.05, up=-0.012), points["right_shoulder"]
               + _offset(chest, forward=-0.012, left=0.05, up=-0.012), -chest[..., 2],
               (0.066 * g + loose, 0.066 * g + loose), yoke, flat=1.25, bulge=0.016),
@@ -150,7 +152,7 @@ def _covered(cloth: np.ndarray, bare: np.ndarray, reach: float) -> np.ndarray:
     return np.where((np.arange(len(cloth)) < reach * len(cloth))[:, None, None], cloth, bare)
 
 
-def _arm(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, side: str, sign: float) -> list[_Part]:
+def _arm(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, side: str) -> list[_Part]:
     g, points, frames = build.girth, posed.points, posed.frames
     bare, sleeve = appearance.flesh(rng, outfit.skin), appearance.cloth(rng, outfit.top, 0.6)
     upper = _covered(sleeve, bare, outfit.sleeve)
@@ -160,8 +162,6 @@ def _arm(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, s
     shoulder, elbow, wrist = (points[f"{side}_{part}"] for part in ("shoulder", "elbow", "wrist"))
     palm = wrist + 0.48 * (points[f"{side}_hand"] - wrist)
     reach = 0.7 * build.forearm
-    _wrap_band(upper, outfit, sign)
-    _wrap_band(lower, outfit, sign)
     return [
         _Part(shoulder, elbow, up[..., 0], (0.056 * g + outfit.loose, 0.041 * g + thick), upper, bulge=0.004),
         _Part(elbow, wrist, fore[..., 0], (0.040 * g + thick, 0.027 * g + 0.5 * thick), lower, bulge=0.006 * g),
@@ -180,8 +180,6 @@ def _leg(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, s
     thigh, shank, foot = (frames[f"{side}_{part}"] for part in ("thigh", "shank", "foot"))
     hip, knee, ankle = (points[f"{side}_{part}"] for part in ("hip", "knee", "ankle"))
     shoe = appearance.plain(rng, outfit.shoes)
-    _wrap_band(upper, outfit, sign)
-    _wrap_band(lower, outfit, sign)
     return [
         _Part(hip + _offset(thigh, left=0.012 * sign), knee, thigh[..., 0],
               (0.086 * g + outfit.loose, 0.054 * g + thick), upper, bulge=0.006),
@@ -190,12 +188,3 @@ def _leg(build: Build, posed: Posed, outfit: Outfit, rng: np.random.Generator, s
               points[f"{side}_toe"] - _offset(foot, forward=0.04), foot[..., 2], (0.046, 0.040), shoe,
               flat=0.95, bulge=0.004),
     ]  # fmt: skip
-
-
-def _wrap_band(texture: np.ndarray, outfit: Outfit, sign: float) -> None:
-    """Wrap a wide band of the side's colour round the lower half of a limb (in place), keeping the folds."""
-    if outfit.bands is None:
-        return
-    rows = slice(int(0.4 * len(texture)), int(0.97 * len(texture)))
-    folds = texture[rows].mean(-1, keepdims=True)
-    texture[rows] = np.array(outfit.bands[0 if sign > 0 else 1]) * folds / folds.mean()

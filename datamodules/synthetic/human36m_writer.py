@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from cdflib.cdfwrite import CDF
 
-from datamodules.synthetic.appearance import studio_outfit
+from datamodules.synthetic.appearance import draw_outfit
 from datamodules.synthetic.body import Posed, joint_positions, pose_body, sample_build
 from datamodules.synthetic.buffers import Buffers, Light, rasterise, shade
 from datamodules.synthetic.camera import Camera, human36m_camera
@@ -90,17 +90,15 @@ def write_sequence(root: Path, sequence: Sequence, camera_name: str) -> None:
     camera = human36m_camera(camera_name, sequence.width)
     subject_rng = sequence.rng(sequence.subject)
     build = sample_build(subject_rng, (1.60, 1.88), (0.9, 1.2))
-    outfit = studio_outfit(subject_rng)
+    outfit = draw_outfit(subject_rng, muted=True)
     action = ACTIONS[sequence.action]
     times = np.arange(sequence.frames) / FRAME_RATE
     pose = perform(action, build, times, sequence.rng(sequence.subject, sequence.name))
     posed = pose_body(build, pose)
     _write_poses(root / sequence.subject / "MyPoseFeatures", sequence.name, camera_name, camera, posed)
     seat = chair((float(pose.place[0, 0]), float(pose.place[0, 1])), float(np.median(pose.heading)), (0.05, 0.05, 0.06))
-    scene = studio_scene(sequence.rng("studio"), seat if action.seat else [])
+    scene = studio_scene(sequence.rng(sequence.subject, "studio"), seat if action.seat else [])
     solids, atlas = dress(build, posed, outfit, sequence.rng(sequence.subject, "clothes"))
-    video = root / sequence.subject / "Videos" / f"{sequence.name}.{camera_name}.mp4"
-    video.parent.mkdir(parents=True, exist_ok=True)
     film = _Film(
         camera, cast(scene, camera), posed, solids, atlas, _lamps(sequence, times),
         sequence.rng(sequence.subject, sequence.name, camera_name),

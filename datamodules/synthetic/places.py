@@ -26,40 +26,39 @@ def chair(spot: tuple[float, float], heading: float, shade: tuple[float, float, 
     return [seat, back, *legs]
 
 
-def studio(rng: np.random.Generator) -> list[Box]:
-    """Build the studio's walls and what stands along them: curtains, tables, screens, tripods."""
-    grey = (0.24, 0.23, 0.21)
-    walls = [
-        Box((0, 7.6), (7, 0.1), 0, 3.6, 0, (0.34, 0.33, 0.30), "plain"),
-        Box((0, -7.6), (7, 0.1), 0, 3.6, 0, (0.26, 0.26, 0.26), "panels"),
-        Box((6.0, 0), (0.1, 8), 0, 3.6, 0, (0.10, 0.11, 0.13), "panels"),
-        Box((-6.0, 0), (0.1, 8), 0, 3.6, 0, (0.36, 0.34, 0.30), "plain"),
-        Box((0, 0), (8, 9), 3.6, 3.7, 0, grey),
-    ]
-    things = [
-        Box((5.2, 3.5), (0.4, 0.9), 0, 0.76, 0.1, (0.30, 0.20, 0.10)),
-        Box((-5.3, -2.6), (0.35, 1.1), 0, 1.9, 0, (0.13, 0.15, 0.20), "shelves"),
-        Box((3.2, -7.0), (0.9, 0.3), 0, 0.9, 0, (0.05, 0.05, 0.06)),
-        Box((-3.0, 6.9), (0.7, 0.4), 0, 1.3, 0, (0.20, 0.08, 0.06)),
-        Box((0.4, 7.3), (0.8, 0.1), 0.9, 2.2, 0, (0.03, 0.03, 0.035)),
-        Box((-2.0, -7.3), (0.5, 0.1), 0.0, 2.05, 0, (0.30, 0.24, 0.16)),
-    ]
-    for x, y in ((3.4, 5.6), (-3.6, -5.6), (3.6, -5.4), (-3.5, 5.2)):  # tripods
-        things.append(Box((x + rng.uniform(-0.3, 0.3), y), (0.035, 0.035), 0, 1.5, 0.3, (0.03, 0.03, 0.03)))
-        things.append(Box((x, y), (0.25, 0.02), 1.5, 1.75, 0.4, (0.05, 0.05, 0.05)))
-    return [*walls, *things]
-
-
 def studio_scene(rng: np.random.Generator, extra: list[Box]) -> Scene:
-    """Furnish the studio.
+    """Furnish a studio: walls, and what stands along them (curtains, tables, screens, tripods).
 
     Args:
         rng: source of randomness
         extra: what this recording adds (a chair)
     """
-    return Scene(
-        "plain", ((0.20, 0.165, 0.125), (0.3, 0.3, 0.3)), (*studio(rng), *extra), ((0.1, 0.1, 0.1), (0.1, 0.1, 0.1)), 7
-    )
+
+    def wall() -> Colour:
+        return paint(rng, 0.35, 0.08, 0.42)
+
+    floor = paint(rng, 0.5, 0.1, 0.32)
+    walls = [
+        Box((0, 7.6), (7, 0.1), 0, 3.6, 0, wall(), "plain"),
+        Box((0, -7.6), (7, 0.1), 0, 3.6, 0, wall(), "panels"),
+        Box((6.0, 0), (0.1, 8), 0, 3.6, 0, wall(), "panels"),
+        Box((-6.0, 0), (0.1, 8), 0, 3.6, 0, wall(), "plain"),
+        Box((0, 0), (8, 9), 3.6, 3.7, 0, (0.24, 0.23, 0.21)),
+    ]
+    things = [
+        Box((5.2, 3.5), (0.4, 0.9), 0, 0.76, 0.1, (0.30, 0.20, 0.10)),
+        Box((-5.3, -2.6), (0.35, 1.1), 0, 1.9, 0, (0.13, 0.15, 0.20), "shelves"),
+        Box((3.2, -7.0), (0.9, 0.3), 0, 0.9, 0, paint(rng, 0.8)),
+        Box((-3.0, 6.9), (0.7, 0.4), 0, 1.3, 0, paint(rng, 0.8)),
+        Box((0.4, 7.3), (0.8, 0.1), 0.9, 2.2, 0, (0.03, 0.03, 0.035)),
+        Box((-2.0, -7.3), (0.5, 0.1), 0.0, 2.05, 0, paint(rng, 0.8)),
+    ]
+    for x, y in ((3.4, 5.6), (-3.6, -5.6), (3.6, -5.4), (-3.5, 5.2)):  # tripods
+        things.append(Box((x + rng.uniform(-0.3, 0.3), y), (0.035, 0.035), 0, 1.5, 0.3, (0.03, 0.03, 0.03)))
+        things.append(Box((x, y), (0.25, 0.02), 1.5, 1.75, 0.4, (0.05, 0.05, 0.05)))
+    grey = (0.1, 0.1, 0.1)
+    pattern = str(rng.choice(["plain", "wood", "tiles"], p=[0.6, 0.25, 0.15]))
+    return Scene(pattern, _two_tones(rng, floor), (*walls, *things, *extra), (grey, grey), int(rng.integers(1 << 30)))
 
 
 def snapshot_scene(rng: np.random.Generator) -> Scene:

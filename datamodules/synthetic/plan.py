@@ -2,50 +2,61 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from datamodules.synthetic.coco_writer import Photograph
 from datamodules.synthetic.human36m_writer import Sequence
 
-if TYPE_CHECKING:
-    from datamodules.synthetic.generate import World
-
-#: Actions of the streamed subject, then of the others, in the order in which they are recorded; all fifteen, so that a
-#: longer list goes on with the actions not recorded yet and then with second takes.
-_STREAM = (
+#: The order in which actions are recorded; every subject begins elsewhere in it, and after all come second takes.
+_ACTIONS = (
     "Discussion", "Walking", "Sitting", "Greeting", "SittingDown", "TakingPhoto", "Posing", "Phoning", "WalkingDog",
     "Eating", "Purchases", "Directions", "Waiting", "Smoking", "WalkTogether",
 )  # fmt: skip
-_OTHERS = {
-    "S5": ("Directions", "Sitting", "WalkingDog", "Posing", "TakingPhoto", "Eating", "SittingDown", "Walking",
-           "Greeting", "Discussion", "Phoning", "Purchases", "Smoking", "Waiting", "WalkTogether"),
-    "S9": ("Walking", "Discussion", "TakingPhoto", "Phoning", "SittingDown", "Posing", "WalkingDog", "Eating",
-           "Sitting", "Purchases", "Directions", "Smoking", "Waiting", "WalkTogether", "Greeting"),
-}  # fmt: skip
 #: Subjects other than S1 spell two actions differently, as in the original.
 _SPELLINGS = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
 
 
-def human36m_sequences(world: World) -> list[Sequence]:
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings of one length of a subject, each an action and a take of its own.
+
+    Attributes:
+        subject: whose
+        takes: how many; all of a subject together are at most 30, the 15 actions twice
+        frames: length of each, per camera
+    """
+
+    subject: Literal["S1", "S5", "S6", "S7", "S8", "S9", "S11"]
+    takes: Annotated[int, Field(ge=1, le=30)]
+    frames: Annotated[int, Field(ge=2, le=10**6)]
+
+
+def human36m_sequences(recordings: Iterable[Recordings], seed: int, width: int) -> list[Sequence]:
     """List every recording of the target domain.
 
     Numbers after a name vary from subject to subject, or are missing, as in the original.
 
     Args:
-        world: parameters of the synthetic world
+        recordings: whose, how many, how long
+        seed: seed of the world
+        width: frame width, px
     """
-    plans = [("S1", _STREAM, world.stream_sequences, world.stream_frames)]
-    plans += [(subject, actions, world.other_sequences, world.other_frames) for subject, actions in _OTHERS.items()]
+    made: Counter[str] = Counter()
     sequences = []
-    for subject, actions, count, frames in plans:
-        spellings = {} if subject == "S1" else _SPELLINGS
-        for index in range(count):
-            action, take = actions[index % len(actions)], index // len(actions)
-            suffix = _suffix(subject, actions.index(action), take)
-            name = spellings.get(action, action) + suffix
-            sequences.append(Sequence(subject, name, action, frames, world.seed, world.frame_size))
+    for part in recordings:
+        spellings = {} if part.subject == "S1" else _SPELLINGS
+        for _ in range(part.takes):
+            take, place = divmod(made[part.subject], len(_ACTIONS))
+            action = _ACTIONS[(4 * (int(part.subject[1:]) - 1) + place) % len(_ACTIONS)]
+            name = spellings.get(action, action) + _suffix(part.subject, _ACTIONS.index(action), take)
+            sequences.append(Sequence(part.subject, name, action, part.frames, seed, width))
+            made[part.subject] += 1
     return sequences
 
 

@@ -27,12 +27,32 @@ from pose_oad.tracking.locks import using_checkout
 
 #: Where the configuration files live: beside the packages.
 CONF = Path(__file__).resolve().parents[2] / "conf"
+_SHIPPED = Path(__file__).resolve().parents[1] / "students" / "weights"
 
 # Modules of which _target_ may name classes; a user names his own on the command line (see trust).
 _TRUSTED = {"pose_oad", "datamodules", "callbacks", "optuna.samplers"}
 # What stands below these is itself a key of a configuration, dots and all: a choice and a key inside it can be given
 # side by side, as study.set.stream=video study.set.stream.path=my.mp4.
 _DOTTED_KEYS = re.compile(r"^\+{0,2}(study\.(?:set|grid))\.([^=]+)=(.*)$", re.DOTALL)
+
+
+def default_weights(student: str) -> str:
+    """Name the weights that a student starts from where no others are named.
+
+    Args:
+        student: its name, as in ``conf/student``
+
+    Returns:
+        Those that ship with the package, as seen from the working directory where they lie below it; of a student that
+        has none those that ``make pretrain`` writes.
+    """
+    shipped = _SHIPPED / f"{student}.safetensors"
+    if not shipped.is_file():
+        return f"checkpoints/{student}/best.ckpt"
+    return str(shipped.relative_to(Path.cwd()) if shipped.is_relative_to(Path.cwd()) else shipped)
+
+
+OmegaConf.register_new_resolver("default_weights", default_weights, replace=True)
 
 _USAGE = """\
 usage: pose-oad {verb} [key=value …] [group=choice …]

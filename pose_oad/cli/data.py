@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -53,8 +53,10 @@ def main(cfg: DictConfig) -> Path:
 
 def make_synthetic(cfg: DictConfig) -> Path:
     """Make the synthetic world, unless it is there; arguments and errors as :func:`main`."""
-    values: dict[str, Any] = {str(key): cfg[key] for key in cfg if key not in _SHARED}
-    world = build_options(World, values, cameras=tuple(str(camera) for camera in values.pop("cameras")))
+    values = {key: value for key, value in plain(cfg).items() if key not in _SHARED}
+    if isinstance(values["cameras"], list):  # Hydra reads bare numbers as integers
+        values["cameras"] = [str(camera) for camera in values["cameras"]]
+    world = build_options(World, values)
     root, overwrite = Path(str(cfg.root or _SYNTHETIC_ROOT)), cfg.overwrite
     started = time.monotonic()
     try:

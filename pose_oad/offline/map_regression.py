@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
@@ -117,7 +118,13 @@ class PretrainModule(LightningModule):
             steps = torch.optim.lr_scheduler.MultiStepLR(optimiser, self.hparams["milestones"], gamma=0.1)
             return {"optimizer": optimiser, "lr_scheduler": {"scheduler": steps, "interval": "epoch"}}
         total = self.trainer.estimated_stepping_batches
-        cycle = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / total))
+        timer = next((part for part in self.trainer.callbacks if isinstance(part, Timer)), None)  # type: ignore[attr-defined]
+        allowed = timer and timer.time_elapsed() + (timer.time_remaining() or 0)
+
+        def rate(step: int) -> float:
+            return one_cycle(max(step / total, timer.time_elapsed() / allowed if timer and allowed else 0.0))
+
+        cycle = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def _loss(self, maps: tuple[Tensor, Tensor], batch: LabelledImages) -> Tensor:

@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from torch import Tensor
 
 from pose_oad.metrics.coco_ap import average_precision, to_results
+from pose_oad.metrics.sides import sides_told
 from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.students.keypoints import PoseNetwork, Poses
@@ -58,6 +59,8 @@ class SourceDomainEvaluation:
     - ``mpjpe_px``: over the images with exactly one person, labelled, and no ignored area, the mean distance (px of the
       original image) between labelled joints and the maxima of their confidence maps. A maximum always exists, so no
       joint is left out.
+    - ``sides``: share of the pairs of a left and a right joint found that are on their own sides, see
+      :func:`~pose_oad.metrics.sides.sides_told`
 
     Args:
         skeleton: joint set of the network
@@ -78,6 +81,7 @@ class SourceDomainEvaluation:
         self._results: list[dict[str, Any]] = []
         self._images: list[int] = []
         self._distances: list[Tensor] = []
+        self._sides: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
         return len(self._images)
@@ -99,6 +103,7 @@ class SourceDomainEvaluation:
             located = torch.where(located[..., 2:] > 0, located, 0.0)
             self._results += to_results(located, scores[at], self._skeleton, numbers[at], self._category)
             self._images.append(numbers[at])
+            self._sides.append(sides_told(found[at], truth[at], self._skeleton))
             if alone[at]:
                 person = truth[at][(truth[at, :, :, 2] > 0).any(-1)][0]
                 offset = resize.to_frame(poses.single[at]) - resize.to_frame(person)
@@ -110,16 +115,18 @@ class SourceDomainEvaluation:
             self._results += other._results
             self._images += other._images
             self._distances += other._distances
+            self._sides += other._sides
 
     def compute(self, ground_truth: COCO) -> dict[str, float]:
-        """Return average precisions and recalls (fractions), and ``mpjpe_px``; NaN where undefined.
+        """Return average precisions and recalls (fractions), ``mpjpe_px`` and ``sides``; NaN where undefined.
 
         Args:
             ground_truth: people with the set's own joints
         """
         precision = average_precision(ground_truth, self._results, self._skeleton, self._images)
         error = float(torch.cat(self._distances).mean()) if self._distances else float("nan")
-        return precision | {"mpjpe_px": error}
+        right, pairs = (sum(counts) for counts in zip((0, 0), *self._sides, strict=True))
+        return precision | {"mpjpe_px": error, "sides": right / pairs if pairs else float("nan")}
 
 
 def evaluate_on_source(student: PoseNetwork, data: ValidationData, images: int | None = None) -> dict[str, float]:

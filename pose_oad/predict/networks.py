@@ -20,16 +20,16 @@ from pose_oad.tracking.schema import check_value
 
 
 def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = None) -> PoseNetwork:
-    """Load a network, named as its file: a checkpoint (.ckpt), trt_pose's weights (.pth) or an exported one (.onnx).
+    """Load a network, named as its file.
 
-    A checkpoint's student is put on a torch device; an exported one has so many threads, or onnxruntime's choice.
+    It is a checkpoint (.ckpt, .safetensors), trt_pose's weights (.pth) or an exported network (.onnx). A checkpoint's student is put on a torch device; an exported one has so many threads, or onnxruntime's choice.
 
     Raises:
         UserError: if the suffix is none of these, the file cannot be loaded, or the device does not exist.
     """
     path = Path(str(path))
-    accepted = "a checkpoint (.ckpt, .pth) or an exported network (.onnx)"
-    check(path.suffix.lower() in (".ckpt", ".pth", ".onnx"), "checkpoint", path, accepted)
+    accepted = "a checkpoint (.ckpt, .safetensors, .pth) or an exported network (.onnx)"
+    check(path.suffix.lower() in (".ckpt", ".safetensors", ".pth", ".onnx"), "checkpoint", path, accepted)
     if path.suffix.lower() == ".onnx":
         return ExportedStudent(path, threads)
     student = load_student(path)

@@ -1,7 +1,8 @@
-"""Loading a student from a checkpoint of ours or from trt_pose's weights, and writing one without a trainer."""
+"""Loading a student from a checkpoint of ours, a file of safetensors or trt_pose's weights, and writing one."""
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from pose_oad.students.config import StudentConfig
 from pose_oad.students.divergence import is_sound
@@ -16,6 +19,7 @@ from pose_oad.students.network import PoseStudent
 from pose_oad.students.transfer import with_joint_set
 from pose_oad.students.trt_pose import find_tensors, from_trt_pose
 from pose_oad.tracking.errors import UserError
+from pose_oad.tracking.files import replacing
 from pose_oad.tracking.torch_file import read_torch_file, write_torch_file
 
 _LOG = logging.getLogger(__name__)
@@ -23,13 +27,14 @@ _PREFIX = "student."
 
 
 def load_student(path: str | Path, expected: StudentConfig | None = None, *, other_joints: bool = False) -> PoseStudent:
-    """Read a student from a Lightning checkpoint of ours, or from a state dict of NVIDIA's trt_pose.
+    """Read a student from a Lightning checkpoint of ours, a file of safetensors, or a state dict of NVIDIA's trt_pose.
 
-    Nothing but tensors and plain values is unpickled. trt_pose's weights serve any joint set: what the two have in
+    Nothing but tensors and plain values is read. trt_pose's weights serve any joint set: what the two have in
     common is kept, by name, and the rest starts from torch's random initial weights.
 
     Args:
-        path: a checkpoint of pre-training, of fine-tuning or of a stream's end, or trt_pose's file
+        path: a checkpoint of pre-training, of fine-tuning or of a stream's end, the weights that ship with the package
+            (``.safetensors``), or trt_pose's file
         expected: the network the caller wants, at the input size and with the resize mode wanted; None: the file's own
         other_joints: whether a checkpoint of ours may serve another joint set likewise, instead of being refused
 
@@ -65,10 +70,40 @@ def load_student(path: str | Path, expected: StudentConfig | None = None, *, oth
 
 
 def save_student(student: PoseStudent, path: str | Path) -> None:
-    """Write a student as a checkpoint that :func:`load_student` reads. The file appears when it is complete."""
-    weights = {f"{_PREFIX}{key}": value.detach().cpu() for key, value in student.state_dict().items()}
+    """Write a student as a checkpoint that :func:`load_student` reads. The file appears when it is complete.
+
+    Args:
+        student: the network
+        path: the checkpoint; with the suffix ``.safetensors`` the same in that format
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    weights = {key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()}
+    if Path(path).suffix == ".safetensors":
+        with replacing(Path(path)) as partial:
+            save_file(weights, partial, {"student": json.dumps(student.config.to_dict())})
+        return
+    weights = {f"{_PREFIX}{key}": value for key, value in weights.items()}
     description = {"student": student.config.to_dict()}
     write_torch_file(Path(path), {"hyper_parameters": description, "state_dict": weights})
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise UserError(f"checkpoint {path}: no such file; expected a checkpoint that pretrain or online wrote")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path, f"checkpoint {path}")
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    """Read such a file into what a checkpoint of ours holds."""
+    try:
+        with safe_open(path, "pt") as file:
+            description = json.loads((file.metadata() or {}).get("student", "null"))
+            weights = {f"{_PREFIX}{key}": file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"checkpoint {path}: damaged, or no file of safetensors ({error})") from error
+    return {"hyper_parameters": {"student": description}, "state_dict": weights}
 
 
 def _ours(contents: Any, path: Path) -> tuple[StudentConfig, dict[str, Any]]:

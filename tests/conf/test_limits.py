@@ -13,6 +13,7 @@ from datamodules.coco import CocoDataModule
 from datamodules.coco.augmentation import AugmentationConfig
 from datamodules.human36m import Human36mSource
 from datamodules.synthetic.generate import World
+from datamodules.synthetic.plan import Recordings
 from datamodules.video import LiveSource, VideoFileSource
 from pose_oad.cli.command import CONF, compose_config, factory_of, plain
 from pose_oad.online.averaging import Ema, SoftReset
@@ -120,7 +121,7 @@ REFUSED = [
     (World, {"seed": -1}, "at least 0"),
     (World, {"val_images": 1.5}, "a whole number"),
     (World, {"frame_size": 255}, "a multiple of 2"),
-    (World, {"stream_sequences": 31}, "at most 30"),
+    (Recordings, {"takes": 31}, "at most 30"),
     (Ema, {"momentum": 1}, "at least 0, below 1"),
     (Ema, {"start": "source"}, "previous or pretrained"),
     (SoftReset, {"share": 2}, "at most 1"),

@@ -74,8 +74,8 @@ def test_a_frame_cache_that_does_not_fit_is_named(overrides: list[str], small_di
 def test_a_world_that_does_not_fit_leaves_nothing(small_disk: SmallDisk) -> None:
     root = small_disk.folder / "world"
     given = [
-        f"root={root}", "train_images=4", "val_images=1", "stream_sequences=1", "other_sequences=1", "workers=0",
-        "stream_frames=4", "other_frames=4", "cameras=[55011271]",
+        f"root={root}", "train_images=4", "val_images=1", "workers=0",
+        "recordings=[{subject:S1,takes:1,frames:4}]", "cameras=[55011271]",
     ]  # fmt: skip
     for left in (0, 30_000, 60_000):
         small_disk.fill(left)

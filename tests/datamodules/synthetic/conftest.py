@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from datamodules.synthetic.generate import World, generate
+from datamodules.synthetic.plan import Recordings
 
 TINY = World(
-    train_images=12, val_images=3, image_size=160, stream_sequences=2, stream_frames=12, other_sequences=1,
-    other_frames=5, frame_size=96, cameras=("54138969", "55011271"),
+    train_images=12, val_images=3, image_size=160,
+    recordings=(Recordings("S1", 2, 12), Recordings("S5", 1, 5), Recordings("S9", 1, 5)),
+    frame_size=96, cameras=("54138969", "55011271"),
 )  # fmt: skip
 
 

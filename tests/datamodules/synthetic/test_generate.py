@@ -9,6 +9,7 @@ import pytest
 
 from datamodules.synthetic import generate as module
 from datamodules.synthetic.generate import MARKER, World, generate
+from datamodules.synthetic.plan import Recordings
 from pose_oad.tracking.errors import UserError
 from tests.datamodules.synthetic.conftest import TINY
 
@@ -40,8 +41,8 @@ def test_the_same_world_is_not_made_twice(tiny_world: Path) -> None:
 
 
 def test_another_world_is_replaced_only_when_asked(tmp_path: Path) -> None:
-    one = World(train_images=1, val_images=1, image_size=64, stream_sequences=1, stream_frames=2, other_sequences=1,
-                other_frames=2, frame_size=64, cameras=("55011271",))  # fmt: skip
+    one = World(train_images=1, val_images=1, image_size=64, recordings=(Recordings("S1", 1, 2),), frame_size=64,
+                cameras=("55011271",))  # fmt: skip
     generate(one, tmp_path / "world", workers=0)
     two = dataclasses.replace(one, train_images=2)
     with pytest.raises(UserError, match=r"train_images=1.*overwrite=true"):
@@ -66,7 +67,7 @@ def test_an_interrupted_run_leaves_no_world_and_the_next_one_starts_afresh(
         raise KeyboardInterrupt
 
     root = tmp_path / "world"
-    one = dataclasses.replace(TINY, train_images=1, val_images=1, stream_sequences=1, cameras=("55011271",))
+    one = dataclasses.replace(TINY, train_images=1, val_images=1, recordings=TINY.recordings[:1], cameras=("55011271",))
     with monkeypatch.context() as patch:
         patch.setattr(module, "write_contact_sheet", interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -78,7 +79,7 @@ def test_an_interrupted_run_leaves_no_world_and_the_next_one_starts_afresh(
 
 def test_progress_counts_up_to_the_end(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    one = dataclasses.replace(TINY, train_images=1, val_images=1, stream_sequences=1, cameras=("55011271",))
+    one = dataclasses.replace(TINY, train_images=1, val_images=1, recordings=TINY.recordings[:1], cameras=("55011271",))
     generate(one, tmp_path / "world", workers=0, progress=lambda done, total: seen.append((done, total)))
     total = seen[-1][1]
     assert seen == [(done, total) for done in range(1, total + 1)]
@@ -97,8 +98,21 @@ def test_the_record_and_the_contact_sheet_are_there(tiny_world: Path) -> None:
     ("key", "value"),
     [
         ("cameras", ("1234",)), ("cameras", ()), ("cameras", ("55011271", "55011271")),
+        ("recordings", (Recordings("S1", 30, 2), Recordings("S1", 1, 9))),
     ],
 )  # fmt: skip
 def test_values_that_make_no_sense_are_refused_by_name(key: str, value: object) -> None:
     with pytest.raises(UserError, match=f"^{key}="):
         dataclasses.replace(TINY, **{key: value})
+
+
+def test_a_world_may_lack_either_domain_but_not_both(tmp_path: Path) -> None:
+    streams = dataclasses.replace(TINY, train_images=0, val_images=0, recordings=(Recordings("S6", 1, 2),))
+    generate(streams, tmp_path / "streams", workers=0)
+    assert not (tmp_path / "streams" / "coco").exists()
+    generate(dataclasses.replace(TINY, train_images=2, val_images=1, recordings=()), tmp_path / "pictures", workers=0)
+    assert not (tmp_path / "pictures" / "human36m").exists()
+    for root in ("streams", "pictures"):
+        assert cv2.imread(str(tmp_path / root / "contact_sheet.png")) is not None
+    with pytest.raises(UserError, match=r"^recordings="):
+        World(train_images=0, val_images=0, recordings=())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 
 import av
@@ -8,10 +9,15 @@ import cdflib
 import numpy as np
 import pytest
 
+from datamodules.synthetic.appearance import draw_outfit
+from datamodules.synthetic.body import pose_body, sample_build
 from datamodules.synthetic.camera import human36m_camera
+from datamodules.synthetic.figure import dress
 from datamodules.synthetic.generate import World
-from datamodules.synthetic.human36m_writer import write_pose
-from datamodules.synthetic.plan import human36m_sequences, photographs
+from datamodules.synthetic.human36m_writer import FRAME_RATE, write_pose
+from datamodules.synthetic.motion import ACTIONS, perform
+from datamodules.synthetic.plan import Recordings, human36m_sequences, photographs
+from pose_oad.cli.command import compose_config
 from pose_oad.poses.skeleton import get_skeleton
 
 
@@ -35,7 +41,8 @@ def test_the_tree_has_the_names_of_the_original(tiny_world: Path) -> None:
 
 
 def test_subjects_spell_actions_differently() -> None:
-    names = {(s.subject, s.name) for s in human36m_sequences(World(stream_sequences=30, other_sequences=30))}
+    everything = [Recordings("S1", 30, 2), Recordings("S5", 30, 2), Recordings("S9", 29, 2), Recordings("S9", 1, 4)]
+    names = {(s.subject, s.name) for s in human36m_sequences(everything, 0, 96)}
     assert len(names) == 90
     stems = {subject: {name.split(" ")[0] for s, name in names if s == subject} for subject in ("S1", "S5", "S9")}
     assert {"TakingPhoto", "WalkingDog"} <= stems["S1"]
@@ -46,11 +53,31 @@ def test_subjects_spell_actions_differently() -> None:
 
 
 def test_the_default_stream_is_long_enough() -> None:
-    world = World()
-    stream = [sequence for sequence in human36m_sequences(world) if sequence.subject == "S1"]
-    assert len(stream) >= 5
+    sequences = human36m_sequences(World().recordings, 0, 256)
+    stream = [sequence for sequence in sequences if sequence.subject == "S1"]
     assert sum(int(0.8 * sequence.frames) for sequence in stream) >= 3600
-    assert {sequence.subject for sequence in human36m_sequences(world)} == {"S1", "S5", "S9"}
+    assert {"S1", "S5", "S9"} < {sequence.subject for sequence in sequences}
+    assert max(sequence.frames for sequence in sequences) >= 30 * FRAME_RATE
+
+
+def test_one_command_describes_twenty_streams_of_ninety_seconds() -> None:
+    cfg = compose_config("data", ["experiment=streams"])
+    frames: Counter[tuple[str, str]] = Counter()
+    for sequence in human36m_sequences([Recordings(**part) for part in cfg.recordings], cfg.seed, cfg.frame_size):
+        for camera in cfg.cameras:
+            frames[sequence.subject, camera] += sequence.frames
+    assert len(frames) == 20
+    assert set(frames.values()) == {90 * FRAME_RATE}
+
+
+def test_no_colour_tells_a_limb_of_the_left_from_one_of_the_right() -> None:
+    for seed in range(4):
+        build = sample_build(np.random.default_rng(seed))
+        pose = perform(ACTIONS["Posing"], build, np.zeros(1), np.random.default_rng(seed))
+        outfit = draw_outfit(np.random.default_rng(seed), muted=True)
+        _, atlas = dress(build, pose_body(build, pose), outfit, np.random.default_rng(seed))
+        left, right = atlas[-14:-7], atlas[-7:]
+        np.testing.assert_allclose(left.mean((1, 2)), right.mean((1, 2)), rtol=0.12)
 
 
 def test_pose_files_read_back_as_the_originals_do(tiny_world: Path) -> None:

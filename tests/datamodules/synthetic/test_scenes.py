@@ -60,7 +60,7 @@ def test_every_floor_has_texture(floor: str) -> None:
     assert backdrop.albedo[backdrop.floor].std() > 0.005
 
 
-def test_invented_places_differ_and_the_studio_does_not() -> None:
+def test_invented_places_differ_and_a_studio_follows_from_its_seed() -> None:
     images = [cast(snapshot_scene(np.random.default_rng(seed)), CAMERA).albedo for seed in (0, 1)]
     assert np.abs(images[0] - images[1]).mean() > 0.05
     studios = [cast(studio_scene(np.random.default_rng(0), []), CAMERA).albedo for _ in range(2)]

@@ -227,7 +227,7 @@ def test_every_student_file_describes_a_student(name: str) -> None:
 
 def test_training_starts_from_weights_of_another_joint_set(tree: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    description = {"head_channels": 16, "input_size": (64, 64), "sigma": 0.05, "skeleton": "coco-17"}
+    description = {"head_channels": 16, "input_size": (64, 64), "sigma": 0.04, "skeleton": "coco-17"}
     initial = build_student(StudentConfig("whole", "mobilenetv4_conv_small_050", **description))  # type: ignore[arg-type]
     save_student(initial, tmp_path / "whole.ckpt")
     still = ["optimiser.learning_rate=1e-12", "optimiser.schedule=constant", "trainer.max_epochs=1"]

@@ -111,7 +111,7 @@ def online(human36m_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
 
     def run(joint_set: dict) -> dict[str, float]:
-        config = StudentConfig("small", "mobilenetv4_conv_small_050", joint_set, (64, 64), head_channels=8, sigma=0.05)
+        config = StudentConfig("small", "mobilenetv4_conv_small_050", joint_set, (64, 64), head_channels=8, sigma=0.04)
         save_student(build_student(config), tmp_path / "own.ckpt")
         overrides = [
             f"stream.root={human36m_tree}", f"checkpoint={tmp_path / 'own.ckpt'}", "student.skeleton=data",

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from lightning.pytorch.callbacks import Timer
 
 from pose_oad.offline.map_regression import PretrainModule, checkpoint_score, one_cycle
 from pose_oad.tracking.errors import UserError
@@ -25,6 +28,20 @@ def test_one_cycle_rises_and_falls_to_nothing() -> None:
     assert one_cycle(0.575) == pytest.approx(0.5)
     assert one_cycle(1.0) == pytest.approx(0.0, abs=1e-12)
     assert one_cycle(1.7) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("seconds", "steps", "progress"), [(30, 10, 0.5), (15, 60, 0.6), (0, 60, 0.6)])
+def test_one_cycle_ends_with_the_time_or_the_epochs(
+    monkeypatch: pytest.MonkeyPatch, seconds: int, steps: int, progress: float
+) -> None:
+    """Of a minute and a hundred steps, whichever is over sooner."""
+    timer = Timer("00:00:01:00")
+    module = PretrainModule(STUDENT)
+    module._trainer = SimpleNamespace(estimated_stepping_batches=100, callbacks=[timer])  # type: ignore[assignment]
+    configured = module.configure_optimizers()
+    rate = configured["lr_scheduler"]["scheduler"].lr_lambdas[0]  # type: ignore[index, call-overload]
+    monkeypatch.setattr(timer, "time_elapsed", lambda: float(seconds))
+    assert rate(steps) == pytest.approx(one_cycle(progress))
 
 
 def test_the_papers_schedule_divides_by_ten_at_its_milestones() -> None:

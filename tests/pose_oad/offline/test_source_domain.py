@@ -99,6 +99,7 @@ def test_everybody_found_in_place_is_perfect(truth: COCO) -> None:
     assert figures["AP50"] == pytest.approx(1.0)
     assert figures["AP"] > 0.8
     assert figures["mpjpe_px"] < 2  # a quarter of a cell, 8 px of the original
+    assert figures["sides"] == 1
 
 
 def test_a_known_displacement_is_the_error_of_the_single_person(truth: COCO) -> None:
@@ -117,6 +118,7 @@ def test_images_of_several_people_or_with_ignored_areas_have_no_single_person(tr
         several.update(poses_of(batch), batch)
         figures = several.compute(truth)
         assert math.isnan(figures["mpjpe_px"])
+        assert figures["sides"] == 1
         assert figures["AP50"] == pytest.approx(1.0)
 
 
