@@ -22,7 +22,8 @@ from pose_oad.tracking.schema import check_value
 def load_predictor(path: str | Path, device: str = "cpu", threads: int | None = None) -> PoseNetwork:
     """Load a network, named as its file.
 
-    It is a checkpoint (.ckpt, .safetensors), trt_pose's weights (.pth) or an exported network (.onnx). A checkpoint's student is put on a torch device; an exported one has so many threads, or onnxruntime's choice.
+    It is a checkpoint (.ckpt, .safetensors), trt_pose's weights (.pth) or an exported network (.onnx). A checkpoint's
+    student is put on a torch device; an exported one has so many threads, or onnxruntime's choice.
 
     Raises:
         UserError: if the suffix is none of these, the file cannot be loaded, or the device does not exist.

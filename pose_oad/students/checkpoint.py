@@ -42,9 +42,7 @@ def load_student(path: str | Path, expected: StudentConfig | None = None, *, oth
         the network in evaluation mode, on the CPU.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"checkpoint {path}: no such file; expected a checkpoint that pretrain or online wrote")
-    contents = read_torch_file(path, f"checkpoint {path}")
+    contents = _read(path)
     tensors = find_tensors(contents)
     config, weights = _ours(contents, path) if tensors is None else from_trt_pose(tensors, path)
     wanted = expected or config
