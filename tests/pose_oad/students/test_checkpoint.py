@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from pose_oad.cli.command import compose_config, default_weights, plain
 from pose_oad.students import PoseStudent, StudentConfig, build_student, load_student
 from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking.errors import UserError
@@ -134,3 +135,37 @@ def test_weights_that_are_not_finite_are_refused(student: PoseStudent, tmp_path:
     torch.save(contents, tmp_path / "bad.ckpt")
     with pytest.raises(UserError, match=r"bad\.ckpt: .*finite"):
         load_student(tmp_path / "bad.ckpt")
+
+
+def test_safetensors_hold_the_same_student(student: PoseStudent, tmp_path: Path) -> None:
+    save_student(student, tmp_path / "a.safetensors")
+    loaded = load_student(tmp_path / "a.safetensors", CONFIG)
+    assert loaded.config == CONFIG
+    for key, value in student.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_what_is_no_file_of_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"bad\.safetensors: "):
+        load_student(path)
+
+
+def test_the_weights_that_ship_are_those_of_the_default_student() -> None:
+    cfg = compose_config("online")
+    path = Path(cfg.checkpoint)
+    assert path.stat().st_size <= 8e6
+    student = load_student(path, StudentConfig.from_dict(plain(cfg.student)))
+    assert sum(parameter.numel() for parameter in student.parameters()) <= 2e6
+    assert student.config.input_size == tuple(cfg.student.input_size)
+    assert student.foreground > 0
+
+
+def test_a_student_without_weights_of_its_own_starts_from_its_pre_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compose_config("finetune", ["student=resnet18"]).checkpoint == "checkpoints/resnet18/best.ckpt"
+    monkeypatch.chdir(tmp_path)
+    assert Path(default_weights("small")).is_absolute()
