@@ -12,8 +12,8 @@ from pose_oad.online.triggers.base import Outcome, WindowStats
 from pose_oad.online.triggers.budget import Rate, TokenBucket, WhenFull
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.ensemble import similarity
-from pose_oad.tracking.schema import Count, Positive
 from pose_oad.tracking.errors import require
+from pose_oad.tracking.schema import Count, Positive
 
 Inner = Annotated[float, Field(gt=0, lt=1)]
 
@@ -153,9 +153,10 @@ class AmsTrainingRate(AmsSamplingRate):
     Attributes:
         pause_s: time beyond a window's length that passes between two trained windows, s
         trained_s: time of the stream at which the last window that was learnt from closed, s
+        length_s: length of a window, s
     """
 
-    remembered = ("share", "pause_s", "trained_s", "length_s", "closed_s")
+    remembered = ("share", "pause_s", "trained_s", "length_s")
 
     def __init__(
         self,
@@ -167,11 +168,11 @@ class AmsTrainingRate(AmsSamplingRate):
     ) -> None:
         super().__init__(rate=rate, burst=burst, when_full=when_full)
         self.longer_s, self.most_windows = longer_s, most_windows
-        self.pause_s = self.trained_s = self.length_s = self.closed_s = 0.0
+        self.pause_s = self.trained_s = self.length_s = 0.0
 
     def wanted(self, stats: WindowStats) -> float:
         """Return nothing before the time is up, and all that was saved since then."""
-        self.length_s, self.closed_s = stats.closed_s - self.closed_s, stats.closed_s
+        self.length_s = stats.closed_s / (stats.index + 1)
         if self.pause_s and stats.closed_s < self.trained_s + self.length_s + self.pause_s - 1e-9:
             return 0.0
         self.trained_s = stats.closed_s

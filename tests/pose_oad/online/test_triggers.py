@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from pose_oad.online.triggers import (
     AmsTrainingRate,
     EveryN,
     JitnetStride,
+    KeepUp,
     KolmogorovSmirnov,
     LossPlateau,
     Outcome,
@@ -155,6 +157,19 @@ def test_a_flat_loss_is_only_looked_at() -> None:
     # flat from the fifth window on; looked at in the seventh; nothing new; in the tenth it has risen
     assert fired == [True, True, True, True, False, False, True, False, False, True]
     assert trigger.flat == 0
+
+
+def test_keeping_up_halves_and_doubles_labels_and_steps() -> None:
+    """Each window of 10 s takes 40 s at full effort; a second of it is to be left."""
+    trigger, efforts = KeepUp(slack_s=1.0, steps=20, rate=0.1), []
+    for index in range(6):
+        plan = trigger.plan(stats(index))
+        assert (plan.label_budget, plan.steps) == (round(trigger.effort * 10), round(trigger.effort * 20))
+        trigger.observe(replace(outcome(), slack_s=10.0 - 40 * trigger.effort))
+        efforts.append(trigger.effort)
+    assert efforts == pytest.approx([0.5, 0.25, 0.225, 0.225, 0.225, 0.225])
+    trigger.observe(replace(outcome(), slack_s=math.nan))
+    assert trigger.effort == efforts[-1]
 
 
 def test_similarity_leaves_out_whom_nobody_found() -> None:
