@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
@@ -59,7 +60,10 @@ def test_the_pose_that_is_held_is_measured_against_the_frame_of_now() -> None:
     assert first["latency/smpjpe_px"] == pytest.approx(2 * 2**0.5)
     assert (first["latency/age_s"], first["latency/frames_skipped"]) == (2.0, 1)
     again = Latency(ProfileClock(DEVICE, 4), MissingRule())
-    again.load_state_dict(watching.state_dict())
+    file = io.BytesIO()
+    torch.save(watching.state_dict(), file)
+    file.seek(0)
+    again.load_state_dict(torch.load(file, weights_only=True))
     second = again.window_closed(record(1, None, followed(1)))
     # outputs begin at 4.5 (frame 4), 6 (frame 6), 7.5 (frame 7): finished at 6, 7.5, 9
     assert second["latency/age_s"] == pytest.approx(np.mean([3, 2, 2, 3]))

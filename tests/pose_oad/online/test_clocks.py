@@ -131,6 +131,12 @@ def test_a_run_goes_on_within_a_pending_update() -> None:
     assert alike([r.measured.predictions for r in records], [r.measured.predictions for r in expected[1:]])
 
 
+@pytest.mark.parametrize(("seconds", "steps"), [(1e-6, 1), (1e6, 4)])
+def test_training_stops_when_the_time_is_over(seconds: float, steps: int) -> None:
+    [record] = play(make_loop(unit="seconds", seconds=seconds, epochs=2, batch_size=2), STREAM[0])
+    assert record.training.steps == steps
+
+
 def test_a_dropped_window_is_neither_labelled_nor_trained_on() -> None:
     loop = loop_with(ProfileClock(replace(FREE, teacher_s=1.5), 32, late="skip"))
     records = play(loop, *STREAM)
