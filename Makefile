@@ -34,7 +34,7 @@ STUDENT_WEIGHTS := $(if $(NAMED)$(filter checkpoint=%,$(ARGS)),,$(filter $(PRETR
 PICTURES := $(if $(filter experiment=release,$(ARGS)),data/release/contact_sheet.png,$(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data pretrain online finetune sweep report replay sync predict evaluate teacher-eval export ui lint test test-fast bench clean
+.PHONY: help setup data pretrain online finetune sweep report replay sync predict evaluate teacher-eval profile export ui lint test test-fast bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ evaluate: $(SETUP)  ## errors of checkpoints on a stream, or with ARGS="on=coco"
 
 teacher-eval: $(SETUP)  ## a teacher's errors on a stream, or with ARGS="on=coco" on a COCO set (TEACHER)
 	$(PYTHON) -m pose_oad.cli teacher-eval teacher=$(TEACHER) $(ARGS)
+
+profile: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## measure this machine for clock=profile (STUDENT, CHECKPOINT)
+	$(PYTHON) -m pose_oad.cli profile student=$(STUDENT) $(NAMED:%=checkpoint=%) $(ARGS)
 
 export: $(SETUP)  ## write a student as an ONNX file or trt_pose's .pth, checked against the original (CHECKPOINT, OUT)
 	$(PYTHON) -m pose_oad.cli export checkpoint=$(CHECKPOINT) output.file=$(OUT) $(ARGS)

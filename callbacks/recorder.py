@@ -60,7 +60,9 @@ class Recorder:
         with self.watch("evaluate"):
             for observer in self.observers:
                 figures |= observer.window_closed(record)
-        figures |= self.timing.window_closed(record)
+        plan = record.plan
+        figures |= {"trigger/label_budget": plan.label_budget, "trigger/steps": record.training.steps}
+        figures |= {"trigger/fired": float(plan.fired)} | self.timing.window_closed(record)
         row = row_of(record.window, record.choice.positions, figures)
         with self.watch("log"):
             self.ledger.append(row)

@@ -18,6 +18,7 @@ from callbacks.observer import Observer
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.sampler import FrameSampler
 from callbacks.timing import PHASES, Timing
+from pose_oad.metrics.latency import verdict
 from pose_oad.online.distillation import OnlineDistillation, as_distillation
 from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking.delivery import RunLogger
@@ -30,8 +31,8 @@ _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
 class RunRecord(Callback):
     """Keep a folder per run, and log it to the tracking store when the stream ends. Must be the last callback.
 
-    The folder holds ``config.yaml``, ``ledger.jsonl`` and ``.parquet``, ``error.png``, ``frames.png`` and
-    ``student.ckpt``.
+    The folder holds ``config.yaml``, ``ledger.jsonl`` and ``.parquet``, ``error.png``, ``frames.png``,
+    ``latency.png`` where a clock charges, and ``student.ckpt``.
 
     Args:
         cfg: the resolved configuration
@@ -91,12 +92,15 @@ class RunRecord(Callback):
 
     def _draw(self, module: OnlineDistillation) -> None:
         from pose_oad.report.run_figures import error_curve, frame_sheet
+        from pose_oad.report.time_line import time_line
 
         rows = read_ledger(self.ledger.path)
         if rows:
             title = f"{self.logger._run_name}: error before training on each window"
             figure = error_curve(*self.evaluation.curve(), rows, _QUANTITY[self.evaluation.measurement.against], title)
             figure.savefig(self.folder / "error.png", dpi=150)
+        if rows and "latency/ready_s" in rows[0]:
+            time_line(rows, f"{self.logger._run_name}: what is done when").savefig(self.folder / "latency.png", dpi=150)
         if self.sampler.samples:
             frame_sheet(self.sampler.samples, module.student.skeleton).savefig(self.folder / "frames.png", dpi=150)
 
@@ -133,6 +137,8 @@ class RunRecord(Callback):
         speed = values["frames"] / max(1e-9, values["wall_clock_s"])
         table.add_row("wall clock, without measuring", f"{values['wall_clock_s']:.1f} s ({speed:.0f} frames/s)")
         table.add_row("seconds by phase", ", ".join(f"{phase} {self.timing.totals[phase]:.1f}" for phase in PHASES))
+        if "latency/windows" in values:
+            table.add_row("time", verdict(values))
         table.add_row("kept in", escape(str(self.folder)))
         Console().print(table)
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": "draw poses into a video and write them to a file",
     "evaluate": "errors of checkpoints",
     "teacher-eval": "a teacher's errors",
+    "profile": "measure what labels, steps and frames take on this machine",
     "export": "write a student as an ONNX file or trt_pose's .pth",
 }
 

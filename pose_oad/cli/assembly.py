@@ -191,8 +191,10 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
     from callbacks.backward_transfer import BackwardTransfer
     from callbacks.diagnostics import SelectionDiagnostics
     from callbacks.frozen_twin import FrozenTwin
+    from callbacks.latency import Latency
     from datamodules.stream import WindowLoader
     from datamodules.video.clips import is_live
+    from pose_oad.online.clocks import InstantClock
 
     loader = run.data.loader
     rate = loader.source.clips[0].played_rate(cfg.window.camera_rate)
@@ -201,6 +203,10 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
     check(isinstance(twin, bool), "metric.frozen_twin", twin, "true or false")
     if twin and cfg.predictor == "student":
         watching.append(FrozenTwin(run.evaluation, rate))
+    clock = run.module.loop.clock
+    if not isinstance(clock, InstantClock):
+        fixed = run.module.loop.learner.options.unit != "epochs"
+        watching.append(Latency(clock, run.evaluation.measurement.rule, fixed))
     if cfg.retention.root:
         from callbacks.retention import Retention
 

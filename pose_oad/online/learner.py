@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
@@ -38,8 +39,10 @@ class TrainingOptions:
 
     Attributes:
         unit: what is the same in every window with a choice: ``epochs`` over the chosen frames (the paper's; the
-            steps then grow with the label budget) or optimiser ``steps`` (equal compute whatever the label budget)
-        epochs: passes over the chosen frames, under ``unit=epochs``
+            steps then grow with the label budget), optimiser ``steps`` (equal compute whatever the label budget) or
+            ``seconds`` (training stops behind the step at which they are over)
+        epochs: passes over the chosen frames, under ``unit=epochs``, and at most under ``unit=seconds``
+        seconds: time on the clock of the machine, under ``unit=seconds``
         steps: optimiser steps per window, under ``unit=steps``
         batch_size: frames per optimiser step
         source_share: share of each batch that comes from the annotated source set, in [0, 1)
@@ -61,8 +64,9 @@ class TrainingOptions:
         seed: ``seed.model``, order of the frames and their views
     """
 
-    unit: Literal["epochs", "steps"] = "epochs"
+    unit: Literal["epochs", "steps", "seconds"] = "epochs"
     epochs: Count = 10
+    seconds: Positive = 10.0
     steps: Count = 10
     batch_size: Count = 32
     source_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -213,6 +217,7 @@ class Learner(Stage):
         for stage in reversed(stages):  # the average may change the weights from which the window begins
             stage.window_started(student)
         watch, unlabelled = self._watch(held), self._unlabelled(stream, window_index)
+        deadline = time.perf_counter() + (self.options.seconds if self.options.unit == "seconds" else np.inf)
         for part in self._batches(new, window_index, steps):
             if self.augment.views == "step":
                 part = self.augment(part.to(student.scale.device), views)
@@ -228,7 +233,7 @@ class Learner(Stage):
                 self.memory.stepped(part.frame_ids, self._each(outputs, target).cpu())
             total += loss.detach()
             made += 1
-            if watch is not None and watch.enough(made):
+            if (watch is not None and watch.enough(made)) or time.perf_counter() >= deadline:
                 break
         undone = 0 if watch is None else watch.go_back(made)
         for stage in stages:

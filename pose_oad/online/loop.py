@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 import torch
 
 from pose_oad.online.batch import labelled_batch
@@ -18,7 +19,7 @@ from pose_oad.online.measurement import Measurement
 from pose_oad.online.record import Choice, WindowRecord
 from pose_oad.online.stage import Stage
 from pose_oad.online.stopwatch import Stopwatch
-from pose_oad.online.triggers import Outcome, Trigger, WindowStats
+from pose_oad.online.triggers import Outcome, Plan, Trigger, WindowStats
 from pose_oad.online.view import Situation
 from pose_oad.online.weights import Weights
 from pose_oad.online.window import FrameWindow
@@ -78,40 +79,44 @@ class Loop:
         """
         # Evaluate: every frame by the weights that serve when it arrives.
         measured = self.measurement.measure(window, self.weights.at(window.arrivals))
-        # Trigger: how much is this window worth?
+        # Trigger: how much is this window worth, if there is time for it?
         predicted, skeleton = measured.predictions, self.learner.student.skeleton
         stats = WindowStats(window.index, len(window), len(window.candidates), window.closed_s, predicted)
-        plan = self.trigger.plan(stats)
+        admitted = self.clock.admits(window.opened_s, window.closed_s)
+        plan = self.trigger.plan(stats) if admitted else Plan(0, 0, fired=False)
         # Choose: which frames?
         with self.watch("query"):
             memory, history = self.learner.memory, self.history
             situation = Situation(window, self.weights.student, self.labels, predicted, memory, history)
-            choice = self.strategy.choose(situation, plan.label_budget)
+            choice = self.strategy.choose(situation, plan.label_budget) if admitted else Choice(np.empty(0, np.int64))
         # Label: only those that were chosen, each counted and timed.
-        labels, training = None, Training()
+        labels, training, rows = None, Training(), torch.from_numpy(choice.positions)
         if len(choice.positions):
             labels = self.labels.label(window, choice.positions)
+            person = labels.person(skeleton)
         # Remember and learn; what background alone would teach is that nobody is ever there.
         with self.watch("train"):
             if labels is not None:
                 batch = labelled_batch(window, choice.positions, labels, skeleton, self.labels.supplied(skeleton))
-                if plan.steps == 0 or labels.nobody.all():
+                satisfied = plan.steps == 0 or self.trigger.satisfied(person, predicted[rows], skeleton)
+                if satisfied or labels.nobody.all():
                     self.learner.keep(batch)
                 else:
                     training = train(self.learner, batch, window.index, optimise, window.frames, plan.steps)
         # Publish: the weights serve when the clock says that they are ready, unless a gate refuses them.
         counts, before = self.labels.take_counts(), self.steps
         asked = counts.get("teacher_calls", 0)
-        ready = self.clock.charge(Work(window.closed_s, len(window), asked, training.steps, self.watch.seconds))
-        accepted = training.made and self.weights.publish(self.learner.serving, ready, self.learner.judge)
+        work = Work(window.opened_s, window.closed_s, len(window), asked, training.steps, self.watch.seconds)
+        charge, ready_s = self.clock.charge(work) if admitted else None, None
+        if charge and training.made and self.weights.publish(self.learner.serving, charge.ready_s, self.learner.judge):
+            ready_s = charge.ready_s
         self.steps += training.steps
         # Record: for the trigger, for strategies to come, for whoever watches.
+        record = WindowRecord(window, measured, plan, choice, labels, training, ready_s, before, counts, charge)
         if labels is not None:
-            person, rows = labels.person(skeleton), torch.from_numpy(choice.positions)
             self.history.add(window.ids[choice.positions], person)
-            self.trigger.observe(Outcome(asked, person, predicted[rows], training.steps, training.loss))
-        ready_s = ready if accepted else None
-        record = WindowRecord(window, measured, plan, choice, labels, training, ready_s, before, counts)
+            made, slack = (training.steps, training.loss), record.slack_s
+            self.trigger.observe(Outcome(asked, person, predicted[rows], *made, skeleton, slack))
         self.record(record)
         return record
 

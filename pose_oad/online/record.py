@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pose_oad.online.clocks import Charge
 from pose_oad.online.learning import Training
 from pose_oad.online.measurement import Measured
 from pose_oad.online.triggers import Plan
@@ -42,6 +43,7 @@ class WindowRecord:
         ready_s: time of the stream from which the new weights serve, s; None where there are none, or a gate refused
         steps_before: optimiser steps before this window
         counts: what else happened, in whole numbers by name: teacher calls, frames without a person, …
+        charge: what it took by the clock; None where it was dropped, since the trainer was behind
     """
 
     window: FrameWindow
@@ -53,3 +55,10 @@ class WindowRecord:
     ready_s: float | None
     steps_before: int
     counts: Mapping[str, int]
+    charge: Charge | None = None
+
+    @property
+    def slack_s(self) -> float:
+        """Time between the trainer being done and the next window's end, if that is as long, s; below 0 it is late."""
+        following = 2 * self.window.closed_s - self.window.opened_s
+        return float("nan") if self.charge is None else following - self.charge.ready_s

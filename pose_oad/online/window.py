@@ -99,6 +99,11 @@ class FrameWindow:
         return self.ids / self.rate
 
     @property
+    def opened_s(self) -> float:
+        """Time of the stream at which its first frame arrives, s."""
+        return float(self.ids[0] / self.rate)
+
+    @property
     def closed_s(self) -> float:
         """Time of the stream at which the window is complete, s: when the frame behind it arrives."""
         return float((self.ids[-1] + 1) / self.rate)

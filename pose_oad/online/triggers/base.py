@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from pose_oad.online.stage import Stage
+from pose_oad.poses.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,12 @@ class Plan(NamedTuple):
     Attributes:
         label_budget: how many frames may be chosen
         steps: optimiser steps on them; None: as ``training`` says; 0: none
+        fired: whether the trigger saw cause to learn from the window
     """
 
     label_budget: int
     steps: int | None = None
+    fired: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Outcome:
         predicted: the student's before training, likewise
         steps: optimiser steps that were made
         loss: mean loss of the steps; NaN without any
+        skeleton: joint set of both
+        slack_s: time between the new weights being ready and the next window's end, s; below 0 they are late
     """
 
     asked: int
@@ -59,6 +64,8 @@ class Outcome:
     predicted: Tensor
     steps: int
     loss: float
+    skeleton: Skeleton
+    slack_s: float = float("inf")
 
 
 class Trigger(Stage):
@@ -71,6 +78,16 @@ class Trigger(Stage):
             stats: what is known of it
         """
         raise NotImplementedError
+
+    def satisfied(self, labelled: Tensor, predicted: Tensor, skeleton: Skeleton) -> bool:
+        """Return whether the student is so good on the chosen frames that training on them is not worth it.
+
+        Args:
+            labelled: the teacher's best person of each, original px, shape (labels, joints, 3)
+            predicted: the student's before training, likewise
+            skeleton: joint set of both
+        """
+        return False
 
     def observe(self, outcome: Outcome) -> None:
         """Look at what came of the plan."""

@@ -12,7 +12,7 @@ from callbacks.strategies.sampling import Random
 from callbacks.timing import Timing
 from pose_oad.online import learner
 from pose_oad.online.batch import labelled_batch
-from pose_oad.online.clocks import Clock, Work
+from pose_oad.online.clocks import Charge, Clock, Work
 from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.learner import Learner, TrainingOptions, freeze_batch_norm
 from pose_oad.online.memory import Fifo
@@ -236,8 +236,8 @@ class Late(Clock):
     def __init__(self, delay_s: float) -> None:
         self.delay_s = delay_s
 
-    def charge(self, work: Work) -> float:
-        return work.closed_s + self.delay_s
+    def charge(self, work: Work) -> Charge:
+        return Charge(work.closed_s + self.delay_s)
 
 
 def test_weights_that_are_late_serve_from_the_frame_on_that_arrives_then() -> None:
