@@ -85,7 +85,7 @@ class Loop:
         # Choose: which frames?
         with self.watch("query"):
             memory, history = self.learner.memory, self.history
-            situation = Situation(window, self.weights.student, self.labels, predicted, memory, history)
+            situation = Situation(window, self.weights.student, self.labels, predicted, memory, history, self.watch)
             choice = self.strategy.choose(situation, plan.label_budget)
         # Label: only those that were chosen, each counted and timed.
         labels, training = None, Training()
