@@ -46,6 +46,8 @@ class QueryStrategy(Callback):
 
     #: Whether it is handed the ground truth: the oracle is, and nothing that could be used on a device.
     sees_truth = False
+    #: Whether it takes forward passes of its own beside the scorer's predictions.
+    costly = False
     #: Whether it is a point of comparison rather than a way to choose frames; reports set it apart.
     reference = False
 

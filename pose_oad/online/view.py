@@ -13,6 +13,7 @@ from torch import Tensor
 from pose_oad.online.history import LabelHistory
 from pose_oad.online.label_service import LabelService
 from pose_oad.online.memory import Memory, NoMemory
+from pose_oad.online.memory.embedding import thumbnails
 from pose_oad.online.modes import evaluating
 from pose_oad.online.stopwatch import Stopwatch
 from pose_oad.online.window import FrameWindow, GroundTruthAccessError
@@ -148,6 +149,11 @@ class SelectionView:
         with self._situation.watch("look"):
             return self._scorer.features(self.frames)
 
+    @cached_property
+    def thumbnails(self) -> Tensor:
+        """The grey values of every frame in 16 x 16 px, about their mean, of length 1, shape (frames, 256)."""
+        return thumbnails(self.frames)
+
     @torch.no_grad()
     def per_frame(self, measure: Callable[[Look], Tensor], network: PoseStudent | None = None) -> Tensor:
         """Measure every frame inside a network, batch by batch, so that no maps of a whole window are kept.
@@ -162,10 +168,6 @@ class SelectionView:
         network = self._scorer if network is None else network
         with self._situation.watch("look"), evaluating(network):
             return torch.cat([measure(Look(network, part)).cpu() for part in self.frames.split(64)])
-
-    def to_frame(self, keypoints: Tensor) -> Tensor:
-        """Convert keypoints of every frame, shape (frames, ..., 3), from px of the student's input to original px."""
-        return self._situation.window.to_frame(keypoints)
 
     def maps(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
         """Predict the scorer's maps of some frames, see :meth:`PoseNetwork.maps`.
