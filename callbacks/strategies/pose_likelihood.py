@@ -23,7 +23,7 @@ class PoseLikelihood(QueryStrategy):
 
     It sees joints about their centre in units of the torso, and the direction of every limb, through layers of 12, 7,
     4, 7 and 12. In each window it goes on learning: from the latest labels, or, as long as there are few, from the
-    window's own predictions, among which a pose of its own kind stands out.
+    window's own predictions, of which up to some 500 at equal distances, among which an odd pose stands out.
 
     Source: whole-body pose unnaturalness (WPU) of VATL4Pose, arXiv 2311.05041.
 
@@ -34,7 +34,7 @@ class PoseLikelihood(QueryStrategy):
     """
 
     scorer: Scorer = "live"
-    steps: Count = 100
+    steps: Count = 50
     labels: Number = 64
     threshold: Share = 0.1
 
@@ -46,14 +46,14 @@ class PoseLikelihood(QueryStrategy):
     def score(self, view: SelectionView) -> np.ndarray:
         """Return the mean squared error over what is known of each pose; -inf where nothing is."""
         poses, known = _described(view.predictions, view.skeleton, self.threshold)
-        labelled = view.history.poses[-1024:]
+        labelled = view.history.poses[-512:]
         seen = known.any(1)
-        learnt = (poses[seen], known[seen])
+        learnt = tuple(part[seen][:: 1 + int(seen.sum()) // 512] for part in (poses, known))
         if len(labelled) >= max(1, self.labels):
             learnt = _described(labelled, view.skeleton, 0)
         network = self._network = self._network or self._made(poses.shape[1])
         if len(learnt[0]):
-            self._learn(network, *learnt)
+            self._learn(network, learnt[0], learnt[1])
         with torch.no_grad():
             error = _error(network, poses, known)
         return error.where(seen, -torch.inf).numpy()

@@ -52,6 +52,11 @@ class TemporalChange(QueryStrategy):
     share: NotNegative = 0.01
     threshold: Share = 0.1
 
+    @property
+    def costly(self) -> bool:  # type: ignore[override]
+        """Whether it takes forward passes of its own: maps do."""
+        return self.of == "maps"
+
     def score(self, view: SelectionView) -> np.ndarray:
         """Return the number of joints that jump to and fro, or the change of the maps."""
         if self.of == "maps":

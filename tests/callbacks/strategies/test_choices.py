@@ -351,6 +351,18 @@ def test_a_mixture_observes_gains_on_a_stream_and_goes_on_from_a_checkpoint() ->
     assert again._gains == mixture._gains
 
 
+@pytest.mark.parametrize("strategy", [PoseLikelihood(labels=2), LearnedLoss(), KCentreUncertainty()])
+def test_labels_of_earlier_windows_are_learnt_from_on_a_stream(strategy: QueryStrategy) -> None:
+    loop = make_loop(strategy=strategy, rate=0.2, epochs=1)
+    records = play(loop, *(make_window(10, index=index) for index in range(2)))
+    assert [len(record.choice.positions) for record in records] == [2, 2]
+
+
+def test_every_choice_is_in_the_table() -> None:
+    page = (CONF.parent / "docs" / "strategies.md").read_text()
+    assert [name for name in NAMES if f"| `{name}` |" not in page] == []
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in REFERENCES])
 def test_every_choice_plays_with_a_gap_and_bins_and_goes_on_from_a_checkpoint(name: str) -> None:
     values = OmegaConf.load(CONF / "strategy" / f"{name}.yaml")
