@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Sections that take several minutes: measured when asked for by name.
-LONG = ("study", "openpose", "human36m")
+LONG = ("study", "openpose", "human36m", "selection")
 
 
 def main(cfg: DictConfig) -> list[Figure]:
@@ -97,6 +97,7 @@ def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
     from benchmarks.online_loop import bench_online_loop
     from benchmarks.openpose import bench_openpose
     from benchmarks.predict import bench_predict
+    from benchmarks.selection import bench_selection
     from benchmarks.step import bench_step
     from benchmarks.stream import bench_stream
     from benchmarks.study import bench_study
@@ -110,6 +111,7 @@ def sections() -> dict[str, Callable[[DictConfig], list[Figure]]]:
         "memory": bench_memory,
         "human36m": bench_human36m,
         "study": bench_study,
+        "selection": bench_selection,
         "openpose": bench_openpose,
     }
 

@@ -19,7 +19,7 @@ from pose_oad.online.stopwatch import Stopwatch
 _STATUS = Path("/proc/self/status")  # Linux only
 
 #: Phases that add up to a window's work, in order; ``decode`` runs beside them in the background.
-PHASES = ("decode", "wait", "predict", "evaluate", "query", "label", "train", "retention", "log")
+PHASES = ("decode", "wait", "predict", "evaluate", "query", "look", "label", "train", "retention", "log")
 
 # Phases that only measure.
 _MEASURING = ("evaluate", "retention")

@@ -4,6 +4,11 @@
 - ``sampling``: uniform, random
 - ``error``: largest student-teacher distance
 - ``confidence``: least confident student
+- ``k_centre``, ``typical``, ``subsets``, ``top_confidence``: sets of frames that differ, or stand for many
+- ``temporal``, ``peaks``, ``pose_likelihood``: predictions that are probably wrong
+- ``gradients``, ``change``, ``learned_loss``: what a network's inside says
+- ``balanced``: the teacher's surest frames, a share for each joint; ``mixture``: a bandit over strategies
+- ``geometry``, ``embedded``, ``outcome``: what these share
 - ``references``: every frame, no frame, the frames of largest true error
 
 Adding one: (1) a class here with ``score(view)``, or with ``select(view)`` where no score exists. (2)

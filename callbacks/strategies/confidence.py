@@ -13,6 +13,7 @@ from callbacks.strategies.base import QueryStrategy, Scorer
 from callbacks.strategies.error import MissingScore, check_missing
 from pose_oad.online.view import SelectionView
 from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import Count
 
 
 class Confidence(QueryStrategy):
@@ -24,6 +25,7 @@ class Confidence(QueryStrategy):
         seed: as in :class:`QueryStrategy`
         scorer: as in :class:`QueryStrategy`
         min_gap: as in :class:`QueryStrategy`
+        bins: as in :class:`QueryStrategy`
         reduce: how a frame's confidence follows from its joints': ``min`` (the paper's), ``mean`` or ``max``
         undetected_joints: what a joint that is not found counts: ``zero`` is the paper's rule (it has no say; a frame
             in which nothing is found ranks last), ``worst`` gives it confidence 0
@@ -37,12 +39,13 @@ class Confidence(QueryStrategy):
         self,
         seed: int = 0,
         scorer: Scorer = "frozen",
-        min_gap: int = 1,
+        min_gap: Count = 1,
+        bins: bool = False,
         reduce: Literal["min", "mean", "max"] = "min",
         undetected_joints: MissingScore = "zero",
         threshold: float = 0.1,
     ) -> None:
-        super().__init__(seed, scorer, min_gap)
+        super().__init__(seed, scorer, min_gap, bins)
         check(reduce in _REDUCE, "strategy.reduce", reduce, "min, mean or max")
         self.reduce, self.undetected_joints, self.threshold = reduce, check_missing(undetected_joints), threshold
 

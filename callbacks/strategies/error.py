@@ -12,6 +12,7 @@ from pose_oad.metrics.keypoints import MissingRule, joint_errors
 from pose_oad.metrics.people import frame_means, holds_several, people_errors
 from pose_oad.online.view import SelectionView
 from pose_oad.tracking.errors import check
+from pose_oad.tracking.schema import Count
 
 MissingScore = Literal["zero", "worst"]
 
@@ -35,6 +36,7 @@ class Error(QueryStrategy):
         seed: as in :class:`QueryStrategy`
         scorer: as in :class:`QueryStrategy`
         min_gap: as in :class:`QueryStrategy`
+        bins: as in :class:`QueryStrategy`
         undetected_joints: what a joint that the teacher has and the student has not counts: ``zero`` is the paper's
             rule (no error; a frame in which the student finds nothing ranks last), ``worst`` the diagonal of the frame
         threshold: confidence from which a joint of the student counts as found
@@ -47,11 +49,12 @@ class Error(QueryStrategy):
         self,
         seed: int = 0,
         scorer: Scorer = "frozen",
-        min_gap: int = 1,
+        min_gap: Count = 1,
+        bins: bool = False,
         undetected_joints: MissingScore = "zero",
         threshold: float = 0.1,
     ) -> None:
-        super().__init__(seed, scorer, min_gap)
+        super().__init__(seed, scorer, min_gap, bins)
         self.undetected_joints, self.threshold = check_missing(undetected_joints), threshold
 
     def score(self, view: SelectionView) -> np.ndarray:

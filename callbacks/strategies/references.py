@@ -7,6 +7,7 @@ import numpy as np
 from callbacks.strategies.base import QueryStrategy
 from pose_oad.metrics.keypoints import MissingRule, joint_errors
 from pose_oad.online.view import SelectionView
+from pose_oad.tracking.schema import Count
 
 
 class Everything(QueryStrategy):
@@ -45,6 +46,7 @@ class Oracle(QueryStrategy):
     Args:
         seed: as in :class:`QueryStrategy`
         min_gap: as in :class:`QueryStrategy`
+        bins: as in :class:`QueryStrategy`
 
     Raises:
         UserError: if a value is out of range.
@@ -54,8 +56,8 @@ class Oracle(QueryStrategy):
     reference = True
     sees_truth = True
 
-    def __init__(self, seed: int = 0, min_gap: int = 1) -> None:
-        super().__init__(seed, "live", min_gap)
+    def __init__(self, seed: int = 0, min_gap: Count = 1, bins: bool = False) -> None:
+        super().__init__(seed, "live", min_gap, bins)
 
     def score(self, view: SelectionView) -> np.ndarray:
         """Return each frame's true error, px; NaN where no joint is labelled."""

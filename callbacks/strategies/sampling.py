@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from callbacks.strategies.base import QueryStrategy
@@ -22,3 +24,13 @@ class Random(QueryStrategy):
     def score(self, view: SelectionView) -> np.ndarray:
         """Return a random number for each frame."""
         return view.rng.random(len(view))
+
+
+@dataclass(eq=False, repr=False)
+class Bins(Random):
+    """Choose one frame at random out of each of as many equal runs of the window as may be chosen: stratified.
+
+    With ``bins=true`` every strategy chooses the best of each run by its own score.
+    """
+
+    bins: bool = True

@@ -77,7 +77,7 @@ def prepare(cfg: DictConfig) -> OnlineRun:
     from pose_oad.poses.joint_check import check_joint_sets
     from pose_oad.tracking.schema import build_options
 
-    strategy = build(cfg.strategy)
+    strategy = make_stage(cfg.strategy)
     rule = MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()
     training = build_options(TrainingOptions, plain(cfg.training), "training", seed=cfg.seed.model)
     # One that runs nothing: what Lightning refuses is refused before anything is recorded.
@@ -164,7 +164,7 @@ def load_run_student(cfg: DictConfig) -> PoseStudent:
 
 
 def make_stage(node: DictConfig) -> Any:
-    """Build the objective or the regulariser of a config node, with those that it adds up.
+    """Build the objective, the regulariser or the strategy of a config node, with those that it adds up.
 
     Args:
         node: the config node
@@ -172,7 +172,7 @@ def make_stage(node: DictConfig) -> Any:
     Raises:
         UserError: if a value is refused.
     """
-    for several in {"objectives", "regularisers"} & node.keys():
+    for several in {"objectives", "regularisers", "strategies"} & node.keys():
         parts = {str(name): make_stage(part) for name, part in (node[several] or {}).items()}
         return build(node, without=[several], **{several: parts})
     return build(node)

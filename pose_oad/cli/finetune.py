@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pose_oad.cli.assembly import (
     load_run_student,
+    make_stage,
     make_teacher,
     make_trainer,
     stream_options,
@@ -228,7 +229,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     _check_subjects_and_ranges(cfg)
     check_memory(cfg.collection.memory_mib)
     check_people(cfg.metric.people)
-    strategy = build(cfg.strategy)
+    strategy = make_stage(cfg.strategy)
     rule = MissingRule(cfg.metric.undetected_joints, cfg.metric.threshold, cfg.metric.penalty).validate()
     options = plain(cfg.training)
     plateau = options.pop("plateau")

@@ -87,7 +87,7 @@ class Loop:
         # Choose: which frames?
         with self.watch("query"):
             memory, history = self.learner.memory, self.history
-            situation = Situation(window, self.weights.student, self.labels, predicted, memory, history)
+            situation = Situation(window, self.weights.student, self.labels, predicted, memory, history, self.watch)
             choice = self.strategy.choose(situation, plan.label_budget) if admitted else Choice(np.empty(0, np.int64))
         # Label: only those that were chosen, each counted and timed.
         labels, training, rows = None, Training(), torch.from_numpy(choice.positions)

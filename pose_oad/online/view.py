@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,6 +13,9 @@ from torch import Tensor
 from pose_oad.online.history import LabelHistory
 from pose_oad.online.label_service import LabelService
 from pose_oad.online.memory import Memory, NoMemory
+from pose_oad.online.memory.embedding import thumbnails
+from pose_oad.online.modes import evaluating
+from pose_oad.online.stopwatch import Stopwatch
 from pose_oad.online.window import FrameWindow, GroundTruthAccessError
 from pose_oad.online.window_poses import predict_in_window
 from pose_oad.poses.maps import People
@@ -29,6 +33,7 @@ class Situation:
         predictions: the student's keypoints, original px, shape (frames, joints, 3); None where nobody predicted
         memory: labelled frames of earlier windows that are replayed
         history: poses of earlier windows' labels
+        watch: where the time goes; forward passes that only a strategy needs are ``look``
     """
 
     window: FrameWindow
@@ -37,6 +42,41 @@ class Situation:
     predictions: Tensor | None = None
     memory: Memory = field(default_factory=NoMemory)
     history: LabelHistory = field(default_factory=LabelHistory)
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+
+class Look:
+    """One batch of frames inside a network; each part is computed when it is first read.
+
+    Args:
+        network: a student, in evaluation mode
+        frames: RGB uint8, shape (batch, height, width, 3)
+    """
+
+    def __init__(self, network: PoseStudent, frames: Tensor) -> None:
+        self._network, self.images = network, network.normalise(frames)
+
+    @cached_property
+    def features(self) -> tuple[Tensor, ...]:
+        """The trunk's features, shallowest first, shape (batch, channels, rows, columns) each."""
+        return tuple(self._network.backbone(self.images))
+
+    @cached_property
+    def maps(self) -> tuple[Tensor, Tensor]:
+        """Confidence maps and part affinity fields, as the network returns them."""
+        return self._network.head(self.features)
+
+    @cached_property
+    def hidden(self) -> Tensor:
+        """What the last layer makes the confidence maps of, shape (batch, width, rows, columns)."""
+        seen: list[Tensor] = []
+        layer = getattr(self._network.head, self._network.head.outputs[0])
+        handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        try:
+            self.maps = self._network.head(self.features)
+        finally:
+            handle.remove()
+        return seen[0]
 
 
 class SelectionView:
@@ -51,6 +91,7 @@ class SelectionView:
         skeleton: joint set of predictions and labels
         rng: random numbers of this window, seeded by ``seed.selection`` and the window's number
         frame_diagonal: length of the original frames' diagonal, px
+        clips: number of the clip that each frame is from, ascending, shape (frames,)
         memory: labelled frames of earlier windows that are replayed
         history: poses of earlier windows' labels, in the order in which they were given
         scores: what the strategy's ``score`` returned, shape (frames,); None until then
@@ -77,6 +118,7 @@ class SelectionView:
         self.memory, self.history = situation.memory, situation.history
         self.frame_diagonal = float(max(np.hypot(*s.resize.frame_size) for s in window.segments))
         self.scores: np.ndarray | None = None
+        self.clips = np.repeat(np.arange(len(window.segments)), [s.stop - s.start for s in window.segments])
         self._situation, self._truth = situation, truth
         self._scorer = situation.student if scorer is None else scorer
 
@@ -89,12 +131,43 @@ class SelectionView:
         known = self._situation.predictions
         if known is not None and self._scorer is self._situation.student:
             return known
-        return predict_in_window(self._scorer, self._situation.window).single
+        return self.predict(self._scorer)
+
+    @property
+    def network(self) -> PoseStudent:
+        """The scorer: whoever changes its weights takes a copy."""
+        return self._scorer
+
+    def predict(self, network: PoseStudent) -> Tensor:
+        """Return another network's keypoints, original px, shape (frames, joints, 3)."""
+        with self._situation.watch("look"):
+            return predict_in_window(network, self._situation.window).single
 
     @cached_property
     def features(self) -> Tensor:
         """The scorer's pooled trunk features of every frame, shape (frames, channels)."""
-        return self._scorer.features(self.frames)
+        with self._situation.watch("look"):
+            return self._scorer.features(self.frames)
+
+    @cached_property
+    def thumbnails(self) -> Tensor:
+        """The grey values of every frame in 16 x 16 px, about their mean, of length 1, shape (frames, 256)."""
+        return thumbnails(self.frames)
+
+    @torch.no_grad()
+    def per_frame(self, measure: Callable[[Look], Tensor], network: PoseStudent | None = None) -> Tensor:
+        """Measure every frame inside a network, batch by batch, so that no maps of a whole window are kept.
+
+        Args:
+            measure: returns something for each frame of a batch, shape (batch, ...)
+            network: which; None: the scorer
+
+        Returns:
+            What it returned of all frames, on the CPU.
+        """
+        network = self._scorer if network is None else network
+        with self._situation.watch("look"), evaluating(network):
+            return torch.cat([measure(Look(network, part)).cpu() for part in self.frames.split(64)])
 
     def maps(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
         """Predict the scorer's maps of some frames, see :meth:`PoseNetwork.maps`.

@@ -29,7 +29,12 @@ def of_pose(batch: LabelledBatch, student: PoseStudent | None = None) -> Tensor:
 
 def of_thumbnail(batch: LabelledBatch, student: PoseStudent | None = None) -> Tensor:
     """Return the grey values of the picture in small, about their mean."""
-    grey = [adaptive_avg_pool2d(part.float().mean(-1).unsqueeze(1), _SIDE) for part in batch.frames.split(_CHUNK)]
+    return thumbnails(batch.frames)
+
+
+def thumbnails(frames: Tensor) -> Tensor:
+    """Return the same of frames, RGB uint8, shape (frames, height, width, 3)."""
+    grey = [adaptive_avg_pool2d(part.float().mean(-1).unsqueeze(1), _SIDE) for part in frames.split(_CHUNK)]
     values = torch.cat(grey).flatten(1)
     return normalize(values - values.mean(1, keepdim=True))
 

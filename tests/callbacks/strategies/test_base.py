@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks.strategies.base import QueryStrategy, top_k
+from callbacks.strategies.base import QueryStrategy, Spacing, top_k
 from callbacks.strategies.references import Everything, Nothing
-from callbacks.strategies.sampling import Random, Uniform
+from callbacks.strategies.sampling import Bins, Random, Uniform
 from pose_oad.online.view import SelectionView
 from pose_oad.online.window import FrameWindow, GroundTruthAccessError
 from pose_oad.tracking.errors import UserError
@@ -83,6 +83,15 @@ def test_a_gap_spaces_the_chosen_frames_and_yields_to_the_budget() -> None:
     assert choose(ByScore(scores, min_gap=6), 0.5) == [0, 1, 2, 3, 6]
 
 
+def test_bins_give_their_best_each_and_go_with_a_gap() -> None:
+    scores = [9, 8, 7, 0, 0, 6, 5, 4, 3, 2]
+    assert choose(ByScore(scores, bins=True), 0.2) == [0, 5]
+    assert choose(ByScore(scores, bins=True), 0.5) == [0, 2, 5, 6, 8]
+    assert choose(ByScore(scores, bins=True, min_gap=2), 0.5) == [0, 2, 5, 7, 9]
+    for seed in range(20):
+        assert [at // 20 for at in choose(Bins(seed=seed), 0.05, make_window(100))] == list(range(5))
+
+
 def test_only_frames_the_teacher_has_seen_are_chosen() -> None:
     window = make_window(30, every=7)
     assert choose(Random(), 0.1, window) != []
@@ -141,8 +150,8 @@ def test_unusable_options_are_refused(options: dict, key: str) -> None:
 
 
 def test_top_k_of_everything_is_everything() -> None:
-    positions = np.array([2, 5, 9])
-    assert sorted(top_k(np.zeros(3), positions, 3, 1, np.random.default_rng(0))) == [2, 5, 9]
+    spacing = Spacing(np.array([2, 5, 9]), 3)
+    assert sorted(top_k(np.zeros(3), spacing, np.random.default_rng(0))) == [0, 1, 2]
 
 
 class Peek(QueryStrategy):

@@ -83,7 +83,7 @@ def test_an_interrupt_that_lightning_made_an_exit_is_one_too(capsys: pytest.Capt
 def test_help_lists_choices_and_commented_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["--help"]) == 0
     page = capsys.readouterr().out
-    assert "strategy: all, confidence, error, none, oracle, random, uniform" in page
+    assert "strategy: all, badge, balanced_top_k, bins, confidence, coverage, disagreement, dpp, error" in page
     assert "rate: 0.10                  # share of each window's frames" in page
     for key in ("  batch_size: 16 ", "\nthreshold: 0.1 ", "\ndecoder_threads: 1 ", "\nuri: sqlite:"):  # of groups, too
         assert key in page
