@@ -18,6 +18,7 @@ from callbacks.observer import Observer
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.sampler import FrameSampler
 from callbacks.timing import PHASES, Timing
+from callbacks.verdict import Verdict
 from pose_oad.online.distillation import OnlineDistillation, as_distillation
 from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking.delivery import RunLogger
@@ -46,6 +47,7 @@ class RunRecord(Callback):
     Attributes:
         folder: the run's folder
         summary: means, counts and seconds of the finished run, by logged name
+        verdict: whether adapting has helped, in a sentence; empty where that was not measured
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class RunRecord(Callback):
         self.observers, self.figures = observers, bool(cfg.output.figures)
         self.folder, self.ledger = folder, ledger
         self.summary: dict[str, float] = {}
+        self.verdict = ""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what can be written only now, and log all of it.
@@ -74,6 +77,9 @@ class RunRecord(Callback):
         self.summary = self.evaluation.summary() | self.timing.summary()
         for observer in self.observers:
             self.summary |= observer.summary()
+        for observer in self.observers:
+            if isinstance(observer, Verdict):
+                self.verdict = observer.sentence(self.summary)
         nobody, calls = (
             sum(self.summary.get(prefix + name, 0) for prefix in ("", "evaluation_"))
             for name in ("frames_without_person", "teacher_calls")
@@ -86,6 +92,8 @@ class RunRecord(Callback):
             with writing(self.folder):
                 self._draw(module)
         self.logger.experiment.set_tag(self.logger.run_id, "pose_oad.measured", self.evaluation.who)
+        if self.verdict:
+            self.logger.experiment.set_tag(self.logger.run_id, "pose_oad.verdict", self.verdict)
         self.logger.log_metrics({f"final/{key}": value for key, value in self.summary.items() if value == value})
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 
@@ -118,6 +126,9 @@ class RunRecord(Callback):
             against += ", all people"
         for part, words in parts.items():
             table.add_row(f"{against}, {words}", _said(values[f"{prefix}{part}_px"], ".1f", " px"))
+        if "gain_px" in values:
+            gains = (f"{_said(values[f'gain{part}_px'], '.1f', ' px')} ({words})" for part, words in parts.items())
+            table.add_row("gain over never adapting", ", ".join(gains))
         table.add_row(
             "PCK @ 3 px / @ 0.2 torso", f"{_said(values['pck_3px'], '.1%')} / {_said(values['pck_02_torso'], '.1%')}"
         )
@@ -134,7 +145,10 @@ class RunRecord(Callback):
         table.add_row("wall clock, without measuring", f"{values['wall_clock_s']:.1f} s ({speed:.0f} frames/s)")
         table.add_row("seconds by phase", ", ".join(f"{phase} {self.timing.totals[phase]:.1f}" for phase in PHASES))
         table.add_row("kept in", escape(str(self.folder)))
-        Console().print(table)
+        console = Console()
+        console.print(table)
+        if self.verdict:
+            console.print(self.verdict, markup=False, highlight=False)
 
 
 def _said(value: float, form: str, unit: str = "") -> str:
