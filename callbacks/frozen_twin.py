@@ -80,8 +80,8 @@ class FrozenTwin(Observer):
         values = {f"frozen_{self.evaluation.prefix}{part}_px": error for part, error in before.items()}
         after = stream_means(ids, errors, joints)
         values |= {f"gain{part}_px": error - after[part] for part, error in before.items()}
-        by_joint, joints = self._by_joint.compute().tolist(), self.evaluation.skeleton.joints
-        values |= {f"frozen_{self.evaluation.prefix}_px/{name}": px for name, px in zip(joints, by_joint, strict=False)}
+        by_joint, names = self._by_joint.compute().tolist(), self.evaluation.skeleton.joints
+        values |= {f"frozen_{self.evaluation.prefix}_px/{name}": px for name, px in zip(names, by_joint, strict=False)}
         if self.evaluation.measurement.several_from is not None:
             for part, begin in stream_parts(ids).items():
                 own, theirs = self.evaluation.people_scores.since(begin), self._people.since(begin)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from callbacks.gallery import Gallery
 from callbacks.ledger import Ledger, read_ledger
 from callbacks.observer import Observer
 from callbacks.prequential import PrequentialEvaluation
@@ -31,8 +32,8 @@ _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
 class RunRecord(Callback):
     """Keep a folder per run, and log it to the tracking store when the stream ends. Must be the last callback.
 
-    The folder holds ``config.yaml``, ``ledger.jsonl`` and ``.parquet``, ``error.png``, ``frames.png`` and
-    ``student.ckpt``.
+    The folder holds ``config.yaml``, ``ledger.jsonl`` and ``.parquet``, ``error.png``, ``frames.png``, ``look.html``
+    and ``student.ckpt``.
 
     Args:
         cfg: the resolved configuration
@@ -98,6 +99,7 @@ class RunRecord(Callback):
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 
     def _draw(self, module: OnlineDistillation) -> None:
+        from pose_oad.report.look import Students, write_look
         from pose_oad.report.run_figures import error_curve, frame_sheet
 
         rows = read_ledger(self.ledger.path)
@@ -105,6 +107,13 @@ class RunRecord(Callback):
             title = f"{self.logger._run_name}: error before training on each window"
             figure = error_curve(*self.evaluation.curve(), rows, _QUANTITY[self.evaluation.measurement.against], title)
             figure.savefig(self.folder / "error.png", dpi=150)
+            measurement, after = self.evaluation.measurement, module.loop.weights.newest()
+            students = Students(module.pretrained, after, measurement.several_from is not None)
+            for gallery in (observer for observer in self.observers if isinstance(observer, Gallery)):
+                write_look(
+                    self.folder / "look.html", self.logger._run_name, self.verdict, self.summary, figure, gallery,
+                    students, measurement.against,
+                )  # fmt: skip
         if self.sampler.samples:
             frame_sheet(self.sampler.samples, module.student.skeleton).savefig(self.folder / "frames.png", dpi=150)
 

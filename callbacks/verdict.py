@@ -30,7 +30,8 @@ class Verdict(Observer):
     """
 
     def __init__(self, skeleton: Skeleton, against: Literal["truth", "teacher"]) -> None:
-        self._skeleton, self._view = skeleton, f"{against}'s view" if against == "teacher" else "ground truth"
+        self._skeleton = skeleton
+        self._view = "teacher's view" if against == "teacher" else "ground truth"
         self._seen: Counter[str] = Counter()
         self._last: Tensor | None = None
 
@@ -104,8 +105,8 @@ class Verdict(Observer):
             f"the teacher disagrees with itself, left and right change places in {seen['swapped']:,} of "
             f"{seen['followed']:,} labels that follow each other": seen["swapped"] > _SWAPPED * seen["followed"],
             f"the rate is too small, {labels:,} frames are little to learn from": seen["labelled"] < FEW,
-            f"several people are in view in {seen['several']:,} of {labels:,} labelled frames, which the student has to "
-            "tell apart": seen["several"] > _OFTEN * labels,
+            f"several people are in view in {seen['several']:,} of {labels:,} labelled frames, whom the student has "
+            "to tell apart": seen["several"] > _OFTEN * labels,
         }
         likely = next((reason for reason, holds in reasons.items() if holds), None)
         return f"Likely reason: {likely}." if likely else "No reason stands out: look at the frames."

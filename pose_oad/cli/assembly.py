@@ -191,6 +191,7 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
     from callbacks.backward_transfer import BackwardTransfer
     from callbacks.diagnostics import SelectionDiagnostics
     from callbacks.frozen_twin import FrozenTwin
+    from callbacks.gallery import Gallery
     from callbacks.verdict import Verdict
     from datamodules.stream import WindowLoader
     from datamodules.video.clips import is_live
@@ -201,7 +202,12 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
     twin = cfg.metric.frozen_twin
     check(isinstance(twin, bool), "metric.frozen_twin", twin, "true or false")
     if twin and cfg.predictor == "student":
-        watching += [FrozenTwin(run.evaluation, rate), Verdict(run.evaluation.skeleton, run.evaluation.measurement.against)]
+        watching += [
+            FrozenTwin(run.evaluation, rate),
+            Verdict(run.evaluation.skeleton, run.evaluation.measurement.against),
+        ]
+    if cfg.output.figures and cfg.predictor == "student":
+        watching.append(Gallery(run.evaluation.skeleton))
     if cfg.retention.root:
         from callbacks.retention import Retention
 
