@@ -10,6 +10,7 @@ RESUME ?=
 CHECKPOINT ?= $(PRETRAINED)
 CHECKPOINTS ?= $(CHECKPOINT)
 SOURCE ?=
+VIDEO ?=
 ROOT ?=
 TEACHER ?= onnx
 OUT ?=
@@ -67,8 +68,8 @@ data: $(SETUP)  ## make the embedded data set, or prepare what you own (SOURCE=h
 pretrain: $(DATA)  ## pre-train a student on COCO keypoints (STUDENT)
 	$(PYTHON) -m pose_oad.cli pretrain student=$(STUDENT) $(ARGS)
 
-adapt: $(SETUP) $(STUDENT_WEIGHTS)  ## adapt to a video, a folder of them or a webcam: verdict, overlay, page, ONNX file (SOURCE, TEACHER, RATE)
-	$(PYTHON) -m pose_oad.cli adapt source="'$(SOURCE)'" $(if $(filter command,$(firstword $(origin TEACHER))),teacher=$(TEACHER)) rate=$(RATE) checkpoint=$(CHECKPOINT) $(ARGS)
+adapt: $(SETUP) $(STUDENT_WEIGHTS)  ## adapt to a video, a folder of them or a webcam: verdict, overlay, page, ONNX file (VIDEO, TEACHER, RATE)
+	$(PYTHON) -m pose_oad.cli adapt video="'$(VIDEO)'" $(if $(filter command,$(firstword $(origin TEACHER))),teacher_from=$(TEACHER)) rate=$(RATE) checkpoint=$(CHECKPOINT) $(ARGS)
 
 online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=<run>)
 	$(PYTHON) -m pose_oad.cli online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)

@@ -36,26 +36,26 @@ def main(cfg: DictConfig) -> Adaptation:
         UserError: if the configuration, the source, the teacher or the student cannot be used.
     """
     check_keys(cfg, {
-        "source": Text | int, "teacher": Text, "checkpoint": Text, "rate": Annotated[float, Field(gt=0, le=1)],
-        "seconds": Positive | None, "folder": Text, "labels": Text | None, "video": bool, "export": bool,
+        "video": Text | int, "teacher_from": Text, "checkpoint": Text, "rate": Annotated[float, Field(gt=0, le=1)],
+        "seconds": Positive | None, "folder": Text, "labels": Text | None, "overlay": bool, "export": bool,
     })  # fmt: skip
     options: dict[str, Any] = {
         "label_cache": cfg.labels, "output.folder": cfg.folder,
         **{f"tracking.{key}": value for key, value in plain(cfg.tracking).items()},
     }  # fmt: skip
-    if cfg.teacher == "keypoint_rcnn":
+    if cfg.teacher_from == "keypoint_rcnn":
         options["teacher.weights"] = "DEFAULT"
-    files = find_files(str(cfg.source))
+    files = find_files(str(cfg.video))
     if files:
         stream: dict[str, Any] = {"stream": "video", "stream.path": files if len(files) > 1 else files[0]}
         options |= stream | fitting(files, cfg.rate, cfg.seconds)
     else:
-        options |= {"stream": "live", "stream.path": str(cfg.source), "window.seconds": cfg.seconds or _LONGEST_S}
-    options |= plain(cfg.options)
-    run = adapt(cfg.checkpoint, options["stream"], rate=cfg.rate, teacher=cfg.teacher, options=options)
+        options |= {"stream": "live", "stream.path": str(cfg.video), "window.seconds": cfg.seconds or _LONGEST_S}
+    options |= plain(cfg.options) if cfg.options else {}
+    run = adapt(cfg.checkpoint, options["stream"], rate=cfg.rate, teacher=cfg.teacher_from, options=options)
     run.record.report()
     folder, after = run.folder, run.folder / "student.ckpt"
-    if cfg.video and files:
+    if cfg.overlay and files:
         _run(predict, checkpoint=after, compare=cfg.checkpoint, source=files[0], **{
             "output.video": folder / "overlay.mp4", "threads": run.cfg.threads
         })  # fmt: skip
@@ -88,7 +88,7 @@ def find_files(source: str) -> list[str]:
     else:
         found = [source] if path.exists() else sorted(glob.glob(source))
     accepted = "a video, a folder of videos or of images, a pattern that matches files, a camera's number or a URL"
-    check(bool(found), "source", source, accepted)
+    check(bool(found), "video", source, accepted)
     return found
 
 

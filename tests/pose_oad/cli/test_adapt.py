@@ -30,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(place: Path, student_checkpoint: Path) -> Adaptation:
     return adapt.main(compose_config("adapt", [
-        f"source={place}/clips", f"teacher={student_checkpoint}", f"checkpoint={student_checkpoint}", "rate=0.2",
+        f"video={place}/clips", f"teacher_from={student_checkpoint}", f"checkpoint={student_checkpoint}", "rate=0.2",
         f"folder={place}/adapted", f"labels={place}/labels", f"tracking.uri=sqlite:///{place}/store.db",
         f"tracking.artifacts={place}/artifacts",
         "options={training.epochs: 1, trainer.accelerator: cpu, objective: map_regression}",
@@ -98,5 +98,5 @@ def test_windows_fit_the_source(place: Path, frames_written: int, rate: float, s
 
 def test_what_is_no_source_is_named(tmp_path: Path) -> None:
     assert adapt.find_files("0") == adapt.find_files("rtsp://camera/stream") == []
-    with pytest.raises(UserError, match="source="):
+    with pytest.raises(UserError, match="video="):
         adapt.find_files(str(tmp_path / "absent.mp4"))
