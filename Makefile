@@ -10,11 +10,14 @@ RESUME ?=
 CHECKPOINT ?= $(DEFAULT)
 CHECKPOINTS ?= $(CHECKPOINT)
 SOURCE ?=
+VIDEO ?=
 ROOT ?=
 TEACHER ?= onnx
 OUT ?=
 ARGS ?=
 PORT ?= 5000
+N ?= 50
+FORMAT ?= coco
 
 # What is set on the command line and is none of these is a mistake: make would take no notice of it.
 OPTIONS := $(shell sed -n 's/^\([A-Z]*\) ?=.*/\1/p' $(firstword $(MAKEFILE_LIST)))
@@ -34,7 +37,7 @@ STUDENT_WEIGHTS := $(if $(NAMED)$(filter checkpoint=%,$(ARGS)),,$(filter $(PRETR
 PICTURES := $(if $(filter experiment=release,$(ARGS)),data/release/contact_sheet.png,$(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data pretrain online finetune sweep report replay sync predict evaluate teacher-eval profile export ui lint test test-fast bench clean
+.PHONY: help setup data pretrain adapt online finetune sweep report look frames replay sync predict evaluate teacher-eval profile export ui lint test test-fast bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +74,9 @@ data: $(SETUP)  ## make the embedded data set, or prepare what you own (SOURCE=h
 pretrain: $(PICTURES)  ## pre-train a student on COCO keypoints (STUDENT)
 	$(PYTHON) -m pose_oad.cli pretrain student=$(STUDENT) $(ARGS)
 
+adapt: $(SETUP) $(STUDENT_WEIGHTS)  ## adapt to a video, a folder of them or a webcam: verdict, overlay, page, ONNX file (VIDEO, TEACHER, RATE)
+	$(PYTHON) -m pose_oad.cli adapt video="'$(VIDEO)'" $(if $(filter command,$(firstword $(origin TEACHER))),teacher_from=$(TEACHER)) rate=$(RATE) checkpoint=$(CHECKPOINT) $(ARGS)
+
 online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=<run>)
 	$(PYTHON) -m pose_oad.cli online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
 
@@ -82,6 +88,12 @@ sweep: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a study, or go on with it (ST
 
 report: $(SETUP)  ## tables, figures and a page of a study (STUDY), or STUDY=null of every run
 	$(PYTHON) -m pose_oad.cli report study_name=$(STUDY) $(ARGS)
+
+look: $(SETUP)  ## open the page of a run: verdict, time line, frames (RUN=id, folder or last)
+	$(PYTHON) -m pose_oad.cli look run=$(or $(RUN),last) $(ARGS)
+
+frames: $(SETUP)  ## write labelled frames of a run to be corrected in CVAT or Label Studio (RUN, N, FORMAT=coco|cvat|labelstudio, OUT)
+	$(PYTHON) -m pose_oad.cli frames run=$(or $(RUN),last) count=$(N) format=$(FORMAT) $(OUT:%=output=%) $(ARGS)
 
 replay: $(SETUP)  ## do a run again and compare (RUN)
 	$(PYTHON) -m pose_oad.cli replay run=$(RUN) $(ARGS)

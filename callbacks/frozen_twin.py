@@ -11,7 +11,9 @@ from lightning import LightningModule, Trainer
 
 from callbacks.observer import Observer
 from callbacks.prequential import PrequentialEvaluation
-from pose_oad.metrics.stream import joint_mean, spans_at_changes, stream_means
+from pose_oad.metrics.keypoints import Mpjpe
+from pose_oad.metrics.people import PeopleScores
+from pose_oad.metrics.stream import joint_mean, spans_at_changes, stream_means, stream_parts
 from pose_oad.online.distillation import OnlineDistillation, as_distillation
 from pose_oad.online.record import WindowRecord
 from pose_oad.online.window import FrameWindow
@@ -38,6 +40,7 @@ class FrozenTwin(Observer):
         self._module: OnlineDistillation | None = None
         self._errors: list[np.ndarray] = []
         self._joints: list[np.ndarray] = []
+        self._by_joint, self._people = Mpjpe(len(evaluation.skeleton)), PeopleScores()
         self._changes: list[int] = []
         self._kinds: dict[str, list[bool]] = {kind: [] for kind in KINDS}
         self._clip: dict[str, str] | None = None
@@ -56,13 +59,18 @@ class FrozenTwin(Observer):
             measured = self.evaluation.measurement.measure_like(record.window, self._module.pretrained)
         self._errors.append(measured.frame_errors)
         self._joints.append(measured.frame_joints)
+        self._by_joint.update(measured.errors)
+        if measured.people is not None:
+            self._people.update(measured.ids, measured.people)
         return {f"frozen_{self.evaluation.prefix}_px": joint_mean(self._errors[-1], self._joints[-1])}
 
     def summary(self) -> dict[str, float]:
         """Return the run's figures, NaN where undefined.
 
-        ``frozen_<error>`` is the frozen student's error, over the parts of the stream over which the adapting one's is
-        reported; ``gain_px``, ``gain_second_half_px``, … are the differences. ``gain_before_change_px`` and
+        ``frozen_<error>`` is the frozen student's error, by joint and over the parts of the stream over which the
+        adapting one's is reported; where several people were measured, ``frozen_people/AP`` and ``…/recall`` are its,
+        and ``people/recall_last_third`` is the adapting one's. ``gain_px``, ``gain_second_half_px``, … are the
+        differences. ``gain_before_change_px`` and
         ``gain_after_change_px`` are means over changes of clip; ``…/action`` and ``…/subject`` over those changes at
         which that label changed.
         """
@@ -72,6 +80,13 @@ class FrozenTwin(Observer):
         values = {f"frozen_{self.evaluation.prefix}{part}_px": error for part, error in before.items()}
         after = stream_means(ids, errors, joints)
         values |= {f"gain{part}_px": error - after[part] for part, error in before.items()}
+        by_joint, names = self._by_joint.compute().tolist(), self.evaluation.skeleton.joints
+        values |= {f"frozen_{self.evaluation.prefix}_px/{name}": px for name, px in zip(names, by_joint, strict=False)}
+        if self.evaluation.measurement.several_from is not None:
+            for part, begin in stream_parts(ids).items():
+                own, theirs = self.evaluation.people_scores.since(begin), self._people.since(begin)
+                values |= {f"frozen_people/{name}{part}": theirs[name] for name in ("AP", "recall")}
+                values[f"people/recall{part}"] = own["recall"]
         gains = np.array([
             [joint_mean(*(of[at] for of in frozen)) - joint_mean(errors[at], joints[at]) for at in both]
             for both in spans_at_changes(ids, np.array(self._changes), self.span)
@@ -89,6 +104,7 @@ class FrozenTwin(Observer):
         return {
             "errors": [torch.from_numpy(errors) for errors in self._errors],
             "joints": [torch.from_numpy(joints) for joints in self._joints],
+            "by_joint": dict(self._by_joint.metric_state), "people": dict(self._people.metric_state),
             "changes": self._changes, "kinds": self._kinds, "clip": self._clip,
         }  # fmt: skip
 
@@ -100,6 +116,11 @@ class FrozenTwin(Observer):
         """
         self._errors = [errors.numpy() for errors in state_dict["errors"]]
         self._joints = [joints.numpy() for joints in state_dict["joints"]]
+        for name in ("by_joint", "people"):
+            metric = getattr(self, f"_{name}")
+            for key, value in state_dict[name].items():
+                setattr(metric, key, value)
+            metric._update_count = len(self._errors)
         self._changes, self._kinds = state_dict["changes"], state_dict["kinds"]
         self._clip = state_dict["clip"]
         if {len(changed) for changed in self._kinds.values()} - {len(self._changes)}:

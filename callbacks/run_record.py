@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from callbacks.gallery import Gallery
 from callbacks.ledger import Ledger, read_ledger
 from callbacks.observer import Observer
 from callbacks.prequential import PrequentialEvaluation
 from callbacks.sampler import FrameSampler
 from callbacks.timing import PHASES, Timing
+from callbacks.verdict import Verdict
 from pose_oad.metrics.latency import verdict
 from pose_oad.online.distillation import OnlineDistillation, as_distillation
 from pose_oad.students.checkpoint import save_student
@@ -31,7 +33,7 @@ _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
 class RunRecord(Callback):
     """Keep a folder per run, and log it to the tracking store when the stream ends. Must be the last callback.
 
-    The folder holds ``config.yaml``, ``ledger.jsonl`` and ``.parquet``, ``error.png``, ``frames.png``,
+    The folder holds ``config.yaml``, ``ledger.jsonl`` and ``.parquet``, ``error.png``, ``frames.png``, ``look.html``,
     ``latency.png`` where a clock charges, and ``student.ckpt``.
 
     Args:
@@ -47,6 +49,7 @@ class RunRecord(Callback):
     Attributes:
         folder: the run's folder
         summary: means, counts and seconds of the finished run, by logged name
+        verdict: whether adapting has helped, in a sentence; empty where that was not measured
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class RunRecord(Callback):
         self.observers, self.figures = observers, bool(cfg.output.figures)
         self.folder, self.ledger = folder, ledger
         self.summary: dict[str, float] = {}
+        self.verdict = ""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what can be written only now, and log all of it.
@@ -75,6 +79,9 @@ class RunRecord(Callback):
         self.summary = self.evaluation.summary() | self.timing.summary()
         for observer in self.observers:
             self.summary |= observer.summary()
+        for observer in self.observers:
+            if isinstance(observer, Verdict):
+                self.verdict = observer.sentence(self.summary)
         nobody, calls = (
             sum(self.summary.get(prefix + name, 0) for prefix in ("", "evaluation_"))
             for name in ("frames_without_person", "teacher_calls")
@@ -87,10 +94,13 @@ class RunRecord(Callback):
             with writing(self.folder):
                 self._draw(module)
         self.logger.experiment.set_tag(self.logger.run_id, "pose_oad.measured", self.evaluation.who)
+        if self.verdict:
+            self.logger.experiment.set_tag(self.logger.run_id, "pose_oad.verdict", self.verdict)
         self.logger.log_metrics({f"final/{key}": value for key, value in self.summary.items() if value == value})
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 
     def _draw(self, module: OnlineDistillation) -> None:
+        from pose_oad.report.look import Students, write_look
         from pose_oad.report.run_figures import error_curve, frame_sheet
         from pose_oad.report.time_line import time_line
 
@@ -99,6 +109,13 @@ class RunRecord(Callback):
             title = f"{self.logger._run_name}: error before training on each window"
             figure = error_curve(*self.evaluation.curve(), rows, _QUANTITY[self.evaluation.measurement.against], title)
             figure.savefig(self.folder / "error.png", dpi=150)
+            measurement, after = self.evaluation.measurement, module.loop.weights.newest()
+            students = Students(module.pretrained, after, measurement.several_from is not None)
+            for gallery in (observer for observer in self.observers if isinstance(observer, Gallery)):
+                write_look(
+                    self.folder / "look.html", str(self.logger._run_name), self.verdict, self.summary, figure, gallery,
+                    students, measurement.against,
+                )  # fmt: skip
         if rows and "latency/ready_s" in rows[0]:
             time_line(rows, f"{self.logger._run_name}: what is done when").savefig(self.folder / "latency.png", dpi=150)
         if self.sampler.samples:
@@ -122,6 +139,9 @@ class RunRecord(Callback):
             against += ", all people"
         for part, words in parts.items():
             table.add_row(f"{against}, {words}", _said(values[f"{prefix}{part}_px"], ".1f", " px"))
+        if "gain_px" in values:
+            gains = (f"{_said(values[f'gain{part}_px'], '.1f', ' px')} ({words})" for part, words in parts.items())
+            table.add_row("gain over never adapting", ", ".join(gains))
         table.add_row(
             "PCK @ 3 px / @ 0.2 torso", f"{_said(values['pck_3px'], '.1%')} / {_said(values['pck_02_torso'], '.1%')}"
         )
@@ -140,7 +160,10 @@ class RunRecord(Callback):
         if "latency/windows" in values:
             table.add_row("time", verdict(values))
         table.add_row("kept in", escape(str(self.folder)))
-        Console().print(table)
+        console = Console()
+        console.print(table)
+        if self.verdict:
+            console.print(self.verdict, markup=False, highlight=False)
 
 
 def _said(value: float, form: str, unit: str = "") -> str:

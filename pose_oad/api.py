@@ -53,6 +53,11 @@ class Adaptation:
         """Means, counts and seconds of the run, by the name they are logged under."""
         return self.record.summary
 
+    @property
+    def verdict(self) -> str:
+        """Whether adapting has helped, in a sentence; empty where that was not measured."""
+        return self.record.verdict
+
     @cached_property
     def student(self) -> PoseStudent:
         """The adapted network, in evaluation mode, on the CPU."""

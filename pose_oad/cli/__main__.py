@@ -17,10 +17,13 @@ from pose_oad import __version__
 COMMANDS = {
     "data": "make the embedded data set, or prepare what you own",
     "pretrain": "pre-train a student on COCO keypoints",
+    "adapt": "adapt a student to a video of one's own",
     "online": "run a stream: choose, label, distil",
     "finetune": "choose in videos, train on all, test on other people",
     "sweep": "run a study, or go on with it",
     "report": "tables, figures and a page of a study",
+    "look": "open the page of a run",
+    "frames": "write frames of a run to be corrected",
     "replay": "do a run again and compare",
     "sync": "deliver records that the tracking store could not take",
     "predict": "draw poses into a video and write them to a file",

@@ -90,6 +90,8 @@ def prepare(cfg: DictConfig) -> OnlineRun:
         raise UserError(f"strategy={strategy.name}: this stream has no ground truth; choose a strategy without it")
     student = load_run_student(cfg)
     teacher = make_teacher(cfg.teacher, source.skeleton, cfg.get("label_cache"), training.labels == "maps", student)
+    maps = training.labels == "maps" and cfg.teacher.get("corrections") is not None
+    check(not maps, "training.labels", "maps", "keypoints with teacher.corrections: nobody corrects maps")
     check_joint_sets(student.skeleton, teacher=teacher.skeleton, truth=source.skeleton)
     options = stream_options(cfg, source, student, teacher)
     trigger = build(cfg.trigger)
@@ -191,7 +193,9 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
     from callbacks.backward_transfer import BackwardTransfer
     from callbacks.diagnostics import SelectionDiagnostics
     from callbacks.frozen_twin import FrozenTwin
+    from callbacks.gallery import Gallery
     from callbacks.latency import Latency
+    from callbacks.verdict import Verdict
     from datamodules.stream import WindowLoader
     from datamodules.video.clips import is_live
     from pose_oad.online.clocks import InstantClock
@@ -202,7 +206,12 @@ def observers(cfg: DictConfig, run: OnlineRun) -> list[Any]:
     twin = cfg.metric.frozen_twin
     check(isinstance(twin, bool), "metric.frozen_twin", twin, "true or false")
     if twin and cfg.predictor == "student":
-        watching.append(FrozenTwin(run.evaluation, rate))
+        watching += [
+            FrozenTwin(run.evaluation, rate),
+            Verdict(run.evaluation.skeleton, run.evaluation.measurement.against),
+        ]
+    if cfg.output.figures and cfg.predictor == "student":
+        watching.append(Gallery(run.evaluation.skeleton))
     clock = run.module.loop.clock
     if not isinstance(clock, InstantClock):
         fixed = run.module.loop.learner.options.unit != "epochs"
@@ -300,12 +309,15 @@ def make_teacher(
     from pose_oad.teachers.cache import CachedTeacher
     from pose_oad.teachers.identity import settings_key
 
-    if node.get("label_filter") is not None:
-        behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != "label_filter"])
+    around = next((key for key in ("corrections", "label_filter") if key in node), None)
+    if around is not None:
+        behind = OmegaConf.masked_copy(node, [str(key) for key in node if key != around])
         behind._set_parent(node._get_parent())  # so that what it refuses is named by its whole key
         behind._set_key(node._key())
-        behind_it = make_teacher(behind, truth_skeleton, label_cache, keep_maps, student)
-        return build(node.label_filter, teacher=behind_it)
+        teacher = make_teacher(behind, truth_skeleton, label_cache, keep_maps, student)
+        if node[around] is None:
+            return teacher
+        return build(node[around], teacher=teacher) if around == "label_filter" else _corrected(teacher, node[around])
     if "members" in node:
         several = node.members is None or isinstance(node.members, DictConfig)
         check(several, "teacher.members", node.members, "teachers by name, as +teacher@teacher.members.first=onnx")
@@ -324,12 +336,21 @@ def make_teacher(
         parts["skeleton"] = truth_skeleton
     if getattr(factory, "takes_detector", False) and node.get("detector") is not None:
         parts["detector"] = _make_part("detector", node.detector, None)
-    teacher: Teacher = build(node, without=["every", *parts], **parts)
+    teacher = build(node, without=["every", *parts], **parts)
     named = label_cache is None or (isinstance(label_cache, str) and bool(label_cache))
     check(named, "label_cache", label_cache, "a folder, or null")
     if label_cache is None or teacher.image_size(_ANY_SIZE) is None or not getattr(factory, "repeats_itself", True):
         return teacher
     return CachedTeacher(teacher, Path(label_cache), settings_key(plain(node)), keep_maps)
+
+
+def _corrected(teacher: Teacher, path: object) -> Teacher:
+    """Let what a person has corrected go before a teacher's labels."""
+    from pose_oad.teachers.corrected import CorrectedTeacher
+
+    there = isinstance(path, str) and Path(path).is_file()
+    check(there, "teacher.corrections", path, "a file of COCO keypoints or Label Studio's JSON export, or null")
+    return CorrectedTeacher(teacher, Path(str(path)))
 
 
 def _make_part(name: str, node: Any, *others: Any) -> Teacher:

@@ -142,7 +142,7 @@ class Measurement(Stage):
         self._watch = watch or Stopwatch()
 
     @property
-    def against(self) -> str:
+    def against(self) -> Literal["truth", "teacher"]:
         """What errors are measured against: ``truth`` or ``teacher``."""
         return "truth" if self.truth_skeleton is not None else "teacher"
 

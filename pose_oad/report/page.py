@@ -26,22 +26,30 @@ def write_page(
     skipped: Sequence[str],
 ) -> None:
     """Write the page; the figures' SVG files lie in ``figures/`` beside it and are copied into it."""
-    environment = Environment(
+    html = (
+        templates()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            facts=facts(selection, material),
+            tables=tables,
+            pictures=[(picture, _inline(path.parent / "figures" / f"{picture.name}.svg")) for picture in pictures],
+            skipped=skipped,
+            caveats=caveats(selection, material),
+        )
+    )
+    path.write_text(html, encoding="utf-8")
+
+
+def templates() -> Environment:
+    """Return the templates of pages."""
+    return Environment(
         loader=PackageLoader("pose_oad.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    html = environment.get_template("page.html.j2").render(
-        title=title,
-        facts=facts(selection, material),
-        tables=tables,
-        pictures=[(picture, _inline(path.parent / "figures" / f"{picture.name}.svg")) for picture in pictures],
-        skipped=skipped,
-        caveats=caveats(selection, material),
-    )
-    path.write_text(html, encoding="utf-8")
 
 
 def facts(selection: Selection, material: Material) -> list[tuple[str, str]]:

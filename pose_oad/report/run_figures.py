@@ -28,20 +28,26 @@ def error_curve(
     Args:
         frame_ids: stream numbers of the measured frames, shape (frames,)
         errors: their errors, px, shape (frames,); NaN where nothing counted
-        rows: ledger rows, for change points and chosen frames
+        rows: ledger rows, for change points, chosen frames and the error of the student that never adapts
         quantity: what the errors are, for the axis
         title: title of the figure
 
     Returns:
-        Every frame's error faintly, the mean of each window, a line where the clip changes, a tick for a chosen frame.
+        Every frame's error faintly, the mean of each window, of the frozen student too where it was measured, a line
+        where the clip changes, a tick for a chosen frame.
     """
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(frame_ids, errors, ".", markersize=2, color="0.75", label="each frame", rasterized=True)
     starts = np.array([row["first_frame"] for row in rows] + [rows[-1]["last_frame"] + 1])
+    frozen = next((name for name in rows[0] if name.startswith("frozen_") and name.endswith("_px")), None)
+    never = [] if frozen is None else [np.nan if row[frozen] is None else row[frozen] for row in rows]
+    if never:
+        axes.stairs(never, starts, baseline=None, color="0.35", linestyle="--", label="the same student, never adapted")
     means = [_mean_between(frame_ids, errors, a, b) for a, b in pairwise(starts)]
     axes.stairs(means, starts, baseline=None, color=STUDENT[0], linewidth=2, label="mean of each window")
-    top = float(np.nanquantile(errors, 0.99)) * 1.1 if np.isfinite(errors).any() else 1.0
+    shown = np.array([*errors, *never], dtype=float)
+    top = float(np.nanquantile(shown, 0.99)) * 1.1 if np.isfinite(shown).any() else 1.0
     axes.set_ylim(0, max(top, 1e-3))
     for name, frame in change_points(rows):
         axes.axvline(frame, color="0.5", linewidth=0.8, linestyle="--")
@@ -53,10 +59,10 @@ def error_curve(
     )
     passed = [row for row in rows if not row.get("trigger/fired", 1.0)]
     if passed:
-        bounds = [[row[end] for row in passed] for end in ("first_frame", "last_frame")]
-        axes.hlines([0] * len(passed), *bounds, color="0.4", linewidth=4, label="windows passed over")
+        first, last = ([row[end] for row in passed] for end in ("first_frame", "last_frame"))
+        axes.hlines([0] * len(passed), first, last, color="0.4", linewidth=4, label="windows passed over")
     axes.set(xlabel="frame of the stream", ylabel=quantity, title=title, xlim=(starts[0], starts[-1]))
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 

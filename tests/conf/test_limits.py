@@ -162,12 +162,26 @@ def test_a_refused_value_is_named_with_what_is_accepted(kind: type, values: dict
 
 @pytest.mark.parametrize("group", ["teacher", "stream", "strategy", "objective", "regulariser", "average"])
 def test_the_defaults_of_every_choice_are_accepted(group: str) -> None:
-    needed = {"path", "folder", "weights", "model", "of", "every", "_target_"}  # the user's to say, or not the class's
+    needed = {
+        "path",
+        "folder",
+        "weights",
+        "model",
+        "of",
+        "every",
+        "corrections",
+        "_target_",
+    }  # the user's to say, or not the class's
     for choice in sorted(path.stem for path in (CONF / group).glob("*.yaml")):
         node = compose_config("online", [f"{group}={choice}"])[group]
         values = {key: value for key, value in plain(node).items() if value is not None or key not in needed}
         given = {*needed, "teacher", "skeleton", "members", "student"} - set(values)
-        check_values(factory_of(node), {k: v for k, v in values.items() if k not in ("every", "_target_")}, "", given)
+        check_values(
+            factory_of(node),
+            {k: v for k, v in values.items() if k not in ("every", "corrections", "_target_")},
+            "",
+            given,
+        )
 
 
 def test_the_defaults_of_students_and_augmentation_are_accepted() -> None:
