@@ -73,7 +73,7 @@ class PoseLikelihood(QueryStrategy):
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
         for _ in range(self.steps):
             optimizer.zero_grad()
-            _error(network, poses, known).mean().backward()  # type: ignore[no-untyped-call]
+            _error(network, poses, known).mean().backward()
             optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
