@@ -53,8 +53,8 @@ def error_curve(
     )
     passed = [row for row in rows if not row.get("trigger/fired", 1.0)]
     if passed:
-        bounds = [[row[end] for row in passed] for end in ("first_frame", "last_frame")]
-        axes.hlines([0] * len(passed), *bounds, color="0.4", linewidth=4, label="windows passed over")
+        first, last = ([row[end] for row in passed] for end in ("first_frame", "last_frame"))
+        axes.hlines([0] * len(passed), first, last, color="0.4", linewidth=4, label="windows passed over")
     axes.set(xlabel="frame of the stream", ylabel=quantity, title=title, xlim=(starts[0], starts[-1]))
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure

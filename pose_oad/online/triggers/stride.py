@@ -110,7 +110,7 @@ class AmsSamplingRate(TokenBucket):
         share: r
     """
 
-    remembered = ("share",)
+    remembered: tuple[str, ...] = ("share",)
 
     def __init__(
         self,
