@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Latency(Observer):
 
     def __init__(self, clock: Clock, rule: MissingRule, fixed_steps: bool = False) -> None:
         self.clock, self.rule, self.fixed_steps = clock, rule, fixed_steps
-        self._sums: Counter[str] = Counter()
+        self._sums: dict[str, float] = defaultdict(float)
         self._slack = math.inf  # the smallest
         self._free_s = 0.0
         # Outputs that a consumer holds or will: when each is there, of which time it is, the pose.
@@ -102,9 +103,9 @@ class Latency(Observer):
             "latency/frames_skipped": figures["skipped"],
         }
 
-    def _add(self, figures: dict[str, float]) -> None:
+    def _add(self, figures: Mapping[str, float]) -> None:
         for name, value in figures.items():
-            self._sums[name] += value  # type: ignore[assignment]
+            self._sums[name] += value
 
     def summary(self) -> dict[str, float]:
         """Return the run's figures, NaN where undefined; see ``docs/triggers-and-time.md``."""
@@ -136,7 +137,7 @@ class Latency(Observer):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what :meth:`state_dict` returned."""
-        self._sums = Counter(state_dict["sums"])
+        self._sums = defaultdict(float, state_dict["sums"])
         self._slack, self._free_s = state_dict["slack"], state_dict["free_s"]
         times, poses = state_dict["outputs"]
         self._outputs = times, poses

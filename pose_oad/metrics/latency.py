@@ -31,7 +31,7 @@ def serve(arrivals: np.ndarray, closed_s: float, student_s: float, free_s: float
         student_s: how long a frame takes, s
         free_s: time from which on the student is free, s
     """
-    positions, finished, at = [], [], 0
+    positions, finished, at = list[int](), list[float](), 0
     while at < len(arrivals):
         start = max(float(arrivals[at]), free_s)
         if start >= closed_s:

@@ -107,7 +107,8 @@ class Loop:
         counts, before = self.labels.take_counts(), self.steps
         asked = counts.get("teacher_calls", 0)
         work = Work(window.opened_s, window.closed_s, len(window), asked, training.steps, self.watch.seconds)
-        charge, ready_s = self.clock.charge(work) if admitted else None, None
+        charge = self.clock.charge(work) if admitted else None
+        ready_s: float | None = None
         if charge and training.made and self.weights.publish(self.learner.serving, charge.ready_s, self.learner.judge):
             ready_s = charge.ready_s
         self.steps += training.steps

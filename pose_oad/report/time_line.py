@@ -44,7 +44,7 @@ def time_line(rows: Sequence[Mapping[str, Any]], title: str, most: int = 40) -> 
 
 def _bars(row: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """Return start and length of a window's parts, s, one behind the other."""
-    at, bars = row["latency/started_s"], {}
+    at, bars = row["latency/started_s"], dict[str, tuple[float, float]]()
     for part in _ORDER if at is not None else ():
         bars[part] = (at, row[f"latency/{part}_s"])
         at += bars[part][1]
