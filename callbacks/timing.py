@@ -93,14 +93,14 @@ class Timing(Observer):
         counts = Counter({**record.counts, **record.measured.counts, **training.counts})
         calls, _ = counts.pop("teacher_calls", 0), counts.pop("evaluation_teacher_calls", 0)
         self.teacher_calls += calls
-        counts["windows_rejected"] += training.rejected
-        counts["windows_not_trained"] += record.labels is not None and bool(record.labels.nobody.all())
+        if training.rejected:
+            counts["windows_rejected"] = 1
+        if record.labels is not None and record.labels.nobody.all():
+            counts["windows_not_trained"] = 1
         if window.frames_dropped is not None:
             counts["frames_dropped"] = window.frames_dropped
-            self.counted.setdefault("frames_dropped", 0)
         for name, number in counts.items():
-            if number:
-                self.counted[name] = self.counted.get(name, 0) + number
+            self.counted[name] = self.counted.get(name, 0) + number
         values = {f"seconds/{phase}": value for phase, value in seconds.items()}
         values |= {name: counts[name] for name in sorted(self.counted)}
         values |= {

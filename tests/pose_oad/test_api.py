@@ -127,7 +127,7 @@ def test_a_video_is_measured_against_its_teacher(
     write_video(tmp_path / "my.mp4", counting_frames(30, 48))
     options = TINY | {"metric.teacher_every": 5, "window.frames": 15}
     run = adapt(load_student(student_checkpoint), tmp_path / "my.mp4", teacher=student_checkpoint, options=options)
-    assert run.record.evaluation.against == "teacher"
+    assert run.record.evaluation.measurement.against == "teacher"
     assert len(run.errors) == 6
     [axes] = run.curve().axes
     assert axes.get_ylabel() == "distance to the teacher, px"
