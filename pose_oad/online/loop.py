@@ -107,10 +107,11 @@ class Loop:
         counts, before = self.labels.take_counts(), self.steps
         asked = counts.get("teacher_calls", 0)
         work = Work(window.opened_s, window.closed_s, len(window), asked, training.steps, self.watch.seconds)
-        charge = self.clock.charge(work) if admitted else None
+        charge, judge = self.clock.charge(work) if admitted else None, self.learner.judge
         ready_s: float | None = None
-        if charge and training.made and self.weights.publish(self.learner.serving, charge.ready_s, self.learner.judge):
-            ready_s = charge.ready_s
+        if charge and training.made:
+            accepted = self.weights.publish(self.learner.serving, charge.ready_s, judge, window.closed_s)
+            ready_s = charge.ready_s if accepted else None
         self.steps += training.steps
         # Record: for the trigger, for strategies to come, for whoever watches.
         record = WindowRecord(window, measured, plan, choice, labels, training, ready_s, before, counts, charge)

