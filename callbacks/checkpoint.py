@@ -58,6 +58,12 @@ class WindowCheckpoint(Callback):
             raise UserError(f"{self.path}: damaged, or the state of another run ({reason})") from error
 
     def _take_on(self, state: Mapping[str, Any], trainer: Trainer, module: OnlineDistillation) -> None:
+        stages: Mapping[str, Stage | Callback] = module.loop.stages()
+        fresh = [
+            (f"{kind}.{name}", part, part.state_dict(), state[kind][name])
+            for kind, parts in (("stages", stages), ("callbacks", _by_name(trainer)))
+            for name, part in parts.items()
+        ]
         module.student.load_state_dict(state["student"])
         module.loop.steps = state["optimizer_steps"]
         if module.loop.steps:
@@ -69,12 +75,10 @@ class WindowCheckpoint(Callback):
             if len(known) > 1 or not _alike(kept["param_groups"], optimizer.state_dict()["param_groups"]):
                 raise ValueError("optimizer")
             optimizer.load_state_dict(kept)
-        stages: Mapping[str, Stage | Callback] = module.loop.stages()
-        for kind, parts in (("stages", stages), ("callbacks", _by_name(trainer))):
-            for name, part in parts.items():
-                if not _alike(state[kind][name], part.state_dict()):
-                    raise ValueError(f"{kind}.{name}")
-                part.load_state_dict(state[kind][name])
+        for name, part, sample, kept in fresh:
+            if not _alike(kept, sample):
+                raise ValueError(name)
+            part.load_state_dict(kept)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

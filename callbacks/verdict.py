@@ -67,6 +67,8 @@ class Verdict(Observer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what :meth:`state_dict` returned."""
         self._seen, self._last = Counter(state_dict["seen"]), state_dict["last"]
+        if self._last is not None and not isinstance(self._last, Tensor):
+            raise ValueError("the last label is no pose")
 
     def sentence(self, summary: Mapping[str, float]) -> str:
         """Say what adapting has done.

@@ -43,9 +43,8 @@ def test_it_labels_like_the_checkpoint_it_was_made_from(tmp_path: Path) -> None:
 
 def test_frames_lie_as_the_file_says(tmp_path: Path) -> None:
     path = write_export(random_student((64, 96)), tmp_path / "student.onnx", resize_mode="squash")
-    teacher = build(
-        compose_config("online", ["teacher=onnx", f"teacher.path={path}"]).teacher, without=["every", "corrections"]
-    )
+    node = compose_config("online", ["teacher=onnx", f"teacher.path={path}"]).teacher
+    teacher = build(node, without=["every", "corrections"])
     assert teacher.image_size((120, 60)) == (64, 96)
     labels = ask(teacher, (120, 60))
     assert labels.part_affinity_fields is not None
