@@ -127,7 +127,7 @@ class Weights(Stage):
             self._pending = self._pending[len(ready) :]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the versions that serve and that will; None is that of the student that trains, which is kept anyway."""
+        """Return the versions that serve and that will; None is the training student's own, which is kept anyway."""
         served, trained = self.student.state_dict(), self._trained
         same = trained is not None and trained.foreground == self.student.foreground
         same = same and all(torch.equal(value, served[name]) for name, value in trained.state_dict().items())  # type: ignore[union-attr]
