@@ -70,7 +70,7 @@ def test_figures_are_written_and_tracked(tmp_path: Path) -> None:
         (["teacher=truth", "window.frames=0"], r"window\.frames=0"),
         (["on=coco", "coco.missing_images=ask"], r"coco\.missing_images=ask"),
         (["on=coco", "coco.images=0"], r"coco\.images=0"),
-        (["on=coco", "teacher=onnx"], r"teacher\.path=None"),
+        (["on=coco", "coco.root=.", "teacher=onnx"], r"teacher\.path=None"),
     ],
 )
 def test_refusals(overrides: list[str], message: str) -> None:
