@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks.figures import Figure
 from benchmarks.grouping import group_one
 from datamodules.video.images import decode_image, list_images
-from pose_oad.cli.assembly import make_teacher
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.poses.maps import decode_people, decode_single, encode
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Teacher, TeacherRequest

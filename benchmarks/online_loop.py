@@ -22,7 +22,7 @@ from callbacks.ledger import read_ledger
 from datamodules.windowing import window_length
 from pose_oad.cli import online
 from pose_oad.cli.command import build
-from pose_oad.online.learner import TrainingOptions
+from pose_oad.online.options import TrainingOptions
 from pose_oad.poses.geometry import FrameResize
 from pose_oad.students import load_student
 from pose_oad.tracking.errors import check

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from datamodules.video.clips import Clip
 from pose_oad.offline.shuffling import order_seed
-from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.objectives import map_loss
+from pose_oad.online.options import TrainingOptions
 from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.maps import MapTargets, decode_single
 from pose_oad.poses.skeleton import Skeleton, map_keypoints

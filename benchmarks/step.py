@@ -14,7 +14,8 @@ from benchmarks.paired import alternate, median, ratio
 from pose_oad.cli.assembly import load_run_student
 from pose_oad.cli.command import build, compose_config, plain
 from pose_oad.online.batch import LabelledBatch
-from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.learner import Learner
+from pose_oad.online.options import TrainingOptions
 from pose_oad.students import PoseStudent
 from pose_oad.tracking.schema import build_options
 

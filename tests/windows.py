@@ -13,10 +13,11 @@ from callbacks.strategies.references import Everything
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.online.distillation import OnlineDistillation
 from pose_oad.online.label_service import LabelService
-from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.learner import Learner
 from pose_oad.online.learning import Training
 from pose_oad.online.loop import Loop
 from pose_oad.online.measurement import Measurement
+from pose_oad.online.options import TrainingOptions
 from pose_oad.online.record import Choice, WindowRecord
 from pose_oad.online.triggers import Always, Plan
 from pose_oad.online.view import SelectionView, Situation

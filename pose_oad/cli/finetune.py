@@ -25,7 +25,6 @@ from omegaconf import DictConfig, OmegaConf
 from pose_oad.cli.assembly import (
     load_run_student,
     make_stage,
-    make_teacher,
     make_trainer,
     stream_options,
     take_threads,
@@ -34,6 +33,7 @@ from pose_oad.cli.assembly import (
 from pose_oad.cli.command import build, plain
 from pose_oad.cli.resuming import resumable_run
 from pose_oad.cli.run_config import read_config
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.progress import watched
 from pose_oad.tracking.run_folder import close_run, open_run
@@ -222,7 +222,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     from pose_oad.offline.frame_store import check_memory
     from pose_oad.offline.training import TEACHER_LOSS, VALIDATION_ERROR, FinetuneModule, Plateau
     from pose_oad.online.augmentation import window_views
-    from pose_oad.online.learner import TrainingOptions
+    from pose_oad.online.options import TrainingOptions
     from pose_oad.poses.joint_check import check_joint_sets
     from pose_oad.tracking.schema import build_options
 

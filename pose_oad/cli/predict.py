@@ -29,8 +29,9 @@ from datamodules.video.connections import Address, open_live
 from datamodules.video.decoding import Decoded, reason
 from datamodules.video.files import open_path
 from datamodules.video.reading import LENGTH_TOLERANCE, read_frames
-from pose_oad.cli.assembly import make_teacher, take_threads
+from pose_oad.cli.assembly import take_threads
 from pose_oad.cli.command import check_keys
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.predict import pipeline
 from pose_oad.predict.batches import read_batches

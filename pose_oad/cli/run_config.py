@@ -89,8 +89,9 @@ def _faults_of_choice(group: str, given: Mapping[Any, Any]) -> Iterator[str]:
 
 @cache
 def _choices(group: str) -> list[dict[str, Any]]:
-    files = (CONF / group).glob("*.yaml")
-    return [cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.load(file))) for file in files]
+    choices = [OmegaConf.to_container(OmegaConf.load(file)) for file in (CONF / group).glob("*.yaml")]
+    # What a choice is composed of is no key of it.
+    return [{key: value for key, value in cast("dict[str, Any]", one).items() if key != "defaults"} for one in choices]
 
 
 def _alike(value: object, usual: object) -> bool:

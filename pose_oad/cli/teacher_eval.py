@@ -21,9 +21,10 @@ from datamodules.stream import WindowLoader
 from datamodules.video.clips import FrameSource
 from datamodules.video.images import decode_image
 from datamodules.windowing import StreamOptions
-from pose_oad.cli.assembly import make_teacher, take_threads
+from pose_oad.cli.assembly import take_threads
 from pose_oad.cli.command import check_keys
 from pose_oad.cli.evaluate import check_measured, open_with_truth, tracked
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.metrics.coco_ap import average_precision, to_results
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.online.breakdown import Breakdown, truth_holds_several

@@ -18,8 +18,9 @@ from torch import Tensor
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.offline.frame_store import FrameBatch, FrameSet
 from pose_oad.online.breakdown import Breakdown
-from pose_oad.online.learner import TrainingOptions, freeze_batch_norm
+from pose_oad.online.learner import freeze_batch_norm
 from pose_oad.online.objectives import map_loss
+from pose_oad.online.options import TrainingOptions
 from pose_oad.poses.maps import known_cells
 from pose_oad.students import PoseStudent
 from pose_oad.students.divergence import stop_if_diverged

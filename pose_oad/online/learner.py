@@ -6,11 +6,10 @@ import copy
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from pose_oad.offline.shuffling import order_seed
@@ -18,80 +17,18 @@ from pose_oad.online.augmentation import Augmentation, NoAugmentation, views_gen
 from pose_oad.online.averaging import LatestWeights, WeightAverage
 from pose_oad.online.batch import LabelledBatch, join
 from pose_oad.online.evidence import HeldOut, Watch
+from pose_oad.online.losses import Losses
 from pose_oad.online.memory import Memory, NoMemory, ReplayContext
-from pose_oad.online.modes import evaluating
-from pose_oad.online.objectives import MapOutputs, MapRegression, Objective, TrainingTarget
+from pose_oad.online.objectives import MapRegression, Objective
 from pose_oad.online.optimizer import Optimization
+from pose_oad.online.options import TrainingOptions
 from pose_oad.online.regularisers import NoRegulariser, Regulariser
 from pose_oad.online.stage import Stage
-from pose_oad.poses.maps import MapTargets, known_cells
 from pose_oad.students import PoseStudent
 from pose_oad.tracking.errors import check
-from pose_oad.tracking.schema import Count, NotNegative, Positive, Share
 
 # Largest size of rendered maps that are kept while a window is trained on.
 _KEPT_BYTES = 2**28
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How the student trains on the frames chosen from one window.
-
-    Attributes:
-        unit: what is the same in every window with a choice: ``epochs`` over the chosen frames (the paper's; the
-            steps then grow with the label budget), optimiser ``steps`` (equal compute whatever the label budget) or
-            ``seconds`` (training stops behind the step at which they are over)
-        epochs: passes over the chosen frames, under ``unit=epochs``, and at most under ``unit=seconds``
-        seconds: time on the clock of the machine, under ``unit=seconds``
-        steps: optimiser steps per window, under ``unit=steps``
-        batch_size: frames per optimiser step
-        source_share: share of each batch that comes from the annotated source set, in [0, 1)
-        new_share: share of the others that is new, in (0, 1]; the memory, as far as it holds anything, fills the rest
-        people_share: least share of a batch that shows somebody, as far as any new frame does, in [0, 1]; new frames
-            with people come again in the place of empty ones
-        hold_out: share of the labels that is held back to judge by, in [0, 0.5]; 0 trains on all, for all steps
-        check_every: steps between two looks at the labels held back
-        patience: looks without a smaller loss after which training stops and goes back to the best weights
-        last_batch: what becomes of an epoch's last batch where it is not full: ``keep`` it, or ``drop`` it where there
-            is a full one (the paper's)
-        learning_rate: the optimiser's
-        optimizer_state: ``fresh`` in every window (the paper's) or ``kept``
-        batch_norm: ``train`` uses and updates batch statistics (the paper's), ``frozen`` keeps the stored ones
-        foreground: additional weight of map cells where something is (see :func:`map_loss`); 0 is the paper's
-        labels: ``keypoints`` renders the teacher's people to maps, ``maps`` uses the teacher's own maps
-        undetected_joints: a joint that the teacher misses in a person is left out of the loss (``mask``), or taught to
-            be nowhere (``background``, the paper's)
-        seed: ``seed.model``, order of the frames and their views
-    """
-
-    unit: Literal["epochs", "steps", "seconds"] = "epochs"
-    epochs: Count = 10
-    seconds: Positive = 10.0
-    steps: Count = 10
-    batch_size: Count = 32
-    source_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    new_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    people_share: Share = 0.0
-    hold_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    check_every: Count = 5
-    patience: Count = 3
-    last_batch: Literal["keep", "drop"] = "keep"
-    learning_rate: Positive = 1e-3
-    optimizer_state: Literal["fresh", "kept"] = "fresh"
-    batch_norm: Literal["train", "frozen"] = "train"
-    foreground: NotNegative = 0.0
-    labels: Literal["keypoints", "maps"] = "keypoints"
-    undetected_joints: Literal["mask", "background"] = "mask"
-    seed: int = 0
-
-    def trained(self, frames: int) -> int:
-        """Return how many of some frames an epoch trains on."""
-        full = frames - frames % self.batch_size
-        return full if full and self.last_batch == "drop" else frames
-
-    def planned(self, frames: int, size: int) -> int:
-        """Return how many steps a window has of which some frames are new, so many of them in a batch."""
-        return self.steps if self.unit == "steps" else self.epochs * -(-self.trained(frames) // size)
 
 
 class Optimise(Protocol):
@@ -169,6 +106,7 @@ class Learner(Stage):
         self.regulariser, self.average = regulariser or NoRegulariser(), average or LatestWeights()
         self.optimization = optimization or Optimization(learning_rate=options.learning_rate)
         self.held_out = HeldOut(options.hold_out)
+        self.losses = Losses(student, self.objective, options)
         maps = options.labels == "maps"
         check(not maps or self.augment.views == "none", "augmentation", "", "none with training.labels=maps")
         check(not maps or not options.source_share, "training.source_share", options.source_share, "0 with labels=maps")
@@ -222,7 +160,7 @@ class Learner(Stage):
             if self.augment.views == "step":
                 part = self.augment(part.to(student.scale.device), views)
             others = next(unlabelled)
-            outputs, target = self._outputs(part.frames), self._target(part)
+            outputs, target = self.losses.outputs(part.frames), self.losses.target(part)
             loss = self.objective(outputs, target._replace(unlabelled=others)).total
             penalty = self.regulariser.penalty(student, part, others)
             loss = loss if penalty is None else loss + penalty
@@ -230,7 +168,7 @@ class Learner(Stage):
             for stage in stages:
                 stage.after_step(student)
             if self.memory.needs_losses:
-                self.memory.stepped(part.frame_ids, self._each(outputs, target).cpu())
+                self.memory.stepped(part.frame_ids, self.losses.each(outputs, target).cpu())
             total += loss.detach()
             made += 1
             if (watch is not None and watch.enough(made)) or time.perf_counter() >= deadline:
@@ -331,7 +269,7 @@ class Learner(Stage):
     def judge(self, network: PoseStudent) -> float | None:
         """Return a network's mean loss on the labels held back so far; None where there are none."""
         held = self.held_out.earlier.kept
-        return None if held is None else float(self._losses(held, network).mean())
+        return None if held is None else float(self.losses.of_frames(held, network).mean())
 
     def _watch(self, held: LabelledBatch | None) -> Watch | None:
         """Return what judges a window's training by the labels held back, if there are any."""
@@ -340,7 +278,7 @@ class Learner(Stage):
             return None
         judged = join(parts)
         return Watch(
-            lambda: float(self._losses(judged, self.average.serving(self.student)).mean()),
+            lambda: float(self.losses.of_frames(judged, self.average.serving(self.student)).mean()),
             [self.student, self.average],
             self.options.check_every,
             self.options.patience,
@@ -348,39 +286,7 @@ class Learner(Stage):
 
     def _context(self, new: LabelledBatch) -> ReplayContext:
         rate = self.optimization.learning_rate
-        return ReplayContext(new, self.student, self._loss, self._losses, rate)
-
-    def _loss(self, batch: LabelledBatch) -> Tensor:
-        """Return the loss of a batch, batch statistics frozen."""
-        with evaluating(self.student):
-            return self.objective(self._outputs(batch.frames), self._target(batch)).total
-
-    @torch.no_grad()
-    def _losses(self, batch: LabelledBatch, network: PoseStudent | None = None) -> Tensor:
-        """Return the loss of each frame, batch statistics frozen; of another network than the student where given."""
-        network = self.student if network is None else network
-        found = []
-        with evaluating(network):
-            for rows in torch.arange(len(batch)).split(32):
-                part = batch.take(rows)
-                found.append(self._each(self._outputs(part.frames, network), self._target(part)))
-        return torch.cat(found)
-
-    @torch.no_grad()
-    def _each(self, outputs: MapOutputs, target: TrainingTarget) -> Tensor:
-        """Return the loss of each frame of a batch, shape (frames,)."""
-        alone = ((_one(outputs, at), _one(target, at)) for at in range(len(outputs[0])))
-        return torch.stack([self.objective(*pair).total for pair in alone])
-
-    def _outputs(self, frames: Tensor, network: PoseStudent | None = None) -> MapOutputs:
-        """Return what the student, or another network of its kind, predicts, with what the objective reads."""
-        network = self.student if network is None else network
-        images = network.normalise(frames)
-        if not self.objective.reads_features:
-            return MapOutputs(*network(images))
-        features = tuple(network.backbone(images))
-        maps, fields = network.head(features)
-        return MapOutputs(maps, fields, features)
+        return ReplayContext(new, self.student, self.losses.of_batch, self.losses.of_frames, rate)
 
     def _unlabelled(self, stream: Tensor | None, window_index: int) -> Iterator[Tensor | None]:
         """Yield frames that are seen without their labels in each step, so many as the stages want."""
@@ -391,30 +297,6 @@ class Learner(Stage):
             if stream is not None and wanted:
                 drawn = stream[torch.from_numpy(rng.permutation(len(stream))[:wanted])]
             yield drawn
-
-    def _target(self, batch: LabelledBatch) -> TrainingTarget:
-        """Return what a batch's maps are drawn towards, on the student's device."""
-        student, own_maps = self.student, self.options.labels == "maps"
-        device = student.scale.device
-        keypoints, weight = batch.keypoints.to(device), batch.weight
-        maps = MapTargets(*(part.to(device) for part in batch.maps)) if batch.maps else student.targets(keypoints)
-        # In the teacher's own maps is what it misses.
-        masked = self.options.undetected_joints == "mask" and not own_maps
-        cells = known_cells(keypoints, maps, student.skeleton, student.input_size) if masked else None
-        limbs = batch.known_limbs.to(device)
-        weight = None if weight is None else weight.to(device)
-        known = batch.known.to(device)
-        return TrainingTarget(maps, student.skeleton, known, limbs, cells, weight, batch.frames, batch.origin)
-
-
-def _one(value: Any, at: int) -> Any:
-    """Return one frame of a batch's tensors, however they are put together."""
-    if isinstance(value, Tensor):
-        return value[at : at + 1]
-    if isinstance(value, tuple):
-        parts = (_one(part, at) for part in value)
-        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    return value
 
 
 def _map_bytes(student: PoseStudent) -> int:

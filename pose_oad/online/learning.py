@@ -12,18 +12,14 @@ import torch
 from torch import Tensor
 
 from pose_oad.online.batch import LabelledBatch
-from pose_oad.online.learner import Learner
+from pose_oad.online.learner import Learner, Optimise
 from pose_oad.students.divergence import is_sound
 
 _LOG = logging.getLogger(__name__)
 
 
-class Optimiser(Protocol):
-    """How a loss becomes a step; Lightning's, which knows device and precision."""
-
-    def __call__(self, loss: Tensor) -> None:
-        """Forget the gradients of before, propagate the loss back, and step."""
-        ...
+class Optimiser(Optimise, Protocol):
+    """What makes the steps, and can go back behind them."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what it remembers of its steps."""

@@ -14,12 +14,12 @@ from pose_oad.online.history import LabelHistory
 from pose_oad.online.label_service import LabelService
 from pose_oad.online.memory import Memory, NoMemory
 from pose_oad.online.memory.embedding import thumbnails
-from pose_oad.online.modes import evaluating
 from pose_oad.online.stopwatch import Stopwatch
 from pose_oad.online.window import FrameWindow, GroundTruthAccessError
 from pose_oad.online.window_poses import predict_in_window
 from pose_oad.poses.maps import People
 from pose_oad.students import PoseStudent
+from pose_oad.students.modes import evaluating
 
 
 @dataclass(frozen=True)

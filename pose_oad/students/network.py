@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +15,7 @@ from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students.config import STRIDE, StudentConfig
 from pose_oad.students.heads import HEADS
 from pose_oad.students.keypoints import PoseNetwork
+from pose_oad.students.modes import evaluating
 from pose_oad.tracking.errors import UserError, check, nearest
 
 
@@ -108,19 +107,6 @@ class PoseStudent(PoseNetwork, nn.Module):
             limbs, 2, height / 4, width / 4), x then y component.
         """
         return self.head(self.backbone(images))
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put every layer into evaluation mode inside the block, and back into the mode it was in."""
-    training = [layer for layer in network.modules() if layer.training]
-    for layer in training:
-        layer.training = False
-    try:
-        yield
-    finally:
-        for layer in training:
-            layer.training = True
 
 
 def build_student(config: StudentConfig) -> PoseStudent:

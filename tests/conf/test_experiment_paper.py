@@ -15,11 +15,12 @@ from callbacks.strategies.error import Error
 from callbacks.strategies.sampling import Random, Uniform
 from datamodules.coco.augmentation import Augmentation, AugmentationConfig
 from datamodules.windowing import window_length
-from pose_oad.cli.assembly import OnlineRun, make_teacher, prepare
+from pose_oad.cli.assembly import OnlineRun, prepare
 from pose_oad.cli.command import build, compose_config, plain
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.online.batch import LabelledBatch
-from pose_oad.online.learner import TrainingOptions
 from pose_oad.online.objectives import map_loss, map_regression
+from pose_oad.online.options import TrainingOptions
 from pose_oad.online.triggers import Always
 from pose_oad.poses.maps import MapTargets
 from pose_oad.poses.skeleton import Skeleton, get_skeleton

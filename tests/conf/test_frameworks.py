@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from pose_oad.cli.command import CONF, compose_config
 from pose_oad.cli.online import main
+from pose_oad.cli.run_config import read_config
 from pose_oad.online.augmentation import RandomViews
 from pose_oad.online.averaging import Ema
 from pose_oad.online.memory import Fifo, Reservoir
@@ -57,3 +59,20 @@ def test_the_papers_experiment_is_the_papers_framework() -> None:
     cfg = compose_config("online", ["experiment=paper"])
     assert (cfg.training.unit, cfg.training.new_share, cfg.training.batch_size) == ("epochs", 1.0, 32)
     assert cfg.memory._target_.endswith("NoMemory")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *([f"framework={framework}"] for framework in FRAMEWORKS),
+        ["clock=profile", "device@clock.device=jetson_nano"],
+        ["clock=measured", "trigger=jitnet", "weights=gated", "strategy=mixture"],
+        ["objective=sum", "+objective@objective.objectives.maps=map_regression"],
+        ["teacher=smoothed", "+teacher@teacher.of=truth", "label_filter=default"],
+    ],
+    ids=lambda overrides: " ".join(overrides),
+)
+def test_what_a_run_keeps_of_its_choices_is_read_back(overrides: list[str], tmp_path: Path) -> None:
+    cfg = compose_config("online", overrides)
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
+    assert read_config(tmp_path / "config.yaml", "online") == cfg

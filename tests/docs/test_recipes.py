@@ -20,8 +20,9 @@ import pose_oad.teachers
 from callbacks.strategies.sampling import Uniform
 from pose_oad.cli.command import CONF, build, compose_config
 from pose_oad.online.batch import LabelledBatch
-from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.learner import Learner
 from pose_oad.online.loop import Loop
+from pose_oad.online.options import TrainingOptions
 from pose_oad.students import StudentConfig, build_student
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.tracking.errors import UserError

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from pose_oad.online.batch import LabelledBatch
-from pose_oad.online.modes import evaluating
 from pose_oad.students import PoseStudent
 
 _SIDE = 16  # px of a thumbnail
@@ -39,12 +38,9 @@ def thumbnails(frames: Tensor) -> Tensor:
     return normalize(values - values.mean(1, keepdim=True))
 
 
-@torch.no_grad()
 def of_features(batch: LabelledBatch, student: PoseStudent) -> Tensor:
     """Return the mean of the student's deepest features over the picture."""
-    with evaluating(student):
-        deepest = [student.backbone(student.normalise(part))[-1].mean((2, 3)) for part in batch.frames.split(_CHUNK)]
-    return normalize(torch.cat(deepest).float().cpu())
+    return normalize(student.features(batch.frames, _CHUNK))
 
 
 #: By what frames can be compared.

@@ -46,11 +46,14 @@ class Consistency(Objective):
         seed: Number = 0,
     ) -> None:
         self.unlabelled_frames, self.threshold, self.seed = frames, threshold, seed
-        # What each teacher's frames are distorted by: geometry and colour.
-        self._distortions = [(geometry, colour)]
-        self._teachers = [Ema(momentum)]
+        self._distortions = self.turns(geometry, colour)
+        self._teachers = [Ema(momentum) for _ in self._distortions]
         self._steps = 0
         self._student: PoseStudent
+
+    def turns(self, geometry: float, colour: float) -> list[tuple[float, float]]:
+        """Return by what geometry and colour the frames of each teacher are distorted."""
+        return [(geometry, colour)]
 
     def started(self, student: PoseStudent) -> None:
         """Begin with the student's own weights."""
@@ -92,27 +95,12 @@ class Consistency(Objective):
 class DualConsistency(Consistency):
     """Two averages teach, and are moved, in turn: one where the frames' geometry is distorted, one where colours are.
 
-    Args:
-        frames: as for :class:`Consistency`, and so the others
-        momentum: share of the former average that each of its steps leaves
-        threshold: confidence from which an average is sure of a joint
-        geometry: of the first's frames
-        colour: of the second's
-        seed: of the distortions
+    Arguments are those of :class:`Consistency`; the momentum is that of an average's own steps.
     """
 
-    def __init__(
-        self,
-        frames: Count = 4,
-        momentum: _Momentum = 0.9,
-        threshold: Share = 0.3,
-        geometry: Share = 0.2,
-        colour: Share = 0.2,
-        seed: Number = 0,
-    ) -> None:
-        super().__init__(frames, momentum, threshold, seed=seed)
-        self._distortions = [(geometry, 0.0), (0.0, colour)]
-        self._teachers = [Ema(momentum), Ema(momentum)]
+    def turns(self, geometry: float, colour: float) -> list[tuple[float, float]]:
+        """Return geometry for the first teacher, colour for the second."""
+        return [(geometry, 0.0), (0.0, colour)]
 
 
 def distorted(

@@ -1,8 +1,7 @@
 """What triggers have in common: what a window does not get is banked, so that mean rates stay comparable."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +15,8 @@ WhenFull = Literal["spend", "lose"]
 _ALL = float("inf")
 
 
+# Types stand in these modules as such, not as text: the arguments of subclasses elsewhere are held against them too.
+@dataclass(eq=False, repr=False)
 class TokenBucket(Trigger):
     """Save up labels at a steady rate, and spend them where a subclass says so.
 
@@ -30,10 +31,12 @@ class TokenBucket(Trigger):
     """
 
     #: Names of the attributes that a resumed run goes on with, beside ``saved``.
-    remembered: tuple[str, ...] = ()
+    remembered: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, rate: Rate = 0.1, burst: Positive = 8.0, when_full: WhenFull = "spend") -> None:
-        self.rate, self.burst, self.when_full, self.saved = rate, burst, when_full, 0.0
+    rate: Rate = 0.1
+    burst: Positive = 8.0
+    when_full: WhenFull = "spend"
+    saved: float = field(default=0.0, init=False)
 
     def wanted(self, stats: WindowStats) -> float:
         """Return how many windows' labels this one is worth: 0 for none, infinity for all that has been saved.
@@ -69,17 +72,20 @@ class TokenBucket(Trigger):
             setattr(self, name, state[name])
 
 
+@dataclass(eq=False, repr=False)
 class EveryN(TokenBucket):
     """Learn from every so-manieth window, with the labels of those before it.
 
     Args:
         windows: learn from one window in so many
-        rate: see :class:`TokenBucket`
+        rate: see :class:`TokenBucket`; a window's labels are saved up as long as they have to be
     """
 
-    def __init__(self, windows: Annotated[int, Field(ge=1)] = 4, rate: Rate = 0.1) -> None:
-        super().__init__(rate, burst=windows + 1)
-        self.windows = windows
+    windows: Annotated[int, Field(ge=1)] = 4
+    burst: Positive = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.burst = self.windows + 1
 
     def wanted(self, stats: WindowStats) -> float:
         """Return everything in every so-manieth window."""

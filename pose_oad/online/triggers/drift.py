@@ -1,8 +1,10 @@
-"""Triggers that learn when the student's own predictions say that something has changed."""
+"""Triggers that learn when the student's own predictions say that something has changed.
 
-from __future__ import annotations
+Their arguments stand beside those of :class:`~pose_oad.online.triggers.TokenBucket`.
+"""
 
-from typing import Annotated, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from pose_oad.metrics.people import box_sizes
 from pose_oad.online.triggers.base import Outcome, WindowStats
-from pose_oad.online.triggers.budget import Rate, TokenBucket, WhenFull
+from pose_oad.online.triggers.budget import TokenBucket
 from pose_oad.tracking.schema import Count, NotNegative, Number, Positive, Share
 
 #: Value of a frame: ``uncertainty`` is 1 less the joints' mean confidence, ``speed`` their motion in body sizes.
@@ -31,16 +33,7 @@ def frame_values(predictions: Tensor, value: Value) -> np.ndarray:
 
 
 class Drift(TokenBucket):
-    """Learn when a statistic of the predictions has changed, and in the first window; save up otherwise.
-
-    Args:
-        rate: see :class:`~pose_oad.online.triggers.TokenBucket`
-        burst: likewise
-        when_full: likewise
-    """
-
-    def __init__(self, rate: Rate = 0.1, burst: Positive = 8.0, when_full: WhenFull = "spend") -> None:
-        super().__init__(rate, burst, when_full)
+    """Learn when a statistic of the predictions has changed, and in the first window; save up otherwise."""
 
     def changed(self, predictions: Tensor) -> bool:
         """Return whether something has changed, and take the window's predictions in."""
@@ -51,6 +44,7 @@ class Drift(TokenBucket):
         return _ALL if stats.predictions is None or self.changed(stats.predictions.float().cpu()) else 0.0
 
 
+@dataclass(eq=False, repr=False)
 class SvdRank(Drift):
     """Skip windows whose motion is simple, and as it was (after doi 10.1109/TCAD.2024.3453188; the rule is ours).
 
@@ -61,24 +55,14 @@ class SvdRank(Drift):
         energy: share of the sum of singular values that they hold
         small: largest rank of a simple motion
         tolerance: largest change of the rank that is none
-        rate: see :class:`~pose_oad.online.triggers.TokenBucket`
-        burst: likewise
-        when_full: likewise
     """
 
-    remembered = ("rank",)
+    remembered: ClassVar[tuple[str, ...]] = ("rank",)
 
-    def __init__(
-        self,
-        energy: Annotated[float, Field(gt=0, lt=1)] = 0.99,
-        small: Count = 12,
-        tolerance: Number = 1,
-        rate: Rate = 0.1,
-        burst: Positive = 8.0,
-        when_full: WhenFull = "spend",
-    ) -> None:
-        super().__init__(rate, burst, when_full)
-        self.energy, self.small, self.tolerance, self.rank = energy, small, tolerance, -1.0
+    energy: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    small: Count = 12
+    tolerance: Number = 1
+    rank: float = field(default=-1.0, init=False)
 
     def changed(self, predictions: Tensor) -> bool:
         """Compare the window's rank with that of the window before."""
@@ -90,6 +74,7 @@ class SvdRank(Drift):
         return before < 0 or rank > self.small or abs(rank - before) > self.tolerance
 
 
+@dataclass(eq=False, repr=False)
 class PageHinkley(Drift):
     """Learn when the mean of a value has risen (Page-Hinkley's test), frame by frame.
 
@@ -100,25 +85,17 @@ class PageHinkley(Drift):
         value: ``uncertainty`` or ``speed`` of a frame
         delta: rise that is none, in standard deviations
         threshold: λ, sum of the rises that is a change, likewise
-        rate: see :class:`~pose_oad.online.triggers.TokenBucket`
-        burst: likewise
-        when_full: likewise
     """
 
-    remembered = ("mean", "spread", "total", "lowest")
+    remembered: ClassVar[tuple[str, ...]] = ("mean", "spread", "total", "lowest")
 
-    def __init__(
-        self,
-        value: Value = "uncertainty",
-        delta: NotNegative = 0.5,
-        threshold: Positive = 100.0,
-        rate: Rate = 0.1,
-        burst: Positive = 8.0,
-        when_full: WhenFull = "spend",
-    ) -> None:
-        super().__init__(rate, burst, when_full)
-        self.value, self.delta, self.threshold = value, delta, threshold
-        self.mean, self.spread, self.total, self.lowest = 0.0, 0.0, 0.0, 0.0  # a spread of 0: not begun
+    value: Value = "uncertainty"
+    delta: NotNegative = 0.5
+    threshold: Positive = 100.0
+    mean: float = field(default=0.0, init=False)
+    spread: float = field(default=0.0, init=False)  # 0: not begun
+    total: float = field(default=0.0, init=False)
+    lowest: float = field(default=0.0, init=False)
 
     def changed(self, predictions: Tensor) -> bool:
         """Add the window's values up."""
@@ -135,6 +112,7 @@ class PageHinkley(Drift):
         return fired
 
 
+@dataclass(eq=False, repr=False)
 class KolmogorovSmirnov(Drift):
     """Learn when a window's values are distributed otherwise than those of the last window that was learnt from.
 
@@ -145,25 +123,14 @@ class KolmogorovSmirnov(Drift):
         value: ``uncertainty`` or ``speed`` of a frame
         alpha: largest p of a change
         distance: smallest distance (the test's statistic) of a change
-        rate: see :class:`~pose_oad.online.triggers.TokenBucket`
-        burst: likewise
-        when_full: likewise
     """
 
-    remembered = ("reference",)
+    remembered: ClassVar[tuple[str, ...]] = ("reference",)
 
-    def __init__(
-        self,
-        value: Value = "uncertainty",
-        alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01,
-        distance: Share = 0.3,
-        rate: Rate = 0.1,
-        burst: Positive = 8.0,
-        when_full: WhenFull = "spend",
-    ) -> None:
-        super().__init__(rate, burst, when_full)
-        self.value, self.alpha, self.distance = value, alpha, distance
-        self.reference: list[float] = []
+    value: Value = "uncertainty"
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    distance: Share = 0.3
+    reference: list[float] = field(default_factory=list, init=False)
 
     def changed(self, predictions: Tensor) -> bool:
         """Compare the window's values with those of the reference."""
@@ -177,6 +144,7 @@ class KolmogorovSmirnov(Drift):
         return fired
 
 
+@dataclass(eq=False, repr=False)
 class LossPlateau(TokenBucket):
     """Learn while the loss falls; then only look now and again, until it has risen.
 
@@ -185,9 +153,6 @@ class LossPlateau(TokenBucket):
         improvement: share by which a loss must be smaller than the smallest so far
         rise: share by which a loss must be larger, for learning to begin again
         look_every: windows between two looks at a flat loss
-        rate: see :class:`~pose_oad.online.triggers.TokenBucket`
-        burst: likewise
-        when_full: likewise
 
     Attributes:
         best: the smallest loss
@@ -195,21 +160,15 @@ class LossPlateau(TokenBucket):
         rested: windows that were not since the last one that was
     """
 
-    remembered = ("best", "flat", "rested")
+    remembered: ClassVar[tuple[str, ...]] = ("best", "flat", "rested")
 
-    def __init__(
-        self,
-        patience: Count = 3,
-        improvement: Share = 0.02,
-        rise: NotNegative = 0.2,
-        look_every: Count = 4,
-        rate: Rate = 0.1,
-        burst: Positive = 8.0,
-        when_full: WhenFull = "spend",
-    ) -> None:
-        super().__init__(rate, burst, when_full)
-        self.patience, self.improvement, self.rise, self.look_every = patience, improvement, rise, look_every
-        self.best, self.flat, self.rested = _ALL, 0, 0
+    patience: Count = 3
+    improvement: Share = 0.02
+    rise: NotNegative = 0.2
+    look_every: Count = 4
+    best: float = field(default=_ALL, init=False)
+    flat: int = field(default=0, init=False)
+    rested: int = field(default=0, init=False)
 
     def wanted(self, stats: WindowStats) -> float:
         """Return a window's labels while the loss falls and for a look at it."""

@@ -1,17 +1,17 @@
 """A trigger that labels and trains as much as there is time for."""
 
-from __future__ import annotations
-
 import math
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from pose_oad.online.triggers.base import Outcome, Plan, WindowStats
-from pose_oad.online.triggers.budget import Rate, TokenBucket
-from pose_oad.tracking.schema import Count, NotNegative
+from pose_oad.online.triggers.budget import TokenBucket, WhenFull
+from pose_oad.tracking.schema import Count, NotNegative, Positive
 
 
+@dataclass(eq=False, repr=False)
 class KeepUp(TokenBucket):
     """Set labels and steps so that a window is ready some time before the next one is complete.
 
@@ -29,17 +29,15 @@ class KeepUp(TokenBucket):
         effort: share of both that a window gets
     """
 
-    remembered = ("effort", "length_s")
+    remembered: ClassVar[tuple[str, ...]] = ("effort", "length_s")
 
-    def __init__(
-        self,
-        slack_s: NotNegative = 1.0,
-        smallest: Annotated[float, Field(gt=0, le=1)] = 0.05,
-        steps: Count | None = None,
-        rate: Rate = 0.1,
-    ) -> None:
-        super().__init__(rate, burst=1.0, when_full="lose")
-        self.slack_s, self.smallest, self.steps, self.effort, self.length_s = slack_s, smallest, steps, 1.0, 0.0
+    slack_s: NotNegative = 1.0
+    smallest: Annotated[float, Field(gt=0, le=1)] = 0.05
+    steps: Count | None = None
+    burst: Positive = field(default=1.0, init=False)
+    when_full: WhenFull = field(default="lose", init=False)
+    effort: float = field(default=1.0, init=False)
+    length_s: float = field(default=0.0, init=False)
 
     def wanted(self, stats: WindowStats) -> float:
         """Return the share of now."""

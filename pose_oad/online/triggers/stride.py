@@ -1,15 +1,17 @@
-"""Triggers that ask the teacher less often while the student agrees with it."""
+"""Triggers that ask the teacher less often while the student agrees with it.
 
-from __future__ import annotations
+Their arguments stand beside those of :class:`~pose_oad.online.triggers.TokenBucket`.
+"""
 
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from pose_oad.online.triggers.base import Outcome, WindowStats
-from pose_oad.online.triggers.budget import Rate, TokenBucket, WhenFull
+from pose_oad.online.triggers.budget import TokenBucket
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.ensemble import similarity
 from pose_oad.tracking.errors import require
@@ -28,6 +30,7 @@ def mean_oks(people: Tensor, others: Tensor, skeleton: Skeleton) -> float:
     return float(torch.stack(values).mean()) if values else float("nan")
 
 
+@dataclass(eq=False, repr=False)
 class JitnetStride(TokenBucket):
     """Double the stride between labels while the student is accurate, halve it below (JITNet, arXiv 1812.02699).
 
@@ -39,28 +42,20 @@ class JitnetStride(TokenBucket):
         threshold: accuracy from which the student is good enough, in (0, 1)
         smallest: smallest stride, in multiples of 1 / rate
         largest: largest stride, likewise; eight times the smallest as published
-        rate: see :class:`~pose_oad.online.triggers.TokenBucket`
-        burst: likewise
-        when_full: likewise
 
     Attributes:
         stride: between labels, in multiples of 1 / rate
     """
 
-    remembered = ("stride",)
+    remembered: ClassVar[tuple[str, ...]] = ("stride",)
 
-    def __init__(
-        self,
-        threshold: Inner = 0.8,
-        smallest: Positive = 0.25,
-        largest: Positive = 2.0,
-        rate: Rate = 0.1,
-        burst: Positive = 8.0,
-        when_full: WhenFull = "spend",
-    ) -> None:
-        super().__init__(rate, burst, when_full)
-        require(smallest <= largest, "smallest", smallest, f"at most largest={largest:g}")
-        self.threshold, self.smallest, self.largest, self.stride = threshold, smallest, largest, 1.0
+    threshold: Inner = 0.8
+    smallest: Positive = 0.25
+    largest: Positive = 2.0
+    stride: float = field(default=1.0, init=False)
+
+    def __post_init__(self) -> None:
+        require(self.smallest <= self.largest, "smallest", self.smallest, f"at most largest={self.largest:g}")
 
     def wanted(self, stats: WindowStats) -> float:
         """Return the window's labels at the stride of now."""
@@ -92,6 +87,7 @@ class ShadowTutorStride(JitnetStride):
         return accuracy / threshold
 
 
+@dataclass(eq=False, repr=False)
 class AmsSamplingRate(TokenBucket):
     """Sample less while the teacher's labels change little (AMS's adaptive sampling rate, arXiv 2006.06628).
 
@@ -102,27 +98,17 @@ class AmsSamplingRate(TokenBucket):
         target: similarity that is aimed at
         gain: how much the rate changes at most
         most: what a window gets at r = 1, in windows' labels at the mean rate
-        rate: see :class:`~pose_oad.online.triggers.TokenBucket`
-        burst: likewise
-        when_full: likewise
 
     Attributes:
         share: r
     """
 
-    remembered: tuple[str, ...] = ("share",)
+    remembered: ClassVar[tuple[str, ...]] = ("share",)
 
-    def __init__(
-        self,
-        target: Inner = 0.6,
-        gain: Positive = 0.2,
-        most: Positive = 2.0,
-        rate: Rate = 0.1,
-        burst: Positive = 8.0,
-        when_full: WhenFull = "spend",
-    ) -> None:
-        super().__init__(rate, burst, when_full)
-        self.target, self.gain, self.most, self.share = target, gain, most, 1.0
+    target: Inner = 0.6
+    gain: Positive = 0.2
+    most: Positive = 2.0
+    share: float = field(default=1.0, init=False)
 
     def wanted(self, stats: WindowStats) -> float:
         """Return the window's labels at the rate of now."""
@@ -136,6 +122,7 @@ class AmsSamplingRate(TokenBucket):
             self.share = min(max(self.share - change, 0.1), 1.0)
 
 
+@dataclass(eq=False, repr=False)
 class AmsTrainingRate(AmsSamplingRate):
     """Learn less often, too, while little changes (AMS's adaptive training rate).
 
@@ -146,9 +133,6 @@ class AmsTrainingRate(AmsSamplingRate):
     Args:
         longer_s: by how much the time between two trained windows grows, s
         most_windows: how many windows it is at most
-        rate: see :class:`~pose_oad.online.triggers.TokenBucket`
-        burst: likewise
-        when_full: likewise
 
     Attributes:
         pause_s: time beyond a window's length that passes between two trained windows, s
@@ -156,19 +140,13 @@ class AmsTrainingRate(AmsSamplingRate):
         length_s: length of a window, s
     """
 
-    remembered = ("share", "pause_s", "trained_s", "length_s")
+    remembered: ClassVar[tuple[str, ...]] = ("share", "pause_s", "trained_s", "length_s")
 
-    def __init__(
-        self,
-        longer_s: Positive = 2.0,
-        most_windows: Count = 6,
-        rate: Rate = 0.1,
-        burst: Positive = 8.0,
-        when_full: WhenFull = "spend",
-    ) -> None:
-        super().__init__(rate=rate, burst=burst, when_full=when_full)
-        self.longer_s, self.most_windows = longer_s, most_windows
-        self.pause_s = self.trained_s = self.length_s = 0.0
+    longer_s: Positive = 2.0
+    most_windows: Count = 6
+    pause_s: float = field(default=0.0, init=False)
+    trained_s: float = field(default=0.0, init=False)
+    length_s: float = field(default=0.0, init=False)
 
     def wanted(self, stats: WindowStats) -> float:
         """Return nothing before the time is up, and all that was saved since then."""

@@ -12,7 +12,7 @@ from lightning import Callback, Trainer
 from pose_oad.metrics.keypoints import MissingRule
 from pose_oad.offline.frame_store import FrameBatch, FrameSet
 from pose_oad.offline.training import TEACHER_LOSS, VALIDATION_ERROR, EpochLogger, FinetuneModule, Plateau, fine_tune
-from pose_oad.online.learner import TrainingOptions
+from pose_oad.online.options import TrainingOptions
 from pose_oad.students import StudentConfig, build_student, load_student
 from pose_oad.tracking.errors import UserError
 

@@ -10,7 +10,8 @@ import torch
 from pose_oad.cli.command import build, compose_config
 from pose_oad.online.augmentation import NoAugmentation, RandomViews, views_generator, window_views
 from pose_oad.online.batch import LabelledBatch
-from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.learner import Learner
+from pose_oad.online.options import TrainingOptions
 from pose_oad.poses.maps import encode, known_cells
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.students import StudentConfig, build_student

@@ -14,8 +14,9 @@ from pose_oad.online import learner
 from pose_oad.online.batch import labelled_batch
 from pose_oad.online.clocks import Charge, Clock, Work
 from pose_oad.online.distillation import OnlineDistillation
-from pose_oad.online.learner import Learner, TrainingOptions, freeze_batch_norm
+from pose_oad.online.learner import Learner, freeze_batch_norm
 from pose_oad.online.memory import Fifo
+from pose_oad.online.options import TrainingOptions
 from pose_oad.online.triggers import Plan, Trigger, WindowStats
 from pose_oad.online.weights import GatedWeights, Judge, Weights
 from pose_oad.poses.geometry import FrameResize
@@ -145,7 +146,7 @@ def test_a_joint_the_teacher_misses_is_masked_or_background() -> None:
     supplied = torch.arange(len(BODY)) != 5
     batch = labelled_batch(window, positions, WindowLabels(BODY, keypoints), BODY, supplied)
     assert batch.known.tolist() == [supplied.tolist()] * 2
-    cells = {rule: learner_of(undetected_joints=rule)._target(batch).cells for rule in ("mask", "background")}
+    cells = {rule: learner_of(undetected_joints=rule).losses.target(batch).cells for rule in ("mask", "background")}
     assert cells["background"] is None
     assert cells["mask"] is not None
     missed = (~cells["mask"].joints).flatten(2).any(2)
@@ -275,7 +276,7 @@ def test_a_gate_refuses_what_does_worse_on_labels_held_back() -> None:
     losses = {0.0: 1.0, 1.0: 0.5, 2.0: 0.56, 3.0: 0.5}
 
     def judge(network: PoseStudent) -> float:
-        return losses[float(network.head.out.bias[0])]
+        return losses[float(network.head.out.bias[0].detach())]
 
     for bias, accepted in ((0.0, True), (1.0, True), (2.0, False), (3.0, True)):
         with torch.no_grad():

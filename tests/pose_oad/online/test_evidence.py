@@ -7,7 +7,8 @@ import torch
 
 from pose_oad.online.batch import LabelledBatch
 from pose_oad.online.evidence import HeldOut, Watch
-from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.learner import Learner
+from pose_oad.online.options import TrainingOptions
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import PoseStudent, StudentConfig, build_student
 

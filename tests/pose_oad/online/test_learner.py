@@ -12,9 +12,10 @@ from torch import Tensor
 from pose_oad.online.augmentation import RandomViews
 from pose_oad.online.averaging import WeightAverage
 from pose_oad.online.batch import NEW, REPLAYED, SOURCE, LabelledBatch, join
-from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.learner import Learner
 from pose_oad.online.memory import Fifo, Memory, NoMemory, ReplayContext, Reservoir
 from pose_oad.online.objectives import Loss, MapOutputs, MapRegression, Objective, TrainingTarget, WeightedSum
+from pose_oad.online.options import TrainingOptions
 from pose_oad.online.regularisers import Regulariser
 from pose_oad.poses.maps import MapTargets
 from pose_oad.poses.skeleton import get_skeleton

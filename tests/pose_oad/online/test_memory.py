@@ -10,8 +10,9 @@ from torch import Tensor
 
 from pose_oad.cli.command import build, compose_config
 from pose_oad.online.batch import NEW, REPLAYED, LabelledBatch
-from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.learner import Learner
 from pose_oad.online.memory import Fifo, Memory, Mir, Prioritised, ReplayContext, Reservoir, Similar
+from pose_oad.online.options import TrainingOptions
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.students import PoseStudent, StudentConfig, build_student
 from pose_oad.tracking.errors import UserError

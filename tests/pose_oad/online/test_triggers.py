@@ -76,11 +76,11 @@ def test_what_is_not_spent_is_banked_and_a_full_bank_is_spent_or_lost() -> None:
 
 
 def test_every_n() -> None:
-    assert budgets(EveryN(3, 0.1), 7) == [0, 0, 30, 0, 0, 30, 0]
+    assert budgets(EveryN(windows=3, rate=0.1), 7) == [0, 0, 30, 0, 0, 30, 0]
 
 
 def test_jitnet_doubles_and_halves_its_stride() -> None:
-    trigger = JitnetStride(0.8, rate=0.1, burst=100.0)
+    trigger = JitnetStride(threshold=0.8, rate=0.1, burst=100.0)
     strides = []
     for predicted in (PEOPLE, PEOPLE, FAR, FAR, FAR, FAR):
         trigger.observe(outcome(predicted=predicted))
@@ -95,7 +95,7 @@ def test_jitnet_doubles_and_halves_its_stride() -> None:
 
 
 def test_shadow_tutor_stretches_by_its_ratio() -> None:
-    trigger = ShadowTutorStride(0.8)
+    trigger = ShadowTutorStride(threshold=0.8)
     assert [trigger.factor(value) for value in (1.0, 0.9, 0.8, 0.4, 0.0)] == pytest.approx([2.0, 1.5, 1.0, 0.5, 0.0])
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from pose_oad.cli.assembly import make_teacher
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import Labels, Origin, TeacherRequest
 from pose_oad.teachers.cache import CachedTeacher

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from pose_oad.cli import command as cli
-from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import compose_config
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.ensemble import EnsembleTeacher, similarity

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import build, compose_config
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.students.checkpoint import save_student
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.onnx import OnnxTeacher

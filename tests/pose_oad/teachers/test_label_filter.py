@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import compose_config
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.online.batch import labelled_batch
 from pose_oad.online.label_service import LabelService
 from pose_oad.poses.skeleton import Skeleton, get_skeleton

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.cli.assembly import make_teacher, prepare
+from pose_oad.cli.assembly import prepare
 from pose_oad.cli.command import compose_config
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.students import load_student
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.teachers.cache import CachedTeacher

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import compose_config
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.teachers.base import Labels, TeacherRequest
 from pose_oad.teachers.smoothed import SmoothedTeacher, smooth
 from pose_oad.teachers.truth import TruthTeacher

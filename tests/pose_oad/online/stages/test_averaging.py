@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pose_oad.online.averaging import Ema, LatestWeights, SoftReset, WeightAverage
-from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.learner import Learner
+from pose_oad.online.options import TrainingOptions
 from pose_oad.students import PoseStudent
 from tests.stages import labelled, sgd, small_student
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d
 
-from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.learner import Learner
 from pose_oad.online.objectives import (
     Consistency,
     DualConsistency,
@@ -29,6 +29,7 @@ from pose_oad.online.objectives import (
 )
 from pose_oad.online.objectives.consistency import distorted
 from pose_oad.online.objectives.experimental import AuxiliaryHeads, FrequencyLoss, Margin, RankedCells
+from pose_oad.online.options import TrainingOptions
 from pose_oad.online.regularisers import LessForgetting
 from pose_oad.poses.maps import KnownCells
 from pose_oad.students import PoseStudent

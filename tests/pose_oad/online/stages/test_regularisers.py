@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from pose_oad.online.batch import LabelledBatch
-from pose_oad.online.learner import Learner, TrainingOptions
+from pose_oad.online.learner import Learner
+from pose_oad.online.options import TrainingOptions
 from pose_oad.online.regularisers import (
     BatchNormOnly,
     CoordinateDescent,

@@ -10,8 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 from onnx import TensorProto, helper, numpy_helper
 
-from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import compose_config
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.teachers.base import Labels, Origin, Teacher, TeacherRequest
 from pose_oad.teachers.described import DescribedTeacher
 from pose_oad.teachers.described.network import InputSpec, OutputSpec

@@ -9,8 +9,8 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from pose_oad.cli.assembly import make_teacher
 from pose_oad.cli.command import CONF
+from pose_oad.cli.teachers import make_teacher
 from pose_oad.poses.maps import encode
 from pose_oad.poses.skeleton import get_skeleton
 from pose_oad.teachers.base import TeacherRequest
