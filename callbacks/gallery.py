@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from callbacks.observer import Observer
+from callbacks.spread import Spread
 from pose_oad.online.record import WindowRecord
 from pose_oad.poses.skeleton import Skeleton
 
@@ -47,27 +48,6 @@ class Shot:
         return np.asarray(cv2.imdecode(self.jpeg.numpy(), cv2.IMREAD_COLOR_RGB))
 
 
-@dataclass
-class Spread:
-    """Shots spread evenly over however many come, never more than twice ``count``."""
-
-    count: int
-    shots: list[Shot] = field(default_factory=list)
-    stride: int = 1
-    offered: int = 0
-
-    def wants(self) -> bool:
-        """Count one that could be kept; tell whether it is its turn."""
-        self.offered += 1
-        return (self.offered - 1) % self.stride == 0
-
-    def add(self, shot: Shot) -> None:
-        """Keep one."""
-        self.shots.append(shot)
-        if len(self.shots) >= 2 * self.count:
-            self.shots, self.stride = self.shots[::2], 2 * self.stride
-
-
 class Gallery(Observer):
     """Keep at most five times ``count`` pictures, as JPEG files.
 
@@ -83,7 +63,8 @@ class Gallery(Observer):
 
     def __init__(self, skeleton: Skeleton, count: int = 12) -> None:
         self._skeleton, self._count = skeleton, count
-        self.chosen, self.measured = Spread(count), Spread(count)
+        self.chosen: Spread[Shot] = Spread(count)
+        self.measured: Spread[Shot] = Spread(count)
         self.worst: list[Shot] = []
 
     def window_closed(self, record: WindowRecord) -> dict[str, float]:
@@ -131,7 +112,7 @@ class Gallery(Observer):
     def state_dict(self) -> dict[str, Any]:
         """Return the frames kept so far."""
         spreads = {
-            name: {**vars(spread), "shots": [vars(shot) for shot in spread.shots]}
+            name: {**vars(spread), "kept": [vars(shot) for shot in spread.kept]}
             for name, spread in (("chosen", self.chosen), ("measured", self.measured))
         }
         return {**spreads, "worst": [vars(shot) for shot in self.worst]}
@@ -140,5 +121,5 @@ class Gallery(Observer):
         """Go on from what :meth:`state_dict` returned."""
         for name in ("chosen", "measured"):
             values = state_dict[name]
-            setattr(self, name, Spread(**{**values, "shots": [Shot(**shot) for shot in values["shots"]]}))
+            setattr(self, name, Spread(**{**values, "kept": [Shot(**shot) for shot in values["kept"]]}))
         self.worst = [Shot(**shot) for shot in state_dict["worst"]]

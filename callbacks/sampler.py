@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from callbacks.observer import Observer
+from callbacks.spread import Spread
 from pose_oad.online.record import WindowRecord
 from pose_oad.online.window import reveal
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
@@ -43,34 +44,32 @@ class FrameSampler(Observer):
         skeleton: the student's joint set
         truth_skeleton: joint set of the ground truth; None where there is none
         count: how many to keep at least, once the stream has as many windows
-
-    Attributes:
-        samples: the frames kept so far
     """
 
     def __init__(self, skeleton: Skeleton, truth_skeleton: Skeleton | None, count: int = 8) -> None:
-        self.skeleton, self.truth_skeleton, self.count = skeleton, truth_skeleton, count
-        self.samples: list[Sample] = []
-        self._stride = 1
+        self.skeleton, self.truth_skeleton = skeleton, truth_skeleton
+        self._spread: Spread[Sample] = Spread(count)
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The frames kept so far."""
+        return self._spread.kept
 
     def window_closed(self, record: WindowRecord) -> dict[str, float]:
         """Keep a frame of this window, if it is its turn."""
-        if record.window.index % self._stride == 0:
-            self.samples.append(self._sample(record))
-            if len(self.samples) >= 2 * self.count:
-                self.samples = self.samples[::2]
-                self._stride *= 2
+        if self._spread.wants():
+            self._spread.add(self._sample(record))
         return {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the frames kept so far."""
         samples = [{**vars(sample), "image": torch.from_numpy(sample.image)} for sample in self.samples]
-        return {"samples": samples, "stride": self._stride}
+        return {**vars(self._spread), "kept": samples}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from frames returned by :meth:`state_dict`."""
-        self.samples = [Sample(**{**values, "image": values["image"].numpy()}) for values in state_dict["samples"]]
-        self._stride = state_dict["stride"]
+        samples = [Sample(**{**values, "image": values["image"].numpy()}) for values in state_dict["kept"]]
+        self._spread = Spread(**{**state_dict, "kept": samples})
 
     def _sample(self, record: WindowRecord) -> Sample:
         """Take the middle one of the chosen frames, whose label is known; the middle frame where none was chosen."""

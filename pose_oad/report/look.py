@@ -82,15 +82,15 @@ def _sections(gallery: Gallery, students: Students) -> list[dict[str, Any]]:
     pairs = {"pairs": True, "before": "never adapted", "after": "at the end of the stream"}
     chosen = [
         _shown(shot, students.after.skeleton, caption=_why(shot), student=[shot.student])
-        for shot in gallery.chosen.shots
+        for shot in gallery.chosen.kept
     ]
-    ranked = any(not math.isnan(shot.rank) for shot in gallery.chosen.shots)
+    ranked = any(not math.isnan(shot.rank) for shot in gallery.chosen.kept)
     why = (
         "The score is the strategy's; beside it, the share of its window's frames that scored less."
         if ranked else "Chosen without a score: by their place in the window, or by chance."
     )  # fmt: skip
     return [
-        {"name": "pairs", "title": "Before and after", "shots": _paired(gallery.measured.shots, students), **pairs,
+        {"name": "pairs", "title": "Before and after", "shots": _paired(gallery.measured.kept, students), **pairs,
          "note": "Measured frames from all over the stream. Those that were labelled, and their neighbours, the "
          "student has trained on."},
         {"name": "chosen", "title": "Frames that were labelled", "shots": chosen, "pairs": False,

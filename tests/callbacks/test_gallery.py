@@ -30,20 +30,20 @@ def meet(gallery: Gallery, windows: int, people: str = "one") -> None:
 def test_pictures_are_few_however_long_the_stream() -> None:
     gallery = Gallery(BODY, count=3)
     meet(gallery, 20)
-    assert 3 <= len(gallery.chosen.shots) < 6
-    assert 3 <= len(gallery.measured.shots) < 6
-    assert [shot.frame_id for shot in gallery.chosen.shots] == [1, 25, 49, 73, 97]
+    assert 3 <= len(gallery.chosen.kept) < 6
+    assert 3 <= len(gallery.measured.kept) < 6
+    assert [shot.frame_id for shot in gallery.chosen.kept] == [1, 25, 49, 73, 97]
     errors = [shot.error for shot in gallery.worst]
     assert len(errors) == 3
     assert errors == sorted(errors, reverse=True)
     assert len({shot.frame_id // 6 for shot in gallery.worst}) == 3
-    assert gallery.chosen.shots[0].image.shape == (32, 32, 3)
+    assert gallery.chosen.kept[0].image.shape == (32, 32, 3)
 
 
 def test_a_score_is_placed_in_its_window() -> None:
     gallery = Gallery(BODY)
     meet(gallery, 1)
-    assert [(shot.score, shot.rank) for shot in gallery.chosen.shots] == [(1.0, 1 / 6), (4.0, 4 / 6)]
+    assert [(shot.score, shot.rank) for shot in gallery.chosen.kept] == [(1.0, 1 / 6), (4.0, 4 / 6)]
 
 
 def test_everybody_in_a_frame_is_kept() -> None:
@@ -58,4 +58,4 @@ def test_it_goes_on_from_its_state() -> None:
     again.load_state_dict(gallery.state_dict())
     assert again.worst[0].error == gallery.worst[0].error
     assert (again.chosen.offered, again.chosen.stride) == (gallery.chosen.offered, gallery.chosen.stride)
-    assert torch.equal(again.chosen.shots[-1].jpeg, gallery.chosen.shots[-1].jpeg)
+    assert torch.equal(again.chosen.kept[-1].jpeg, gallery.chosen.kept[-1].jpeg)

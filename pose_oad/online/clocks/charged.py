@@ -1,8 +1,10 @@
-"""Clocks that charge: a trainer works off one window after another while the camera goes on."""
+"""Clocks that charge: a trainer works off one window after another while the camera goes on.
 
-from __future__ import annotations
+Arguments of clocks stand beside those of :class:`ChargingClock`.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,6 +21,8 @@ LatePolicy = Literal["newest", "skip", "queue"]
 Placement = Literal["separate", "shared"]
 
 
+# Types stand here as such, not as text: the arguments of subclasses elsewhere are held against them too.
+@dataclass(eq=False, repr=False, kw_only=True)
 class ChargingClock(Clock):
     """Let a trainer take time: ready = max(the window's end, free) + what its parts take.
 
@@ -37,16 +41,17 @@ class ChargingClock(Clock):
         windows: how many windows it has been charged for
     """
 
-    def __init__(
-        self,
-        late: LatePolicy = "newest",
-        queue: Count = 2,
-        placement: Placement = "separate",
-        share: Annotated[float, Field(gt=0, lt=1)] = 0.5,
-    ) -> None:
-        self.late, self.queue = late, queue
-        self.serving_share, self.training_share = (share, 1 - share) if placement == "shared" else (1.0, 1.0)
-        self.free_s, self.starts, self.windows = 0.0, list[float](), 0
+    late: LatePolicy = "newest"
+    queue: Count = 2
+    placement: Placement = "separate"
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    free_s: float = field(default=0.0, init=False)
+    starts: list[float] = field(default_factory=list, init=False)
+    windows: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        shared = self.placement == "shared"
+        self.serving_share, self.training_share = (self.share, 1 - self.share) if shared else (1.0, 1.0)
 
     def admits(self, opened_s: float, closed_s: float) -> bool:
         """Return whether the trainer comes to a window that is complete now."""
@@ -76,30 +81,21 @@ class ChargingClock(Clock):
         self.free_s, self.starts, self.windows = state["free_s"], list(state["starts"]), state["windows"]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class MeasuredClock(ChargingClock):
     """Charge the seconds that a window took on this machine.
 
     Args:
         scale: how many times slower the machine of the run is
         student_s: the student's time for a frame, s; None: poses are there when the frame is
-        late: see :class:`ChargingClock`
-        queue: likewise
-        placement: likewise
-        share: likewise
     """
 
-    def __init__(
-        self,
-        scale: Positive = 1.0,
-        student_s: NotNegative | None = None,
-        late: LatePolicy = "newest",
-        queue: Count = 2,
-        placement: Placement = "separate",
-        share: Annotated[float, Field(gt=0, lt=1)] = 0.5,
-    ) -> None:
-        super().__init__(late, queue, placement, share)
-        self.scale = scale
-        self.student_s = None if student_s is None else student_s / self.serving_share
+    scale: Positive = 1.0
+    student_s: NotNegative | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.student_s = None if self.student_s is None else self.student_s / self.serving_share
 
     def parts(self, work: Work) -> Mapping[str, float]:
         """Return the seconds of this machine, slower by the scale."""
@@ -108,6 +104,7 @@ class MeasuredClock(ChargingClock):
         return parts | {"train": parts["train"] / self.training_share}
 
 
+@dataclass(eq=False, repr=False)
 class ProfileClock(ChargingClock):
     """Charge what labels and steps take on a device that is described.
 
@@ -115,27 +112,17 @@ class ProfileClock(ChargingClock):
         device: the device
         batch_size: frames in an optimiser step
         scale: how many times slower than described its processor is; sending is as fast as described
-        late: see :class:`ChargingClock`
-        queue: likewise
-        placement: likewise
-        share: likewise
         seed: draws of measured times
     """
 
-    def __init__(
-        self,
-        device: Device,
-        batch_size: Count,
-        scale: Positive = 1.0,
-        late: LatePolicy = "newest",
-        queue: Count = 2,
-        placement: Placement = "separate",
-        share: Annotated[float, Field(gt=0, lt=1)] = 0.5,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(late, queue, placement, share)
-        self.device, self.batch_size, self.scale, self.seed = device, batch_size, scale, seed
-        self.student_s = scale * float(np.mean(device.student_s)) / self.serving_share
+    device: Device
+    batch_size: Count
+    scale: Positive = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.student_s = self.scale * float(np.mean(self.device.student_s)) / self.serving_share
 
     def parts(self, work: Work) -> Mapping[str, float]:
         """Return what the device takes; nothing is sent where nothing is asked or trained."""
