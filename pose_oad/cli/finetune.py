@@ -45,10 +45,11 @@ if TYPE_CHECKING:
     from datamodules.stream import WindowLoader
     from datamodules.windowing import ImageSize, StreamOptions
     from pose_oad.offline.collection import Collector, RecordWindow
-    from pose_oad.offline.frame_store import FrameBatch, FrameSet, FrameStore
+    from pose_oad.offline.frame_store import FrameSet, FrameStore
     from pose_oad.offline.journal import SelectionJournal
     from pose_oad.offline.record import FinetuneRecord
     from pose_oad.offline.training import FinetuneModule
+    from pose_oad.online.batch import LabelledBatch
     from pose_oad.online.record import Choice
     from pose_oad.online.window import FrameWindow
 
@@ -199,7 +200,7 @@ def _kept_in(journal: SelectionJournal) -> RecordWindow:
     """Return what keeps a window in a journal."""
     from callbacks.ledger import row_of
 
-    def keep(window: FrameWindow, choice: Choice, labelled: FrameBatch | None, figures: Mapping[str, float]) -> None:
+    def keep(window: FrameWindow, choice: Choice, labelled: LabelledBatch | None, figures: Mapping[str, float]) -> None:
         journal.append(row_of(window, choice.positions, figures), choice.positions, labelled)
 
     return keep
@@ -221,7 +222,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     from pose_oad.offline.collection import Collector
     from pose_oad.offline.frame_store import check_memory
     from pose_oad.offline.training import TEACHER_LOSS, VALIDATION_ERROR, FinetuneModule, Plateau
-    from pose_oad.online.augmentation import window_views
+    from pose_oad.online.augmentation import views_generator
     from pose_oad.online.options import TrainingOptions
     from pose_oad.poses.joint_check import check_joint_sets
     from pose_oad.tracking.schema import build_options
@@ -263,7 +264,7 @@ def prepare(cfg: DictConfig) -> OfflineStudy:
     collector = partial(Collector, trigger=trigger, student=student, teacher=teacher)
     return OfflineStudy(
         strategy,
-        collector(strategy, views=partial(window_views, augmentation, training.seed)),
+        collector(strategy, views=lambda batch, window: augmentation(batch, views_generator(training.seed, window))),
         collector(Everything()) if by_teacher else None,
         FinetuneModule(student, training, Plateau(**plateau), rule, TEACHER_LOSS if by_teacher else VALIDATION_ERROR),
         trainer,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.offline.frame_store import FrameBatch, FrameSet, FrameStore
+from pose_oad.offline.frame_store import FrameSet, FrameStore
 from pose_oad.offline.journal import KeptWindow
-from pose_oad.online.batch import labelled_batch
+from pose_oad.online.batch import LabelledBatch, labelled_batch
 from pose_oad.online.breakdown import true_person
 from pose_oad.online.label_service import LabelService
 from pose_oad.online.loop import Strategy
@@ -22,10 +23,10 @@ from pose_oad.students import PoseStudent
 from pose_oad.teachers.base import Teacher
 
 #: Is told about a window: which frames were chosen, the frames with their labels (None: none was chosen), its figures.
-RecordWindow = Callable[[FrameWindow, Choice, FrameBatch | None, Mapping[str, float]], None]
+RecordWindow = Callable[[FrameWindow, Choice, LabelledBatch | None, Mapping[str, float]], None]
 
-#: Shows the frames of a window, by its number, in other views: frames, people, known joints.
-Views = Callable[[int, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+#: Shows the frames of a window, by its number, in other views.
+Views = Callable[[LabelledBatch, int], LabelledBatch]
 
 
 class Collector:
@@ -89,10 +90,9 @@ class Collector:
                 self.label_service.calls += before.teacher_calls
             if labelled is not None:
                 if self.views is not None:  # after the journal: the videos give the pictures again, and so the views
-                    frames, people, known = self.views(window.index, *labelled[:3])
-                    labelled = labelled._replace(frames=frames, keypoints=people, known=known)
+                    labelled = self.views(labelled, window.index)
                 store.append(labelled)
-        return store.finish(self.student.input_size, len(self.student.skeleton))
+        return store.finish(self.student.input_size, self.student.skeleton)
 
     def _choose(self, window: FrameWindow) -> Choice:
         """Choose frames of a window, with the stages of a stream; this student does not learn meanwhile."""
@@ -100,10 +100,10 @@ class Collector:
         plan = self.trigger.plan(WindowStats(window.index, len(window), len(window.candidates), window.closed_s))
         return self.strategy.choose(situation, plan.label_budget)
 
-    def _labelled(self, window: FrameWindow, positions: np.ndarray) -> FrameBatch:
+    def _labelled(self, window: FrameWindow, positions: np.ndarray) -> LabelledBatch:
         labels = self.label_service.label(window, positions)
         batch = labelled_batch(window, positions, labels, self.student.skeleton, self._supplied)
-        return FrameBatch(batch.frames, batch.keypoints, batch.known, metric_scale(window, positions))
+        return replace(batch, metric_scale=metric_scale(window, positions))
 
 
 def collect_measured(windows: Iterable[FrameWindow], student: PoseStudent, store: FrameStore) -> FrameSet:
@@ -122,9 +122,11 @@ def collect_measured(windows: Iterable[FrameWindow], student: PoseStudent, store
         if len(positions):
             rows = torch.from_numpy(positions)
             truth = window.to_input(true_person(window, student.skeleton)[rows], positions)
-            batch = FrameBatch(window.frames[rows], truth[:, None], truth[..., 2] > 0, metric_scale(window, positions))
-            store.append(batch)
-    return store.finish(student.input_size, len(student.skeleton))
+            known, ids = truth[..., 2] > 0, torch.from_numpy(window.ids)[rows]
+            limbs = torch.ones(len(rows), len(student.skeleton.limbs), dtype=torch.bool)
+            batch = LabelledBatch(window.frames[rows], truth[:, None], known, limbs, ids)
+            store.append(replace(batch, metric_scale=metric_scale(window, positions)))
+    return store.finish(student.input_size, student.skeleton)
 
 
 def metric_scale(window: FrameWindow, positions: np.ndarray) -> Tensor:

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler
 
 from pose_oad.offline.shuffling import EpochShuffle
+from pose_oad.online.batch import LabelledBatch, join, nothing_labelled
+from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import check
 
 
-class FrameBatch(NamedTuple):
-    """Some frames with their people.
-
-    Attributes:
-        frames: RGB uint8, shape (frames, height, width, 3), at the student's input size
-        keypoints: people of each frame, input px, shape (frames, people, joints, 3); confidence 0 = not labelled
-        known: of which joints anything is known, bool, shape (frames, joints)
-        metric_scale: px of the reported metric per px of the input, along x and y, shape (frames, 2)
-    """
-
-    frames: Tensor
-    keypoints: Tensor
-    known: Tensor
-    metric_scale: Tensor
-
-
-class FrameSet(Dataset[FrameBatch]):
+class FrameSet(Dataset[LabelledBatch]):
     """A collected set; it is read by whole batches, as ``frame_set[[3, 0, 7]]``.
 
     Args:
@@ -42,19 +28,18 @@ class FrameSet(Dataset[FrameBatch]):
         content: every frame of it
     """
 
-    def __init__(self, content: FrameBatch) -> None:
+    def __init__(self, content: LabelledBatch) -> None:
         self.content = content
 
     def __len__(self) -> int:
-        return len(self.content.frames)
+        return len(self.content)
 
-    def __getitem__(self, rows: list[int]) -> FrameBatch:
-        index = torch.as_tensor(rows)
-        return FrameBatch(*(part[index] for part in self.content))
+    def __getitem__(self, rows: list[int]) -> LabelledBatch:
+        return self.content.take(torch.as_tensor(rows))
 
     def loader(
         self, batch_size: int, shuffle_seed: int | None = None, drop_last: bool = False
-    ) -> DataLoader[FrameBatch]:
+    ) -> DataLoader[LabelledBatch]:
         """Return a loader of its batches, the last one perhaps smaller.
 
         Args:
@@ -94,7 +79,7 @@ class FrameStore:
     def __init__(self, memory_mib: int, folder: Path) -> None:
         self._limit, self._folder = check_memory(memory_mib) * 2**20, folder
         self._pictures: list[Tensor] = []
-        self._labels: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._labels: list[LabelledBatch] = []  # without pictures
         self._bytes = 0
         self._file: IO[bytes] | None = None
 
@@ -103,10 +88,10 @@ class FrameStore:
         """Whether the pictures have outgrown the memory."""
         return self._file is not None
 
-    def append(self, batch: FrameBatch) -> None:
+    def append(self, batch: LabelledBatch) -> None:
         """Take in some frames."""
         self._pictures.append(batch.frames)
-        self._labels.append(batch[1:])
+        self._labels.append(replace(batch, frames=torch.empty(len(batch), 0)))
         self._bytes += batch.frames.nbytes
         if self._file is None and self._bytes > self._limit:
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 (the mapping outlives every block)
@@ -115,24 +100,16 @@ class FrameStore:
                 self._file.write(pictures.contiguous().numpy().data)
             self._pictures.clear()
 
-    def finish(self, input_size: tuple[int, int], joints: int) -> FrameSet:
+    def finish(self, input_size: tuple[int, int], skeleton: Skeleton) -> FrameSet:
         """Return everything taken in as one set, and forget it.
 
         Args:
             input_size: width and height of the frames, px
-            joints: joints of each person
+            skeleton: their people's joint set
         """
-        people = max((keypoints.shape[1] for keypoints, _, _ in self._labels), default=0)
-        keypoints = [pad(k, (0, 0, 0, 0, 0, people - k.shape[1])) for k, _, _ in self._labels]
-        known, scale = ([part[index] for part in self._labels] for index in (1, 2))
-        content = FrameBatch(
-            self._joined((sum(len(part) for part in known), input_size[1], input_size[0], 3)),
-            torch.cat([torch.zeros(0, people, joints, 3), *keypoints]),
-            torch.cat([torch.zeros(0, joints, dtype=torch.bool), *known]),
-            torch.cat([torch.zeros(0, 2), *scale]),
-        )
+        labels = join(self._labels or [nothing_labelled(skeleton)])
         self._labels.clear()
-        return FrameSet(content)
+        return FrameSet(replace(labels, frames=self._joined((len(labels), input_size[1], input_size[0], 3))))
 
     def _joined(self, shape: tuple[int, ...]) -> Tensor:
         if self._file is not None:

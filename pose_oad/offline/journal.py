@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_oad.offline.frame_store import FrameBatch
+from pose_oad.online.batch import LabelledBatch
 from pose_oad.online.window import FrameWindow
 from pose_oad.tracking.errors import UnwritableError, UserError
 from pose_oad.tracking.files import append_lines, cut_torn_line
@@ -24,7 +24,8 @@ class KeptWindow(NamedTuple):
         row: its row in ``selection.jsonl``
         positions: the chosen positions in it, ascending
         keypoints: people of the chosen frames, input px, shape (chosen, people, joints, 3)
-        known: which joints' maps are to be learnt, bool, shape (chosen, joints)
+        known: of which joints anything is known, bool, shape (chosen, joints)
+        known_limbs: of which limbs, bool, shape (chosen, limbs)
         metric_scale: px of the reported metric per px of the input, along x and y, shape (chosen, 2)
     """
 
@@ -32,6 +33,7 @@ class KeptWindow(NamedTuple):
     positions: np.ndarray
     keypoints: Tensor
     known: Tensor
+    known_limbs: Tensor
     metric_scale: Tensor
 
     @property
@@ -39,7 +41,7 @@ class KeptWindow(NamedTuple):
         """How many frames the teacher labelled for it, to choose and to train."""
         return int(self.row["teacher_calls"])
 
-    def batch(self, window: FrameWindow) -> FrameBatch:
+    def batch(self, window: FrameWindow) -> LabelledBatch:
         """Join the labels with the pictures.
 
         Args:
@@ -54,8 +56,10 @@ class KeptWindow(NamedTuple):
                 f"resume: window {window.index} has frames {window.ids[0]} to {window.ids[-1]}; expected {bounds[0]} "
                 f"to {bounds[1]} as before the stop: have the videos under stream.root changed?"
             )
-        frames = window.frames[torch.from_numpy(self.positions)]
-        return FrameBatch(frames, self.keypoints, self.known, self.metric_scale)
+        rows = torch.from_numpy(self.positions)
+        ids = torch.from_numpy(window.ids)[rows]
+        labels = self.keypoints, self.known, self.known_limbs
+        return LabelledBatch(window.frames[rows], *labels, ids, metric_scale=self.metric_scale)
 
 
 class SelectionJournal:
@@ -86,7 +90,7 @@ class SelectionJournal:
                 self.kept[number] = window
                 self.rows.append(window.row)
 
-    def append(self, row: Mapping[str, Any], positions: np.ndarray, labelled: FrameBatch | None) -> None:
+    def append(self, row: Mapping[str, Any], positions: np.ndarray, labelled: LabelledBatch | None) -> None:
         """Keep a window.
 
         Args:
@@ -106,7 +110,7 @@ class SelectionJournal:
             raise UserError(f"{error}; make room, then resume={self.path.parents[1].name}") from error
 
 
-_LABELS = ("keypoints", "known", "metric_scale")
+_LABELS = ("keypoints", "known", "known_limbs", "metric_scale")
 
 
 def _read(entry: dict[str, Any], number: int) -> KeptWindow:
@@ -116,6 +120,7 @@ def _read(entry: dict[str, Any], number: int) -> KeptWindow:
     positions = np.array(entry["positions"], np.int64)
     if not len(positions):
         return KeptWindow(entry["row"], positions, *(torch.zeros(0) for _ in _LABELS))
-    keypoints, known, scale = (torch.tensor(entry["labels"][name]) for name in _LABELS)
+    keypoints, known, *others = (torch.tensor(entry["labels"][name]) for name in _LABELS)
     # Lists of no people have lost the dimensions behind them.
-    return KeptWindow(entry["row"], positions, keypoints.reshape(*known.shape[:1], -1, known.shape[1], 3), known, scale)
+    keypoints = keypoints.reshape(*known.shape[:1], -1, known.shape[1], 3)
+    return KeptWindow(entry["row"], positions, keypoints, known, *others)

@@ -16,12 +16,13 @@ from lightning.pytorch.utilities.types import LRSchedulerTypeUnion, OptimizerLRS
 from torch import Tensor
 
 from pose_oad.metrics.keypoints import MissingRule
-from pose_oad.offline.frame_store import FrameBatch, FrameSet
+from pose_oad.offline.frame_store import FrameSet
+from pose_oad.online.batch import LabelledBatch
 from pose_oad.online.breakdown import Breakdown
 from pose_oad.online.learner import freeze_batch_norm
-from pose_oad.online.objectives import map_loss
+from pose_oad.online.losses import Losses
+from pose_oad.online.objectives import MapRegression
 from pose_oad.online.options import TrainingOptions
-from pose_oad.poses.maps import known_cells
 from pose_oad.students import PoseStudent
 from pose_oad.students.divergence import stop_if_diverged
 from pose_oad.tracking.checkpoint_io import AtomicCheckpointIO
@@ -93,6 +94,7 @@ class FinetuneModule(LightningModule):
         )
         self.student, self.options, self.plateau, self.rule = student.train(), options, plateau, rule
         self.monitor = monitor
+        self._losses = Losses(student, MapRegression(options.foreground), options)
         self._validation = Breakdown(student.skeleton, rule)
         self._maps: tuple[Tensor, ...] = ()  # of one validation frame
         self.save_hyperparameters({"student": student.config.to_dict()})
@@ -124,27 +126,21 @@ class FinetuneModule(LightningModule):
         if self.options.batch_norm == "frozen":
             freeze_batch_norm(self.student)
 
-    def training_step(self, batch: FrameBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: LabelledBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         loss = self._loss(batch)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.frames), logger=False)
         return loss
 
-    def _loss(self, batch: FrameBatch) -> Tensor:
-        student = self.student
-        maps, fields = student(student.normalise(batch.frames))
-        target, cells = student.targets(batch.keypoints), None
-        if self.options.undetected_joints == "mask":
-            cells = known_cells(batch.keypoints, target, student.skeleton, student.input_size)
-        return map_loss(
-            maps, fields, target, student.skeleton, batch.known, cells=cells, foreground=self.options.foreground
-        )
+    def _loss(self, batch: LabelledBatch) -> Tensor:
+        losses = self._losses
+        return losses.objective(losses.outputs(batch.frames), losses.target(batch)).total
 
     def on_validation_epoch_start(self) -> None:
         """Forget the errors of the epoch before."""
         self._validation = Breakdown(self.student.skeleton, self.rule)
 
-    def validation_step(self, batch: FrameBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: LabelledBatch, batch_idx: int) -> None:
         """Take the loss or the errors of one batch."""
         if batch_idx == 0:
             self._maps = self.student(self.student.normalise(batch.frames[:1]))
@@ -152,6 +148,7 @@ class FinetuneModule(LightningModule):
             self.log(TEACHER_LOSS, self._loss(batch), batch_size=len(batch.frames), logger=False)
             return
         predicted = self.student.keypoints(batch.frames, batch_size=len(batch.frames)).single
+        assert batch.metric_scale is not None
         scale = torch.nn.functional.pad(batch.metric_scale, (0, 1), value=1.0)[:, None].cpu()
         self._validation.update(predicted * scale, batch.keypoints[:, 0].cpu() * scale)
 

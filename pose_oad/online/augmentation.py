@@ -173,27 +173,6 @@ class RandomViews:
         return pictures
 
 
-def window_views(
-    augmentation: Augmentation, seed: int, window: int, frames: Tensor, keypoints: Tensor, known: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw one view of each frame of a window.
-
-    Args:
-        augmentation: how
-        seed: seed of the views
-        window: number of the window
-        frames: RGB uint8, shape (frames, height, width, 3)
-        keypoints: people, px of the frames, shape (frames, people, joints, 3)
-        known: of which joints anything is known, bool, shape (frames, joints)
-
-    Returns:
-        the three for the views.
-    """
-    limbs, ids = torch.ones(len(frames), 0, dtype=torch.bool), torch.arange(len(frames))
-    seen = augmentation(LabelledBatch(frames, keypoints, known, limbs, ids), views_generator(seed, window))
-    return seen.frames, seen.keypoints, seen.known
-
-
 def views_generator(seed: int, window: int) -> torch.Generator:
     """Return the random numbers of a window's views."""
     return torch.Generator().manual_seed(order_seed(seed, window, 2))

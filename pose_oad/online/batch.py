@@ -34,6 +34,8 @@ class LabelledBatch:
         weight: how much each frame counts, shape (frames,); None counts them alike
         origin: where each frame comes from, :data:`NEW`, :data:`REPLAYED` or :data:`SOURCE`, int8, shape (frames,); all
             are new where nothing is said
+        metric_scale: px of the reported metric per px of the input, along x and y, shape (frames, 2); None where
+            nothing is measured
     """
 
     frames: Tensor
@@ -44,6 +46,7 @@ class LabelledBatch:
     maps: MapTargets | None = None
     weight: Tensor | None = None
     origin: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int8))
+    metric_scale: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Mark frames as new."""
@@ -101,6 +104,15 @@ def _parts(value: Tensor | MapTargets | None) -> Sequence[Tensor]:
     return () if value is None else (value,) if isinstance(value, Tensor) else value
 
 
+def nothing_labelled(skeleton: Skeleton) -> LabelledBatch:
+    """Return a batch without frames, whose people would have a joint set, with a scale of a metric."""
+    joints, limbs = (torch.zeros(0, len(part), dtype=torch.bool) for part in (skeleton, skeleton.limbs))
+    people = torch.zeros(0, 0, len(skeleton), 3)
+    return LabelledBatch(
+        torch.zeros(0, 0), people, joints, limbs, torch.zeros(0, dtype=torch.int64), metric_scale=torch.zeros(0, 2)
+    )
+
+
 def join(parts: Sequence[LabelledBatch]) -> LabelledBatch:
     """Put batches together; all of them have maps, or none, and frames of one weight count 1 beside weighed ones.
 
@@ -115,6 +127,7 @@ def join(parts: Sequence[LabelledBatch]) -> LabelledBatch:
     people = max(part.keypoints.shape[1] for part in parts)
     keypoints = [pad(part.keypoints, (0, 0, 0, 0, 0, people - part.keypoints.shape[1])) for part in parts]
     maps = [part.maps for part in parts if part.maps is not None]
+    scales = [part.metric_scale for part in parts if part.metric_scale is not None]
     if maps and len(maps) < len(parts):
         raise ValueError("some of the batches have maps, and some have none")
     weighed = any(part.weight is not None for part in parts)
@@ -128,6 +141,7 @@ def join(parts: Sequence[LabelledBatch]) -> LabelledBatch:
         MapTargets(*(torch.cat(part) for part in zip(*maps, strict=True))) if maps else None,
         torch.cat(weights) if weighed else None,
         torch.cat([part.origin for part in parts]),
+        torch.cat(scales) if len(scales) == len(parts) else None,
     )
 
 

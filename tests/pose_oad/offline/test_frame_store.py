@@ -5,17 +5,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from pose_oad.offline.frame_store import FrameBatch, FrameStore
+from pose_oad.offline.frame_store import FrameStore
+from pose_oad.online.batch import LabelledBatch
+from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.errors import UserError
 
+PAIR = Skeleton("pair", ("a", "b"), ((0, 1),))
 
-def batch(count: int, people: int, seed: int) -> FrameBatch:
+
+def batch(count: int, people: int, seed: int) -> LabelledBatch:
     generator = torch.Generator().manual_seed(seed)
-    return FrameBatch(
+    return LabelledBatch(
         torch.randint(0, 256, (count, 8, 16, 3), dtype=torch.uint8, generator=generator),
         torch.rand(count, people, 2, 3, generator=generator),
         torch.rand(count, 2, generator=generator) > 0.5,
-        torch.rand(count, 2, generator=generator),
+        torch.ones(count, 1, dtype=torch.bool),
+        torch.arange(count),
+        metric_scale=torch.rand(count, 2, generator=generator),
     )
 
 
@@ -26,7 +32,7 @@ def test_what_goes_in_comes_out_in_order(tmp_path: Path, memory_mib: int, on_dis
     for part in parts:
         store.append(part)
     assert store.on_disk == on_disk
-    content = store.finish((16, 8), 2).content
+    content = store.finish((16, 8), PAIR).content
     assert torch.equal(content.frames, torch.cat([part.frames for part in parts]))
     assert torch.equal(content.known, torch.cat([part.known for part in parts]))
     assert torch.equal(content.metric_scale, torch.cat([part.metric_scale for part in parts]))
@@ -47,11 +53,11 @@ def test_frames_move_to_the_file_when_the_limit_is_passed(tmp_path: Path) -> Non
         store.append(part)
         states.append(store.on_disk)
     assert states == [False, True, True]
-    assert torch.equal(store.finish((16, 8), 2).content.frames, torch.cat([part.frames for part in parts]))
+    assert torch.equal(store.finish((16, 8), PAIR).content.frames, torch.cat([part.frames for part in parts]))
 
 
 def test_an_empty_store_gives_an_empty_set(tmp_path: Path) -> None:
-    frames = FrameStore(1, tmp_path).finish((16, 8), 2)
+    frames = FrameStore(1, tmp_path).finish((16, 8), PAIR)
     assert len(frames) == 0
     assert frames.content.frames.shape == (0, 8, 16, 3)
     assert frames.content.keypoints.shape == (0, 0, 2, 3)
@@ -60,7 +66,7 @@ def test_an_empty_store_gives_an_empty_set(tmp_path: Path) -> None:
 def test_a_loader_gives_every_frame_once_per_epoch_in_seeded_order(tmp_path: Path) -> None:
     store = FrameStore(1, tmp_path)
     store.append(batch(7, 1, 0))
-    frames = store.finish((16, 8), 2)
+    frames = store.finish((16, 8), PAIR)
     plain = list(frames.loader(3))
     assert [len(part.frames) for part in plain] == [3, 3, 1]
     assert torch.equal(torch.cat([part.frames for part in plain]), frames.content.frames)

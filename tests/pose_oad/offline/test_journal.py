@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pose_oad.offline.frame_store import FrameBatch
 from pose_oad.offline.journal import SelectionJournal
+from pose_oad.online.batch import LabelledBatch
 from pose_oad.tracking.errors import UserError
 from tests.windows import make_window
 
@@ -16,10 +16,11 @@ def row(window: int, calls: int) -> dict:
     return {"window": window, "first_frame": 6 * window, "last_frame": 6 * window + 5, "teacher_calls": calls}
 
 
-def labelled(count: int, people: int) -> FrameBatch:
-    return FrameBatch(
+def labelled(count: int, people: int) -> LabelledBatch:
+    return LabelledBatch(
         torch.zeros(count, 4, 4, 3, dtype=torch.uint8), torch.rand(count, people, 2, 3) / 3,
-        torch.rand(count, 2) > 0.5, torch.rand(count, 2),
+        torch.rand(count, 2) > 0.5, torch.ones(count, 1, dtype=torch.bool), torch.tensor([1, 4])[:count],
+        metric_scale=torch.rand(count, 2),
     )  # fmt: skip
 
 
@@ -36,7 +37,8 @@ def test_labels_come_back_exactly_and_pictures_from_the_window(tmp_path: Path, p
     window = make_window(6)
     batch = again.kept[0].batch(window)
     assert torch.equal(batch.frames, window.frames[[1, 4]])
-    for part, expected in zip(batch[1:], given[1:], strict=True):
+    for name in ("keypoints", "known", "known_limbs", "frame_ids", "metric_scale"):
+        part, expected = getattr(batch, name), getattr(given, name)
         assert part.shape == expected.shape
         assert part.dtype == expected.dtype
         assert torch.equal(part, expected)

@@ -10,11 +10,13 @@ import torch
 from lightning import Callback, Trainer
 
 from pose_oad.metrics.keypoints import MissingRule
-from pose_oad.offline.frame_store import FrameBatch, FrameSet
+from pose_oad.offline.frame_store import FrameSet
 from pose_oad.offline.training import TEACHER_LOSS, VALIDATION_ERROR, EpochLogger, FinetuneModule, Plateau, fine_tune
+from pose_oad.online.batch import LabelledBatch
 from pose_oad.online.options import TrainingOptions
 from pose_oad.students import StudentConfig, build_student, load_student
 from pose_oad.tracking.errors import UserError
+from tests.windows import BODY
 
 
 class Scripted(FinetuneModule):
@@ -25,7 +27,7 @@ class Scripted(FinetuneModule):
     def on_validation_epoch_end(self) -> None:
         self.log(self.monitor, self.curve[self.current_epoch], logger=False)
 
-    def validation_step(self, batch: FrameBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: LabelledBatch, batch_idx: int) -> None:
         pass
 
 
@@ -56,11 +58,13 @@ def flat(student: torch.nn.Module) -> torch.Tensor:
 def frame_set(count: int, seed: int = 0) -> FrameSet:
     generator = torch.Generator().manual_seed(seed)
     return FrameSet(
-        FrameBatch(
+        LabelledBatch(
             torch.randint(0, 256, (count, 32, 32, 3), dtype=torch.uint8, generator=generator),
             torch.rand(count, 1, 12, 3, generator=generator) * 30 + 1,
             torch.ones(count, 12, dtype=torch.bool),
-            torch.full((count, 2), 10.0),
+            torch.ones(count, len(BODY.limbs), dtype=torch.bool),
+            torch.arange(count),
+            metric_scale=torch.full((count, 2), 10.0),
         )
     )
 
@@ -180,7 +184,7 @@ class Stop(Callback):
         self.epochs = epochs
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: FinetuneModule, outputs: object, batch: FrameBatch, batch_idx: int
+        self, trainer: Trainer, pl_module: FinetuneModule, outputs: object, batch: LabelledBatch, batch_idx: int
     ) -> None:
         if trainer.current_epoch == self.epochs:
             raise RuntimeError("power cut")

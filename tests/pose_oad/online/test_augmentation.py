@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from pose_oad.cli.command import build, compose_config
-from pose_oad.online.augmentation import NoAugmentation, RandomViews, views_generator, window_views
+from pose_oad.online.augmentation import NoAugmentation, RandomViews, views_generator
 from pose_oad.online.batch import LabelledBatch
 from pose_oad.online.learner import Learner
 from pose_oad.online.options import TrainingOptions
@@ -131,11 +132,12 @@ def test_boxes_cover_some_of_the_picture_and_people_stay() -> None:
 
 def test_views_follow_from_seed_and_window() -> None:
     augment, before = RandomViews(BODY, rotation=0.1), dots()
-    parts = (before.frames, before.keypoints, before.known)
-    first, again, other = (window_views(augment, 3, window, *parts) for window in (5, 5, 6))
-    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
-    assert not torch.equal(first[0], other[0])
-    assert window_views(augment, 3, 5, before.frames, torch.zeros(6, 0, 12, 3), before.known)[1].shape == (6, 0, 12, 3)
+    first, again, other = (augment(before, views_generator(3, window)) for window in (5, 5, 6))
+    assert torch.equal(first.frames, again.frames)
+    assert torch.equal(first.keypoints, again.keypoints)
+    assert not torch.equal(first.frames, other.frames)
+    empty = replace(before, keypoints=torch.zeros(6, 0, 12, 3))
+    assert augment(empty, views_generator(3, 5)).keypoints.shape == (6, 0, 12, 3)
 
 
 def test_mixed_precision_moves_nothing() -> None:
