@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _STRATEGIES = ("uniform", "random", "error", "confidence")
 _OVERHEAD, _SPEED_UP = 1.05, 1.6
+_FRAMEWORK = "paper"  # conf/bench.yaml's
 
 
 def bench_study(cfg: DictConfig) -> list[Figure]:
@@ -63,12 +64,12 @@ def _changed(base: DictConfig) -> dict[str, object]:
     Raises:
         UserError: if another choice than the default has been made, whose keys are others.
     """
-    usual, wanted = (dict(flatten(plain(cfg))) for cfg in (compose_config("online"), base))
+    usual, wanted = (dict(flatten(plain(cfg))) for cfg in (compose_config("online", [f"framework={_FRAMEWORK}"]), base))
     values = {key: value for key, value in wanted.items() if value != usual.get(key)}
     values = {key: value for key, value in values.items() if not key.startswith(("output.", "tracking.", "strategy."))}
     others = [key for key in values if key not in usual or key.endswith("_target_")]
     check(not others, "only=study", ", ".join(others), "values other than the defaults, but no other choices")
-    return values
+    return {"framework": _FRAMEWORK, **values}
 
 
 def _timed(work: Callable[[], object]) -> float:

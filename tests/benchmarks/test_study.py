@@ -19,7 +19,7 @@ def test_the_same_trials_are_run_three_ways(
     monkeypatch.setattr(study, "_STRATEGIES", ("random",))
     cfg = compose_config("bench", [
         f"stream.root={human36m_tree}", f"checkpoint={student_checkpoint}", "student.input_size=[64,64]",
-        "window.seconds=null", "window.frames=25", "training.epochs=1", "share=0.5",
+        "window.seconds=null", "window.frames=25", "framework=paper", "training.epochs=1", "share=0.5",
     ])  # fmt: skip
     figures = {figure.name: figure for figure in study.bench_study(cfg)}
     seconds = {name: figures[f"study.{name}"].value for name in ("alone", "one", "two")}

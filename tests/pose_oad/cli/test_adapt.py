@@ -33,7 +33,7 @@ def run(place: Path, student_checkpoint: Path) -> Adaptation:
         f"video={place}/clips", f"teacher_from={student_checkpoint}", f"checkpoint={student_checkpoint}", "rate=0.2",
         f"folder={place}/adapted", f"labels={place}/labels", f"tracking.uri=sqlite:///{place}/store.db",
         f"tracking.artifacts={place}/artifacts",
-        "options={training.epochs: 1, trainer.accelerator: cpu, objective: map_regression}",
+        "options={framework: paper, training.epochs: 1, trainer.accelerator: cpu, objective: map_regression}",
     ]))  # fmt: skip
 
 

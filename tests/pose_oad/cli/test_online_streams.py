@@ -32,7 +32,7 @@ def overrides(student_checkpoint: Path) -> list[str]:
     return [
         f"checkpoint={student_checkpoint}", "teacher=checkpoint", f"teacher.path={student_checkpoint}", "rate=0.2",
         "student.input_size=[64,64]", "window.seconds=null", "window.frames=20", "metric.teacher_every=5",
-        "training.epochs=1", "trainer.accelerator=cpu", "output.figures=false",
+        "framework=paper", "training.epochs=1", "trainer.accelerator=cpu", "output.figures=false",
     ]  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def overrides(human36m_tree: Path, student_checkpoint: Path, tmp_path: Path) -> 
     """A study of two strategies and a reference, two seeds: six trials of a second, 108 frames in five windows."""
     settings = {
         "stream.root": human36m_tree, "checkpoint": student_checkpoint, "student.input_size": "[64,64]",
-        "window.seconds": "null", "window.frames": 25, "training.epochs": 1, "rate": 0.2,
+        "window.seconds": "null", "window.frames": 25, "framework": "paper", "training.epochs": 1, "rate": 0.2,
         "trainer.accelerator": "cpu",
     }  # fmt: skip
     return [

@@ -205,7 +205,7 @@ def test_a_stream_is_played_with_labels_made_elsewhere(
         "stream=video", "stream.path=my.mp4", "teacher=openpose_json", "teacher.folder=json",
         "teacher.missing_labels=skip", "label_filter=default", "teacher.label_filter.limb_ratio=null",
         f"checkpoint={student_checkpoint}",
-        "student.input_size=[64,64]", "window.seconds=1", "training.epochs=1", "strategy=all",
+        "student.input_size=[64,64]", "window.seconds=1", "framework=paper", "training.epochs=1", "strategy=all",
         "metric.teacher_every=39", f"tracking.uri=sqlite:///{tmp_path}/mlruns/mlflow.db", "trainer.accelerator=cpu",
     ]  # fmt: skip
     summary = main(compose_config("online", overrides))
