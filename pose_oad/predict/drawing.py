@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -11,7 +12,7 @@ from av.video.reformatter import VideoReformatter
 from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.predict.canvas import BLACK, Canvas, even, to_yuv
-from pose_oad.predict.poses import FramePoses, PoseReader
+from pose_oad.predict.poses import FramePoses
 
 #: Colours by body side, which stay apart for colour-blind readers (Okabe and Ito).
 SIDES = {"left": to_yuv(230, 159, 0), "right": to_yuv(86, 180, 233), "middle": to_yuv(240, 228, 66)}
@@ -41,13 +42,25 @@ class SkeletonSketch:
                 canvas.strokes(segments[:, chosen][visible[:, chosen]], SIDES[side], width)
 
 
+class Finder(Protocol):
+    """Whose people are drawn: a picture calls it by its name."""
+
+    @property
+    def name(self) -> str:  # noqa: D102
+        ...
+
+    @property
+    def skeleton(self) -> Skeleton:  # noqa: D102
+        ...
+
+
 class Panels:
     """Lays out an overlay, a panel for each reader, and draws its frames.
 
     A picture is shown as large as it is; one of another size than the first is fitted into the first one's size, px.
     """
 
-    def __init__(self, readers: Sequence[PoseReader], size: tuple[int, int], threshold: float) -> None:
+    def __init__(self, readers: Sequence[Finder], size: tuple[int, int], threshold: float) -> None:
         self._names = [reader.name for reader in readers]
         self._sketches = [SkeletonSketch(reader.skeleton, threshold) for reader in readers]
         self._picture_size, self._panel = size, even(size)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -88,23 +89,25 @@ def write_image_list(path: Path, images: Sequence[Path]) -> None:
     path.write_text(json.dumps(listed, indent=1) + "\n")
 
 
+def coco_results(poses: FramePoses, skeleton: Skeleton, image: int) -> Iterator[dict[str, Any]]:
+    """Describe the people of a frame who have any of COCO's joints as its results: what is not predicted is zero."""
+    people = map_keypoints(poses.keypoints, skeleton, get_skeleton("coco-17")).clone()  # it may be the poses themselves
+    people[..., :2] = (people[..., :2] - COCO_PIXEL_CENTRE) * (people[..., 2:] > 0)
+    for person, score in zip(_rounded(people), poses.scores.tolist(), strict=True):
+        if any(person[2::3]):
+            yield {"image_id": image, "category_id": 1, "keypoints": person, "score": round(score, 4)}
+
+
 @contextmanager
 def _coco_file(path: Path, skeleton: Skeleton, ids: Sequence[int]) -> Iterator[Write]:
-    """Write COCO results: one entry a person, 17 joints; what the network does not predict is all zero."""
-    coco, separator = get_skeleton("coco-17"), "["
+    """Write COCO results: one entry a person, 17 joints."""
+    separator = "["
 
     def write(number: int, poses: FramePoses) -> None:
-        """Add the people of a frame that have any of COCO's joints."""
         nonlocal separator
-        people = map_keypoints(poses.keypoints, skeleton, coco).clone()  # it may be the poses themselves
-        found = people[..., 2:] > 0
-        people[..., :2] = (people[..., :2] - COCO_PIXEL_CENTRE) * found
-        image = ids[number] if ids else number
-        for person, score in zip(_rounded(people), poses.scores.tolist(), strict=True):
-            if any(person[2::3]):
-                entry = {"image_id": image, "category_id": 1, "keypoints": person, "score": round(score, 4)}
-                file.write(separator + json.dumps(entry))
-                separator = ",\n"
+        for entry in coco_results(poses, skeleton, ids[number] if ids else number):
+            file.write(separator + json.dumps(entry))
+            separator = ",\n"
 
     with path.open("w", encoding="utf-8") as file:
         yield write

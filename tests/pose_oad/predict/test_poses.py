@@ -9,31 +9,15 @@ import pytest
 import torch
 
 from pose_oad.poses.geometry import FrameResize
-from pose_oad.poses.maps import encode
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
 from pose_oad.predict.poses import FramePoses, StudentReader, TeacherReader, TruthReader, mean_distance
 from pose_oad.teachers.base import Labels, TeacherRequest
-from tests.networks import MapNetwork, Maps
+from tests.networks import PEOPLE, SEER, MapNetwork, Maps, two_then_one
 from tests.teachers import FixedTeacher
 
 BODY = get_skeleton("body-12")
 PAIR = Skeleton("pair", ("left_hip", "right_hip"))
 TURNED = Skeleton("turned", ("right_hip", "pelvis", "left_hip"))
-
-
-DOWN, ACROSS = torch.arange(12) // 2, torch.arange(12) % 2
-ONE = torch.stack([10.0 + 12 * ACROSS, 6.0 + 10 * DOWN, torch.ones(12)], -1)
-PEOPLE = torch.stack([ONE, ONE + torch.tensor([30.0, 0.0, 0.0])])
-
-
-def two_then_one(frames: torch.Tensor) -> Maps:
-    """Return the maps of two people in the first frame, and of one in the others."""
-    people = PEOPLE.expand(len(frames), -1, -1, -1).clone()
-    people[1:, 1] = 0
-    return tuple(encode(people, BODY, input_size=(64, 64), map_size=(16, 16), sigma=0.06))
-
-
-SEER = MapNetwork(two_then_one, BODY)
 
 
 def images(count: int) -> list[np.ndarray]:
