@@ -37,7 +37,7 @@ STUDENT_WEIGHTS := $(if $(NAMED)$(filter checkpoint=%,$(ARGS)),,$(filter $(PRETR
 PICTURES := $(if $(filter experiment=release,$(ARGS)),data/release/contact_sheet.png,$(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data pretrain adapt online finetune sweep report look frames replay sync predict evaluate teacher-eval profile export ui lint test test-fast bench clean
+.PHONY: help setup data pretrain adapt online finetune sweep report look frames replay sync predict evaluate teacher-eval profile export ui lint docs test test-fast bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,6 +121,10 @@ ui: $(SETUP)  ## compare runs in the browser: MLflow on 127.0.0.1 (PORT)
 
 lint: $(SETUP)  ## check style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy pose_oad datamodules callbacks benchmarks && .venv/bin/lint-imports
+
+docs: $(SETUP)  ## make a site of docs/ in build/site (pip install "pose_oad[docs]")
+	@$(PYTHON) -c 'import mkdocs' 2> /dev/null || { echo 'error: mkdocs is not installed; .venv/bin/pip install "mkdocs-material>=9.6,<10"'; exit 2; }
+	$(PYTHON) -m mkdocs build --strict $(ARGS)
 
 # A process per core, each with one thread.
 TEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pose_oad.inference import Student
+from pose_oad.inference import Student, weights_of
 from pose_oad.tracking.errors import check
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ def adapt(
     """Adapt a student to a stream, as ``make online`` does.
 
     Args:
-        student: a checkpoint, or a student (it stays as it is, and is written into the folder of the runs, so that the
-            run's record names a file)
+        student: a checkpoint, a name of ``conf/student``, or a student (it stays as it is, and is written into the folder
+            of the runs, so that the run's record names a file)
         stream: a video file, or a choice of ``conf/stream``
         strategy: which frames are labelled, a choice of ``conf/strategy``
         rate: share of each window's frames that may be labelled, in (0, 1]
@@ -140,7 +140,9 @@ def adapt(
     from pose_oad.students import PoseStudent, load_student
 
     given = student.network if isinstance(student, Student) else student
-    network = load_student(given) if isinstance(given, str | Path) else given
+    if isinstance(given, str | Path):
+        given = weights_of(given)
+    network = load_student(given) if isinstance(given, Path) else given
     check(isinstance(network, PoseStudent), "student", student, "a checkpoint's student: an exported one cannot learn")
     overrides = {
         "strategy": strategy,

@@ -51,15 +51,9 @@ class Student:
         Raises:
             UserError: if there is none, or it cannot be used.
         """
-        from pose_oad.cli.command import CONF, default_weights
         from pose_oad.predict.networks import load_predictor
 
-        path = Path(path_or_name)
-        if path.is_dir():
-            path = path / "student.ckpt"
-        elif (CONF / "student" / f"{path_or_name}.yaml").is_file():
-            path = Path(default_weights(str(path_or_name)))
-        return cls(load_predictor(path, device, threads))
+        return cls(load_predictor(weights_of(path_or_name), device, threads))
 
     def __repr__(self) -> str:
         width, height = self.network.input_size
@@ -106,6 +100,17 @@ class Student:
             )
             pipeline.run(batches, look, lambda _: None, stoppable=_goes_on(source))
         return Poses(found, self.network.skeleton, self.network.name, partial(_picture, source))
+
+
+def weights_of(path_or_name: str | Path) -> Path:
+    """Find the file of a student that is given as :meth:`Student.load` says."""
+    from pose_oad.cli.command import CONF, default_weights
+
+    path = Path(path_or_name)
+    if path.is_dir():
+        return path / "student.ckpt"
+    known = (CONF / "student" / f"{path_or_name}.yaml").is_file()
+    return Path(default_weights(str(path_or_name))) if known else path
 
 
 def _goes_on(source: Any) -> bool:
