@@ -77,8 +77,8 @@ pretrain: $(PICTURES)  ## pre-train a student on COCO keypoints (STUDENT)
 adapt: $(SETUP) $(STUDENT_WEIGHTS)  ## adapt to a video, a folder of them or a webcam: verdict, overlay, page, ONNX file (VIDEO, TEACHER, RATE)
 	$(PYTHON) -m pose_oad.cli adapt video="'$(VIDEO)'" $(if $(filter command,$(firstword $(origin TEACHER))),teacher_from=$(TEACHER)) rate=$(RATE) checkpoint=$(CHECKPOINT) $(ARGS)
 
-online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=<run>)
-	$(PYTHON) -m pose_oad.cli online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
+online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=id, name, folder or last)
+	$(PYTHON) -m pose_oad.cli online $(if $(RESUME),resume="'$(RESUME)'",strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
 
 finetune: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## the offline study: choose in videos, train on all, test on other people (as online)
 	$(PYTHON) -m pose_oad.cli finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%) $(ARGS)
@@ -89,14 +89,14 @@ sweep: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a study, or go on with it (ST
 report: $(SETUP)  ## tables, figures and a page of a study (STUDY), or STUDY=null of every run
 	$(PYTHON) -m pose_oad.cli report study_name=$(STUDY) $(ARGS)
 
-look: $(SETUP)  ## open the page of a run: verdict, time line, frames (RUN=id, folder or last)
-	$(PYTHON) -m pose_oad.cli look run=$(or $(RUN),last) $(ARGS)
+look: $(SETUP)  ## open the page of a run: verdict, time line, frames (RUN=id, name, folder or last)
+	$(PYTHON) -m pose_oad.cli look run="'$(or $(RUN),last)'" $(ARGS)
 
 frames: $(SETUP)  ## write labelled frames of a run to be corrected in CVAT or Label Studio (RUN, N, FORMAT=coco|cvat|labelstudio, OUT)
-	$(PYTHON) -m pose_oad.cli frames run=$(or $(RUN),last) count=$(N) format=$(FORMAT) $(OUT:%=output=%) $(ARGS)
+	$(PYTHON) -m pose_oad.cli frames run="'$(or $(RUN),last)'" count=$(N) format=$(FORMAT) $(OUT:%=output=%) $(ARGS)
 
-replay: $(SETUP)  ## do a run again and compare (RUN)
-	$(PYTHON) -m pose_oad.cli replay run=$(RUN) $(ARGS)
+replay: $(SETUP)  ## do a run again and compare (RUN=id, name, folder or last)
+	$(PYTHON) -m pose_oad.cli replay run="'$(or $(RUN),last)'" $(ARGS)
 
 predict: $(SETUP)  ## draw poses into a video and write them to a file (CHECKPOINT, SOURCE, OUT)
 	$(PYTHON) -m pose_oad.cli predict checkpoint=$(CHECKPOINT) source="'$(SOURCE)'" output.video=$(OUT) $(ARGS)

@@ -117,8 +117,8 @@ def adapt(
     """Adapt a student to a stream, as ``make online`` does.
 
     Args:
-        student: a checkpoint, a name of ``conf/student``, or a student (it stays as it is, and is written into the folder
-            of the runs, so that the run's record names a file)
+        student: a checkpoint, a name of ``conf/student``, or a student (it stays as it is, and is written into the
+            folder of the runs, so that the run's record names a file)
         stream: a video file, or a choice of ``conf/stream``
         strategy: which frames are labelled, a choice of ``conf/strategy``
         rate: share of each window's frames that may be labelled, in (0, 1]

@@ -96,7 +96,8 @@ class PredictionJob:
         for place, reader in enumerate(self._compared):
             for row, (found, wanted) in enumerate(zip(poses[place], poses[-1], strict=True)):
                 scale = width / batch.sizes[row][0] if width else 1.0
-                distances[place, row] = scale * mean_distance(found, wanted, reader.skeleton, reference)
+                if not (found.held or wanted.held):
+                    distances[place, row] = scale * mean_distance(found, wanted, reader.skeleton, reference)
         return batch, poses, distances
 
     def write(self, read: ReadBatch) -> None:
@@ -108,7 +109,8 @@ class PredictionJob:
                 self._writer(number, found[0])
             if self._overlay is not None:
                 encode, panels = self._overlay
-                captions = [self._caption(place, value) for place, value in enumerate(distances[:, row])]
+                held = found[-1].held
+                captions = ["" if held else self._caption(at, value) for at, value in enumerate(distances[:, row])]
                 encode(panels.draw(batch.pictures[row], found, captions, number), number)
         self._sums += np.nansum(distances, axis=1)
         self._counts += np.isfinite(distances).sum(1)

@@ -26,11 +26,13 @@ class FramePoses(NamedTuple):
         keypoints: px of the original frame, shape (people, joints, 3), on the CPU; confidence 0 = not found
         scores: how sure the reader is of each person, shape (people,)
         located: whether every joint has a location that counts, however small its confidence
+        held: whether they are those of an earlier frame, to be looked at and not to be measured by
     """
 
     keypoints: Tensor
     scores: Tensor
     located: bool = False
+    held: bool = False
 
 
 class PoseReader(Protocol):
@@ -98,10 +100,11 @@ class StudentReader:
 
 
 class TeacherReader:
-    """A teacher, asked about every frame.
+    """A teacher, asked about one frame in so many; in between its last people are held.
 
     Args:
         teacher: the teacher
+        every: of how many frames it is asked about one, that whose number divides by it
         people: ``single`` keeps the best person of a frame, the others everybody
         truth: people for a simulated teacher, original px, shape (frames, people, joints, 3)
         place: the video file, or the folder of images, by which labels made elsewhere are found; None for a camera
@@ -112,11 +115,14 @@ class TeacherReader:
         self,
         teacher: Teacher,
         people: Counting = "single",
+        every: int = 1,
         truth: Tensor | None = None,
         place: Path | None = None,
         images: Sequence[Path] = (),
     ) -> None:
-        self._teacher, self._people, self._truth, self._place, self._images = teacher, people, truth, place, images
+        self._teacher, self._people, self._every = teacher, people, every
+        self._truth, self._place, self._images = truth, place, images
+        self._last = FramePoses(torch.zeros(0, len(teacher.skeleton), 3), torch.zeros(0), held=True)
         self.name, self.skeleton = f"teacher {teacher.name}", teacher.skeleton
 
     def resize(self, frame_size: tuple[int, int]) -> FrameResize | None:
@@ -126,8 +132,9 @@ class TeacherReader:
 
     def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
         """Ask the teacher, once for neighbours of the same size."""
-        poses: list[FramePoses] = []
-        for size, group in groupby(range(len(sizes)), key=sizes.__getitem__):
+        asked = [row for row in range(len(sizes)) if (first + row) % self._every == 0]
+        poses: dict[int, FramePoses] = {}
+        for size, group in groupby(asked, key=sizes.__getitem__):
             rows = list(group)
             ids = first + np.array(rows)
             request = TeacherRequest(
@@ -137,8 +144,12 @@ class TeacherReader:
                 None if self._truth is None else _of_frames(self._truth, ids),
                 None if self._place is None else self._origin(self._place, ids),
             )
-            poses += [self._best(people) for people in self._teacher.label(request).keypoints]
-        return poses
+            poses |= zip(rows, map(self._best, self._teacher.label(request).keypoints), strict=True)
+        read = []
+        for row in range(len(sizes)):
+            read.append(poses.get(row, self._last))
+            self._last = read[-1]._replace(held=True)
+        return read
 
     def _origin(self, place: Path, ids: np.ndarray) -> Origin:
         names = tuple(self._images[number].name for number in ids if self._images)

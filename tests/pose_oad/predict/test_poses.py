@@ -92,6 +92,17 @@ def test_a_teacher_is_asked_once_for_neighbours_of_one_size() -> None:
     assert resize.content == (0, 0, 20, 10)
 
 
+def test_a_teacher_that_is_asked_seldom_is_held_in_between() -> None:
+    teacher = Echo()
+    reader = TeacherReader(cast("Any", teacher), "many", every=3)
+    shown = [np.zeros((10, 20, 3), np.uint8)] * 5
+    found = reader.read(shown, [(40, 20)] * 5, 2) + reader.read(shown[:2], [(40, 20)] * 2, 7)
+    assert teacher.asked == [[3, 6]]
+    assert [poses.held for poses in found] == [True, False, True, True, False, True, True]
+    assert [len(poses.keypoints) for poses in found] == [0, 1, 1, 1, 1, 1, 1]
+    assert found[-1].keypoints[0, 0, 0] == 6
+
+
 def test_the_truth_ends_with_its_file() -> None:
     truth = TruthReader(torch.arange(12.0).view(2, 1, 2, 3) + 1, PAIR)
     found = truth.read([], [(8, 8)] * 3, 1)
