@@ -82,12 +82,13 @@ class Student:
         """
         from pose_oad.predict import pipeline
         from pose_oad.predict.batches import read_batches
-        from pose_oad.predict.poses import Counting, StudentReader
+        from pose_oad.predict.poses import Counting, FollowingReader, StudentReader
         from pose_oad.predict.result import Poses
         from pose_oad.tracking.schema import Count, check_value
 
         check_value(Count | None, limit, "limit")
-        reader = StudentReader(self.network, self.network.resize_mode, check_value(Counting, people, "people"))
+        student = StudentReader(self.network, self.network.resize_mode, check_value(Counting, people, "people"))
+        reader = FollowingReader(student)
         found: dict[int, FramePoses] = {}
 
         def look(batch: Batch) -> None:

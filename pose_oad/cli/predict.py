@@ -37,7 +37,7 @@ from pose_oad.predict.batches import read_batches
 from pose_oad.predict.job import Outputs, PredictionJob
 from pose_oad.predict.keypoint_files import check_joints
 from pose_oad.predict.networks import choose_resize_mode, load_predictor
-from pose_oad.predict.poses import PoseReader, StudentReader, TeacherReader, TruthReader
+from pose_oad.predict.poses import FollowingReader, PoseReader, StudentReader, TeacherReader, TruthReader
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.files import Staging
 from pose_oad.tracking.progress import watched
@@ -119,7 +119,7 @@ def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], bool]:
         place = Path(str(cfg.source)) if clip.stop else None
         readers.append(TeacherReader(teacher, cfg.people, cfg.teacher.every, keypoints, place, clip.images))
     readers += [truth] if truth is not None else []
-    return readers, len(readers) > students
+    return [FollowingReader(reader) for reader in readers], len(readers) > students
 
 
 def open_source(source: object, image_rate: float) -> tuple[Clip, Iterator[tuple[int, VideoFrame]]]:

@@ -93,9 +93,10 @@ def coco_results(poses: FramePoses, skeleton: Skeleton, image: int) -> Iterator[
     """Describe the people of a frame who have any of COCO's joints as its results: what is not predicted is zero."""
     people = map_keypoints(poses.keypoints, skeleton, get_skeleton("coco-17")).clone()  # it may be the poses themselves
     people[..., :2] = (people[..., :2] - COCO_PIXEL_CENTRE) * (people[..., 2:] > 0)
-    for person, score in zip(_rounded(people), poses.scores.tolist(), strict=True):
+    for person, score, number in zip(_rounded(people), poses.scores.tolist(), _numbers(poses), strict=True):
         if any(person[2::3]):
-            yield {"image_id": image, "category_id": 1, "keypoints": person, "score": round(score, 4)}
+            entry = {"image_id": image, "category_id": 1, "keypoints": person, "score": round(score, 4)}
+            yield entry if poses.ids is None else entry | {"track_id": number}
 
 
 @contextmanager
@@ -123,7 +124,8 @@ def _openpose_folder(
     def write(number: int, poses: FramePoses) -> None:
         people = _rounded(map_keypoints(poses.keypoints, skeleton, wanted))
         empty: dict[str, list[float]] = {key: [] for key in _OPENPOSE_EMPTY}
-        listed = [{"person_id": [-1], "pose_keypoints_2d": person, **empty} for person in people]
+        numbered = zip([-1] * len(people) if poses.ids is None else _numbers(poses), people, strict=True)
+        listed = [{"person_id": [number], "pose_keypoints_2d": person, **empty} for number, person in numbered]
         name = images[number].stem if images else f"{stem}_{number:012d}"
         text = json.dumps({"version": _OPENPOSE_VERSION, "people": listed})
         (folder / f"{name}_keypoints.json").write_text(text)
@@ -164,7 +166,7 @@ def _table(
 ) -> pa.Table:
     joints = len(skeleton)
     numbers = np.concatenate([np.full(len(p.scores) * joints, n) for n, p in kept] or [np.zeros(0, int)])
-    persons = np.concatenate([np.arange(len(p.scores)).repeat(joints) for _, p in kept] or [numbers])
+    persons = np.concatenate([np.repeat(_numbers(p), joints) for _, p in kept] or [numbers])
     rows = np.concatenate([p.keypoints.numpy().reshape(-1, 3) for _, p in kept] or [np.zeros((0, 3))])
     scores = np.concatenate([p.scores.numpy().repeat(joints) for _, p in kept] or [np.zeros(0)])
     columns = {
@@ -175,6 +177,11 @@ def _table(
     if images:
         columns["image"] = [images[number].name for number in numbers]
     return pa.table(columns, schema=schema)
+
+
+def _numbers(poses: FramePoses) -> list[int]:
+    """Number people as they were followed, or else by their places in the frame."""
+    return list(range(len(poses.scores))) if poses.ids is None else poses.ids.tolist()
 
 
 def _rounded(people: Tensor) -> list[list[float]]:

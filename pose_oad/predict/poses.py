@@ -15,6 +15,7 @@ from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.teachers.base import Origin, Teacher, TeacherRequest
+from pose_oad.teachers.following import Follower
 
 Counting = Literal["auto", "single", "many"]
 
@@ -26,12 +27,14 @@ class FramePoses(NamedTuple):
         keypoints: px of the original frame, shape (people, joints, 3), on the CPU; confidence 0 = not found
         scores: how sure the reader is of each person, shape (people,)
         located: whether every joint has a location that counts, however small its confidence
+        ids: number of each person, the same from frame to frame, shape (people,); None where nobody was followed
         held: whether they are those of an earlier frame, to be looked at and not to be measured by
     """
 
     keypoints: Tensor
     scores: Tensor
     located: bool = False
+    ids: Tensor | None = None
     held: bool = False
 
 
@@ -162,6 +165,24 @@ class TeacherReader:
         return FramePoses(people, people[..., 2].mean(-1))
 
 
+class FollowingReader:
+    """Another reader whose people keep their numbers from frame to frame; a single person has none."""
+
+    def __init__(self, reader: PoseReader) -> None:
+        self._reader, self._follower = reader, Follower(reader.skeleton)
+        self.name, self.skeleton, self.resize = reader.name, reader.skeleton, reader.resize
+        self._held: Tensor | None = None
+
+    def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
+        """Find people, and number them."""
+        read = []
+        for number, poses in enumerate(self._reader.read(images, sizes, first), start=first):
+            if not (poses.located or poses.held):
+                self._held = self._follower.follow(number, poses.keypoints)
+            read.append(poses if poses.located else poses._replace(ids=self._held))
+        return read
+
+
 class TruthReader:
     """The ground truth, original px, shape (frames, people, joints, 3); frames beyond it hold nobody."""
 
@@ -180,13 +201,14 @@ class TruthReader:
         return [FramePoses(person, person[..., 2].mean(-1)) for person in people]
 
 
-def mean_distance(found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wanted_skeleton: Skeleton) -> float:
+def distances(found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wanted_skeleton: Skeleton) -> Tensor:
     """Measure the people found in one frame against those that should be there.
 
-    Each wanted person is compared with the nearest one found; for one of either it is the frame's MPJPE.
+    Each wanted person is compared with the nearest one found; of one of either the mean over people is its MPJPE.
 
     Returns:
-        Mean distance over joints and people, px of the frame; NaN where there is nothing to compare.
+        Mean distance of each wanted person over joints, px of the frame, shape (people,); NaN where there is nothing to
+        compare.
 
     Raises:
         UserError: if the two joint sets have no joint in common.
@@ -198,8 +220,8 @@ def mean_distance(found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wan
     distance = torch.linalg.vector_norm(target[..., :2] - found.keypoints[None, ..., :2], dim=-1)
     pairs = (distance * counted).sum(-1) / counted.sum(-1)  # NaN where two people share no joint
     if pairs.shape[1] == 0:
-        return float("nan")
-    return float(pairs.where(~pairs.isnan(), torch.inf).amin(1).where(~pairs.isnan().all(1), torch.nan).nanmean())
+        return torch.full((len(pairs),), torch.nan)
+    return pairs.where(~pairs.isnan(), torch.inf).amin(1).where(~pairs.isnan().all(1), torch.nan)
 
 
 def _on_frame(resize: FrameResize, keypoints: Tensor) -> Tensor:

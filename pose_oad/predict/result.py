@@ -63,6 +63,13 @@ class Poses:
         return self._joined([poses.scores for poses in self.frames.values()], ())
 
     @property
+    def ids(self) -> np.ndarray:
+        """Number of each person, the same from frame to frame, shape (people,); -1 for one who was not followed."""
+        listed = self.frames.values()
+        parts = [torch.full_like(p.scores, -1) if p.ids is None else p.ids for p in listed]
+        return self._joined(parts, ()).astype(int)
+
+    @property
     def numbers(self) -> np.ndarray:
         """Number of the frame that each person is in, shape (people,)."""
         return np.repeat(np.array(list(self.frames), int), [len(poses.scores) for poses in self.frames.values()])
@@ -119,7 +126,8 @@ class Poses:
         keypoints = self.keypoints
         return KeyPoints(
             xy=keypoints[..., :2], keypoint_confidence=keypoints[..., 2], detection_confidence=self.scores,
-            visible=keypoints[..., 2] > 0, class_id=np.zeros(len(self), int), data={"frame": self.numbers},
+            visible=keypoints[..., 2] > 0, class_id=np.zeros(len(self), int),
+            data={"frame": self.numbers, "tracker_id": self.ids},
         )  # fmt: skip
 
     def _joined(self, parts: list[torch.Tensor], shape: tuple[int, ...]) -> np.ndarray:

@@ -25,6 +25,7 @@ DARK = np.zeros((128, 128, 3), np.uint8)
 def test_an_image_in_memory_gives_people_with_boxes_and_scores() -> None:
     poses = Student(SEER).predict(DARK)
     assert (len(poses), poses.keypoints.shape, poses.scores.shape) == (2, (2, 12, 3), (2,))
+    assert poses.ids.tolist() == [0, 1]
     order = poses.keypoints[:, 0, 0].argsort()
     np.testing.assert_allclose(poses.keypoints[order, :, :2], 2 * PEOPLE[..., :2], atol=0.6)
     np.testing.assert_allclose(poses.boxes()[order], [[20, 12, 44, 112], [80, 12, 104, 112]], atol=1)
@@ -97,4 +98,5 @@ def test_supervision_gets_what_it_reads_or_is_named_where_it_lacks(monkeypatch: 
     given: dict = poses.to_supervision()  # type: ignore[assignment]
     assert (given["xy"].shape, given["keypoint_confidence"].shape) == ((3, 12, 2), (3, 12))
     assert given["data"]["frame"].tolist() == [0, 0, 1]
+    assert given["data"]["tracker_id"].tolist()[0] != given["data"]["tracker_id"].tolist()[1]
     assert len(given["class_id"]) == len(given["detection_confidence"]) == 3

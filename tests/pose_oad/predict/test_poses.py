@@ -10,10 +10,10 @@ import torch
 
 from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
-from pose_oad.predict.poses import FramePoses, StudentReader, TeacherReader, TruthReader, mean_distance
+from pose_oad.predict.poses import FollowingReader, FramePoses, StudentReader, TeacherReader, TruthReader, distances
 from pose_oad.teachers.base import Labels, TeacherRequest
 from tests.networks import PEOPLE, SEER, MapNetwork, Maps, two_then_one
-from tests.teachers import FixedTeacher
+from tests.teachers import FixedTeacher, standing
 
 BODY = get_skeleton("body-12")
 PAIR = Skeleton("pair", ("left_hip", "right_hip"))
@@ -115,6 +115,10 @@ def poses(*people: list[tuple[float, float, float]], joints: int = 2, located: b
     return FramePoses(keypoints, torch.ones(len(people)), located)
 
 
+def mean_distance(*compared: Any) -> float:
+    return float(distances(*compared).nanmean())
+
+
 def test_distances_are_taken_by_joint_name_to_the_nearest_person() -> None:
     wanted = poses([(10, 0, 1), (99, 99, 1), (0, 0, 1)])  # right hip, pelvis, left hip
     near, far = [(0.0, 3.0, 0.9), (10.0, 5.0, 0.0)], [(50.0, 0.0, 1.0), (60.0, 0.0, 1.0)]
@@ -147,3 +151,31 @@ def test_a_teacher_is_told_where_frames_come_from(tmp_path: Path) -> None:
     assert (video.clip, video.numbers.tolist(), video.names) == ("my", [4, 5], ())
     assert folder is not None
     assert (folder.clip, folder.path, folder.names) == (tmp_path.name, tmp_path, ("b.jpg", "c.jpg"))
+
+
+def test_people_keep_their_numbers_over_batches_and_what_is_held_keeps_them_too() -> None:
+    left, right = standing(50), standing(200)
+    shown = [[left, right], [right, left], [right], [left, right]]
+    frames = [FramePoses(torch.stack(people), torch.ones(len(people))) for people in shown]
+    frames.insert(2, frames[1]._replace(held=True))
+    frames.append(FramePoses(left[None], torch.ones(1), located=True))
+
+    class Recorded:
+        name, skeleton = "recorded", BODY
+
+        def resize(self, frame_size: tuple[int, int]) -> None:
+            return None
+
+        def read(self, images: list[np.ndarray], sizes: Any, first: int) -> list[FramePoses]:
+            return frames[first : first + len(sizes)]
+
+    reader = FollowingReader(cast("Any", Recorded()))
+    found = reader.read([], [(300, 100)] * 3, 0) + reader.read([], [(300, 100)] * 3, 3)
+    assert [None if one.ids is None else one.ids.tolist() for one in found] == [
+        [0, 1],
+        [1, 0],
+        [1, 0],
+        [1],
+        [0, 1],
+        None,
+    ]
