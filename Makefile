@@ -37,7 +37,7 @@ STUDENT_WEIGHTS := $(if $(NAMED)$(filter checkpoint=%,$(ARGS)),,$(filter $(PRETR
 PICTURES := $(if $(filter experiment=release,$(ARGS)),data/release/contact_sheet.png,$(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data pretrain adapt online finetune sweep report look frames replay sync predict evaluate teacher-eval profile export ui lint test test-fast bench clean
+.PHONY: help setup data pretrain adapt online finetune sweep report look frames replay sync predict evaluate teacher-eval profile export ui lint docs test test-fast bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,8 +77,8 @@ pretrain: $(PICTURES)  ## pre-train a student on COCO keypoints (STUDENT)
 adapt: $(SETUP) $(STUDENT_WEIGHTS)  ## adapt to a video, a folder of them or a webcam: verdict, overlay, page, ONNX file (VIDEO, TEACHER, RATE)
 	$(PYTHON) -m pose_oad.cli adapt video="'$(VIDEO)'" $(if $(filter command,$(firstword $(origin TEACHER))),teacher_from=$(TEACHER)) rate=$(RATE) checkpoint=$(CHECKPOINT) $(ARGS)
 
-online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=<run>)
-	$(PYTHON) -m pose_oad.cli online $(if $(RESUME),resume=$(RESUME),strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
+online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=id, name, folder or last)
+	$(PYTHON) -m pose_oad.cli online $(if $(RESUME),resume="'$(RESUME)'",strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
 
 finetune: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## the offline study: choose in videos, train on all, test on other people (as online)
 	$(PYTHON) -m pose_oad.cli finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%) $(ARGS)
@@ -89,14 +89,14 @@ sweep: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a study, or go on with it (ST
 report: $(SETUP)  ## tables, figures and a page of a study (STUDY), or STUDY=null of every run
 	$(PYTHON) -m pose_oad.cli report study_name=$(STUDY) $(ARGS)
 
-look: $(SETUP)  ## open the page of a run: verdict, time line, frames (RUN=id, folder or last)
-	$(PYTHON) -m pose_oad.cli look run=$(or $(RUN),last) $(ARGS)
+look: $(SETUP)  ## open the page of a run: verdict, time line, frames (RUN=id, name, folder or last)
+	$(PYTHON) -m pose_oad.cli look run="'$(or $(RUN),last)'" $(ARGS)
 
 frames: $(SETUP)  ## write labelled frames of a run to be corrected in CVAT or Label Studio (RUN, N, FORMAT=coco|cvat|labelstudio, OUT)
-	$(PYTHON) -m pose_oad.cli frames run=$(or $(RUN),last) count=$(N) format=$(FORMAT) $(OUT:%=output=%) $(ARGS)
+	$(PYTHON) -m pose_oad.cli frames run="'$(or $(RUN),last)'" count=$(N) format=$(FORMAT) $(OUT:%=output=%) $(ARGS)
 
-replay: $(SETUP)  ## do a run again and compare (RUN)
-	$(PYTHON) -m pose_oad.cli replay run=$(RUN) $(ARGS)
+replay: $(SETUP)  ## do a run again and compare (RUN=id, name, folder or last)
+	$(PYTHON) -m pose_oad.cli replay run="'$(or $(RUN),last)'" $(ARGS)
 
 predict: $(SETUP)  ## draw poses into a video and write them to a file (CHECKPOINT, SOURCE, OUT)
 	$(PYTHON) -m pose_oad.cli predict checkpoint=$(CHECKPOINT) source="'$(SOURCE)'" output.video=$(OUT) $(ARGS)
@@ -121,6 +121,10 @@ ui: $(SETUP)  ## compare runs in the browser: MLflow on 127.0.0.1 (PORT)
 
 lint: $(SETUP)  ## check style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy pose_oad datamodules callbacks benchmarks && .venv/bin/lint-imports
+
+docs: $(SETUP)  ## make a site of docs/ in build/site (pip install "pose_oad[docs]")
+	@$(PYTHON) -c 'import mkdocs' 2> /dev/null || { echo 'error: mkdocs is not installed; .venv/bin/pip install "mkdocs-material>=9.6,<10"'; exit 2; }
+	$(PYTHON) -m mkdocs build --strict $(ARGS)
 
 # A process per core, each with one thread.
 TEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal

@@ -111,11 +111,6 @@ def _by_name(trainer: Trainer) -> dict[str, Callback]:
     return {type(callback).__name__: callback for callback in trainer.callbacks if callback.state_dict()}  # type: ignore[attr-defined]
 
 
-def how_to_go_on(folder: Path) -> str:
-    """Phrase how a run that stops by an error goes on, for the end of the message; empty where it cannot."""
-    return f"; resume={folder.name} goes on with it" if (folder / UNFINISHED).is_dir() else ""
-
-
 def read_state(folder: Path) -> dict[str, Any] | None:
     """Read the state of a run that was not finished.
 

@@ -1,7 +1,8 @@
-"""A progress bar over windows, where somebody is watching."""
+"""How far a run has come: a progress bar over windows, or a line for each where the output is no terminal."""
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from collections.abc import Mapping
@@ -11,9 +12,11 @@ from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+_LOG = logging.getLogger(__name__)
+
 
 class WindowProgress(Callback):
-    """Show windows done, time left and the current error; silent when the output is not a terminal."""
+    """Show windows done, time left and the current error: in a bar on a terminal, elsewhere in a line per window."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -25,7 +28,9 @@ class WindowProgress(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar."""
         total = trainer.num_training_batches  # infinite for a live stream
-        self._task = self._bar.add_task("windows", total=total if math.isfinite(total) else None, status="")
+        self._total = int(total) if math.isfinite(total) else None
+        self._run = str(getattr(trainer.logger, "run_id", ""))[:8]
+        self._task = self._bar.add_task("windows", total=self._total, status="")
         self._bar.start()
 
     def __call__(self, row: Mapping[str, Any]) -> None:
@@ -35,6 +40,9 @@ class WindowProgress(Callback):
             error = f"AP {row['people/AP'] or 0:.3f}  {error}"
         status = f"{error}  {row['frames_per_second']:.0f} frames/s"
         self._bar.update(self._task, advance=1, status=status)
+        if self._bar.disable:
+            number = row["window"] + 1 if self._total is None else f"{row['window'] + 1}/{self._total}"
+            _LOG.info("%s  window %s  %s  %d labels", self._run, number, status, row["selected_total"])
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the bar."""

@@ -11,7 +11,6 @@ from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from callbacks.gallery import Gallery
 from callbacks.ledger import Ledger, read_ledger
@@ -25,6 +24,7 @@ from pose_oad.online.distillation import OnlineDistillation, as_distillation
 from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking.delivery import RunLogger
 from pose_oad.tracking.files import writing
+from pose_oad.tracking.tables import facts_table
 
 _LOG = logging.getLogger(__name__)
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
@@ -124,7 +124,7 @@ class RunRecord(Callback):
     def report(self) -> None:
         """Print the summary as a table."""
         values = self.summary
-        table = Table(title=self.logger._run_name, show_header=False)
+        table = facts_table(str(self.logger._run_name))
         against = "MPJPE" if self.evaluation.measurement.against == "truth" else "distance to the teacher"
         prefix = "mpjpe" if self.evaluation.measurement.against == "truth" else "teacher_distance"
         parts = {"": "whole stream", "_second_half": "second half", "_last_third": "last third"}

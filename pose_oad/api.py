@@ -12,11 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pose_oad.cli.command import CONF, compose_config, trust
-from pose_oad.cli.overrides import override
-from pose_oad.students import PoseStudent, load_student
-from pose_oad.students.checkpoint import save_student
-from pose_oad.tracking.store import file_hash
+from pose_oad.inference import Student, weights_of
+from pose_oad.tracking.errors import check
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,8 +21,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from callbacks.run_record import RunRecord
+    from pose_oad.students import PoseStudent
 
-__all__ = ["Adaptation", "adapt", "load_student"]
+__all__ = ["Adaptation", "Student", "adapt"]
 
 # What a student's description says of its weights is no choice of a run.
 _OF_WEIGHTS = ("pretrained", "foreground")
@@ -59,9 +57,9 @@ class Adaptation:
         return self.record.verdict
 
     @cached_property
-    def student(self) -> PoseStudent:
-        """The adapted network, in evaluation mode, on the CPU."""
-        return load_student(self.folder / "student.ckpt")
+    def student(self) -> Student:
+        """The adapted student, in evaluation mode, on the CPU."""
+        return Student.load(self.folder)
 
     @property
     def errors(self) -> DataFrame:
@@ -100,12 +98,14 @@ class Adaptation:
         Raises:
             UserError: if it cannot be written.
         """
-        save_student(self.student, path)
+        from pose_oad.students.checkpoint import load_student, save_student
+
+        save_student(load_student(self.folder / "student.ckpt"), path)
         return Path(path)
 
 
 def adapt(
-    student: PoseStudent | str | Path,
+    student: Student | PoseStudent | str | Path,
     stream: str | Path,
     *,
     strategy: str = "uniform",
@@ -117,8 +117,8 @@ def adapt(
     """Adapt a student to a stream, as ``make online`` does.
 
     Args:
-        student: a checkpoint, or a network (it stays as it is, and is written into the folder of the runs, so that the
-            run's record names a file)
+        student: a checkpoint, a name of ``conf/student``, or a student (it stays as it is, and is written into the
+            folder of the runs, so that the run's record names a file)
         stream: a video file, or a choice of ``conf/stream``
         strategy: which frames are labelled, a choice of ``conf/strategy``
         rate: share of each window's frames that may be labelled, in (0, 1]
@@ -134,9 +134,16 @@ def adapt(
         UserError: if a value, a file, or the combination cannot be used.
     """
     from callbacks.progress import WindowProgress
+    from pose_oad.cli.command import compose_config, trust
     from pose_oad.cli.online import play
+    from pose_oad.cli.overrides import override
+    from pose_oad.students import PoseStudent, load_student
 
-    network = student if isinstance(student, PoseStudent) else load_student(student)
+    given = student.network if isinstance(student, Student) else student
+    if isinstance(given, str | Path):
+        given = weights_of(given)
+    network = load_student(given) if isinstance(given, Path) else given
+    check(isinstance(network, PoseStudent), "student", student, "a checkpoint's student: an exported one cannot learn")
     overrides = {
         "strategy": strategy,
         **_stream(stream),
@@ -146,16 +153,18 @@ def adapt(
         **_tracking(tracking_uri),
         **(options or {}),
     }
-    if not isinstance(student, PoseStudent):
-        overrides["checkpoint"] = student
+    if network is not given:
+        overrides["checkpoint"] = given
     cfg = compose_config("online", [override(key, value) for key, value in overrides.items()])
     trust(cfg.modules)
-    if isinstance(student, PoseStudent):
-        cfg.checkpoint = str(_keep(student, Path(cfg.output.folder)))
+    if network is given:
+        cfg.checkpoint = str(_keep(network, Path(cfg.output.folder)))
     return Adaptation(cfg, play(cfg, watchers=[WindowProgress()]))
 
 
 def _stream(stream: str | Path) -> dict[str, Any]:
+    from pose_oad.cli.command import CONF
+
     if (CONF / "stream" / f"{stream}.yaml").is_file():
         return {"stream": str(stream)}
     return {"stream": "video", "stream.path": stream}
@@ -175,6 +184,9 @@ def _tracking(uri: str | None) -> dict[str, Any]:
 
 def _keep(student: PoseStudent, folder: Path) -> Path:
     """Write a network that is in memory only, under a name that tells its weights."""
+    from pose_oad.students.checkpoint import save_student
+    from pose_oad.tracking.store import file_hash
+
     part = folder / "given.ckpt"
     save_student(student, part)
     return part.replace(folder / f"given-{file_hash(part)[:12]}.ckpt")

@@ -41,10 +41,16 @@ def main(argv: list[str] | None = None) -> NoReturn:
         listed = "\n".join(f"  {name:13} {what}" for name, what in COMMANDS.items())
         sys.stdout.write(
             f"usage: pose-oad <command> [key=value …]\n\n{listed}\n\nEvery key: pose-oad <command> --help\n"
+            'Completion in bash: eval "$(pose-oad --completion)"\n'
         )
         sys.exit(0)
     if verb == "--version":
         sys.stdout.write(f"pose-oad {__version__}\n")
+        sys.exit(0)
+    if verb in ("--completion", "--complete"):
+        from pose_oad.cli.completion import SCRIPT, offers
+
+        sys.stdout.write(SCRIPT if verb == "--completion" else "".join(f"{one}\n" for one in offers(rest[0], COMMANDS)))
         sys.exit(0)
     if verb not in COMMANDS:
         from pose_oad.tracking.errors import nearest

@@ -22,7 +22,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
-from pose_oad.tracking.errors import UserError, check, nearest
+from pose_oad.tracking.errors import UserError, check, meant, nearest
 from pose_oad.tracking.locks import using_checkout
 
 #: Where the configuration files live: beside the packages.
@@ -241,8 +241,8 @@ def _explain(error: Exception, verb: str, overrides: Sequence[str]) -> str:
         with_choices = _known_keys(verb, overrides)
         if key in with_choices:
             return f"{key}: {text.splitlines()[-1]}"
-        hint = nearest(key, with_choices)
-        return f"unknown config key '{key}'{hint if 'mean' in hint else '; see --help for the keys'}"
+        close = " or ".join(f"'{name}'" for name in meant(key, with_choices))
+        return f"unknown config key '{key}'; {f'did you mean {close}?' if close else 'see --help for the keys'}"
     if isinstance(error, OverrideParseException):
         key, _, value = str(error.override).partition("=")
         hint = f"""; a value with signs such as = or , is quoted twice: "{key}='{value}'\"""" if key and value else ""

@@ -31,7 +31,7 @@ from pose_oad.cli.assembly import (
     warn_of_empty_budget,
 )
 from pose_oad.cli.command import build, plain
-from pose_oad.cli.resuming import resumable_run
+from pose_oad.cli.resuming import resumable, resumable_run
 from pose_oad.cli.run_config import read_config
 from pose_oad.cli.teachers import make_teacher
 from pose_oad.tracking.errors import UserError, check
@@ -113,8 +113,9 @@ def main(cfg: DictConfig) -> dict[str, float]:
         record = FinetuneRecord(cfg, logger, study.strategy, folder)
         if not record.journal.rows:
             log_provenance(logger, cfg)
-        summary = run(study, record, cfg)
-        record.finish(summary)
+        with resumable("finetune", folder):
+            summary = run(study, record, cfg)
+            record.finish(summary)
     except BaseException:  # an interrupt too: the store must not show this run as one that is still going on
         logger.finalize("failed")
         raise

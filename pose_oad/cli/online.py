@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from pose_oad.tracking.errors import UserError, check
+from pose_oad.tracking.errors import check
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,12 +70,13 @@ def play(
     """
     from lightning import Callback, seed_everything
 
-    from callbacks.checkpoint import WindowCheckpoint, how_to_go_on, read_state
+    from callbacks.checkpoint import WindowCheckpoint, read_state
     from callbacks.ledger import Ledger
     from callbacks.recorder import Recorder
     from callbacks.run_record import RunRecord
     from callbacks.sampler import FrameSampler
     from pose_oad.cli.assembly import make_trainer, observers, prepare, take_threads
+    from pose_oad.cli.resuming import resumable
     from pose_oad.tracking.run_folder import close_run, open_run
     from pose_oad.tracking.store import log_provenance, quiet_libraries
 
@@ -117,10 +119,8 @@ def play(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )  # fmt: skip
-    try:
+    with resumable("online", folder) if cfg.output.resumable else nullcontext():
         trainer.fit(run.module, datamodule=run.data)
-    except UserError as error:
-        raise UserError(f"{error}{how_to_go_on(folder)}") from error
     if cfg.output.register:
         _register(cfg, run, record)
     close_run(folder)

@@ -20,7 +20,6 @@ from omegaconf import DictConfig
 from pydantic import Field
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from datamodules.human36m.poses import read_poses
 from datamodules.human36m.tree import with_confidence
@@ -38,11 +37,12 @@ from pose_oad.predict.batches import read_batches
 from pose_oad.predict.job import Outputs, PredictionJob
 from pose_oad.predict.keypoint_files import check_joints
 from pose_oad.predict.networks import choose_resize_mode, load_predictor
-from pose_oad.predict.poses import PoseReader, StudentReader, TeacherReader, TruthReader
+from pose_oad.predict.poses import FollowingReader, PoseReader, StudentReader, TeacherReader, TruthReader
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.files import Staging
 from pose_oad.tracking.progress import watched
 from pose_oad.tracking.schema import Count, Positive, Text
+from pose_oad.tracking.tables import facts_table
 
 _LOG = logging.getLogger(__name__)
 
@@ -113,13 +113,13 @@ def make_readers(cfg: DictConfig, clip: Clip) -> tuple[list[PoseReader], bool]:
         readers[1].name += " (compare)"
     students = len(readers)
     if cfg.get("teacher") is not None:
-        check(cfg.teacher.every == 1, "teacher.every", cfg.teacher.every, "1: every frame is drawn")
-        teacher = make_teacher(cfg.teacher, truth.skeleton if truth else None)
+        check_keys(cfg, {"teacher.every": Count})
+        teacher = make_teacher(cfg.teacher, truth.skeleton if truth else None, cfg.label_cache)
         keypoints = truth.keypoints if truth and teacher.uses_truth else None
         place = Path(str(cfg.source)) if clip.stop else None
-        readers.append(TeacherReader(teacher, cfg.people, keypoints, place, clip.images))
+        readers.append(TeacherReader(teacher, cfg.people, cfg.teacher.every, keypoints, place, clip.images))
     readers += [truth] if truth is not None else []
-    return readers, len(readers) > students
+    return [FollowingReader(reader) for reader in readers], len(readers) > students
 
 
 def open_source(source: object, image_rate: float) -> tuple[Clip, Iterator[tuple[int, VideoFrame]]]:
@@ -168,7 +168,7 @@ def _truth(path: str, clip: Clip) -> TruthReader:
 
 def _report(summary: dict[str, float], outputs: Outputs) -> None:
     """Print what has been done."""
-    table = Table(show_header=False)
+    table = facts_table()
     speed = f"{summary['frames']:,} in {summary['seconds']:.1f} s ({summary['frames_per_second']:.0f} frames/s)"
     table.add_row("frames", speed)
     for name, value in list(summary.items())[3:]:

@@ -22,6 +22,7 @@ from callbacks.progress import WindowProgress
 from pose_oad.cli.assembly import plays_once
 from pose_oad.cli.command import check_keys
 from pose_oad.cli.online import play
+from pose_oad.cli.resuming import find_run
 from pose_oad.cli.run_config import read_config
 from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.schema import Text
@@ -72,7 +73,7 @@ def main(cfg: DictConfig) -> Comparison:
         UserError: if the run does not exist, is no online run, or cannot be played again.
         SystemExit: with exit code 1 if something differs.
     """
-    check_keys(cfg, {"run": Text | int})
+    check_keys(cfg, {"run": Text | int, "folder": Text})
     client = open_store(cfg.tracking.uri)
     logged = _load(client, cfg)
     again = logged.cfg
@@ -120,7 +121,10 @@ def _distance(old: float | None, new: float | None) -> float:
 
 def _load(client: MlflowClient, cfg: DictConfig) -> LoggedRun:
     """Fetch a run's configuration, ledger and tags from the tracking store."""
-    run_id = Path(str(cfg.run)).name
+    try:
+        run_id = find_run("run", str(cfg.run), Path(cfg.folder)).name
+    except UserError:  # of another machine, say: the store may know it all the same
+        run_id = Path(str(cfg.run)).name
     try:
         run = client.get_run(run_id)
     except Exception as error:  # whatever the store raises for an id that it does not know

@@ -19,6 +19,7 @@ from pose_oad.predict.comparison import without_nan
 from pose_oad.students.exported import ExportMetadata
 from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.students.trt_pose import topology_file
+from pose_oad.tracking.tables import facts_table
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class ExportReport:
 
     def _facts(self) -> Table:
         meta = self.metadata
-        table = Table(title=self.file, show_header=False)
+        table = facts_table(self.file)
         table.add_row("student", f"{meta.name} ({meta.backbone}), {meta.skeleton.name}, {len(meta.skeleton)} joints")
         table.add_row("input", f"RGB uint8, (N, {meta.input_size[1]}, {meta.input_size[0]}, 3), {meta.resize_mode}")
         weights = meta.precision
@@ -143,7 +144,7 @@ class TrtPoseReport:
 
     def tables(self) -> Table:
         """Lay it out for the terminal."""
-        table, channels = Table(title=self.file, show_header=False), (len(self.skeleton), 2 * len(self.skeleton.limbs))
+        table, channels = facts_table(self.file), (len(self.skeleton), 2 * len(self.skeleton.limbs))
         table.add_row("network", f"trt_pose.models.{self.backbone}_baseline_att{channels}")
         table.add_row("topology", f"{topology_file(Path(self.file))} ({self.skeleton.name})")
         mode, note = self.resize_mode, "; trt_pose's own programs squash frames"
@@ -155,5 +156,5 @@ class TrtPoseReport:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("network", "remark") else "right")
+        table.add_column(column, justify="left" if column in ("network", "remark") else "right", overflow="fold")
     return table

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pose_oad.online.batch import LabelledBatch
 from pose_oad.online.window import FrameWindow
-from pose_oad.tracking.errors import UnwritableError, UserError
+from pose_oad.tracking.errors import UserError
 from pose_oad.tracking.files import append_lines, cut_torn_line
 
 
@@ -104,10 +104,7 @@ class SelectionJournal:
         self.rows.append(row)
         labels = {} if labelled is None else {name: getattr(labelled, name).tolist() for name in _LABELS}
         line = json.dumps({"row": dict(row), "positions": positions.tolist(), "labels": labels})
-        try:
-            append_lines(self.path, line + "\n")
-        except UnwritableError as error:
-            raise UserError(f"{error}; make room, then resume={self.path.parents[1].name}") from error
+        append_lines(self.path, line + "\n")
 
 
 _LABELS = ("keypoints", "known", "known_limbs", "metric_scale")

@@ -13,7 +13,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from pose_oad.offline.journal import SelectionJournal
 from pose_oad.online.loop import Strategy
@@ -21,6 +20,7 @@ from pose_oad.tracking.delivery import RunLogger
 from pose_oad.tracking.files import replacing
 from pose_oad.tracking.run_folder import UNFINISHED
 from pose_oad.tracking.store import file_hash
+from pose_oad.tracking.tables import facts_table
 
 
 class FinetuneRecord:
@@ -91,7 +91,7 @@ class FinetuneRecord:
     def report(self) -> None:
         """Print the figures as a table."""
         values = self._summary
-        table = Table(title=self.logger._run_name, show_header=False)
+        table = facts_table(str(self.logger._run_name))
         if "test_people/AP" in values:
             ends = f"{values['test_before_people/AP']:.3f}, {values['test_people/AP']:.3f}"
             table.add_row("test AP before, after", f"{ends} (several people, matched by OKS)")

@@ -16,15 +16,20 @@ Figures = Mapping[str, Mapping[str, float]]
 def comparison_table(figures: Figures, title: str) -> Table:
     """Lay figures out, a column per checkpoint; the best of a row is starred, unless all are alike.
 
+    More than two checkpoints are numbered, and named below: their names would leave no room for figures.
+
     Args:
         figures: by checkpoint and name; a name that ends in ``_px``, or has it before a group, is better when small;
             an undefined figure shows as a dash
         title: of the table
     """
-    table = Table(title=escape(title), caption="* best of the row" if len(figures) > 1 else None)
-    table.add_column("", no_wrap=True)
-    for checkpoint in figures:
-        table.add_column(Text(checkpoint), justify="right", overflow="fold")
+    numbered = len(figures) > 2
+    named = [f"{number} {name}" for number, name in enumerate(figures, start=1)] if numbered else []
+    caption = "\n".join([*named, *["* best of the row"][: len(figures) - 1]])
+    table = Table(title=escape(title), caption=Text(caption), caption_justify="left")
+    table.add_column("", overflow="fold")
+    for number, checkpoint in enumerate(figures, start=1):
+        table.add_column(Text(str(number) if numbered else checkpoint), justify="right", overflow="fold", min_width=7)
     for name in dict.fromkeys(name for values in figures.values() for name in values):
         row = [values.get(name, math.nan) for values in figures.values()]
         best = best_of(name, row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -11,9 +12,11 @@ from av.video.reformatter import VideoReformatter
 from pose_oad.poses.geometry import FrameResize
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.predict.canvas import BLACK, Canvas, even, to_yuv
-from pose_oad.predict.poses import FramePoses, PoseReader
+from pose_oad.predict.poses import FramePoses
 
-#: Colours by body side, which stay apart for colour-blind readers (Okabe and Ito).
+#: Colours of joints by the number of a person, and of body sides, which stay apart for colour-blind readers (Okabe and
+#: Ito).
+PEOPLE = [to_yuv(*rgb) for rgb in ((0, 158, 115), (204, 121, 167), (213, 94, 0), (0, 114, 178), (255, 255, 255))]
 SIDES = {"left": to_yuv(230, 159, 0), "right": to_yuv(86, 180, 233), "middle": to_yuv(240, 228, 66)}
 
 
@@ -28,8 +31,11 @@ class SkeletonSketch:
         joints = np.stack([np.arange(len(skeleton))] * 2, 1)
         self._layers = [(lines, _by_side(lines, sides), extra) for lines, extra in ((limbs, 1.0), (joints, 1.7))]
 
-    def draw(self, canvas: Canvas, people: np.ndarray, thickness: int) -> None:
-        """Draw people, px of the canvas, shape (people, joints, 3), with limbs of an even thickness, px."""
+    def draw(self, canvas: Canvas, people: np.ndarray, thickness: int, ids: Sequence[int] = ()) -> None:
+        """Draw people, px of the canvas, shape (people, joints, 3), with limbs of an even thickness, px.
+
+        Those who are numbered have joints in a colour of their own, and their numbers beside them.
+        """
         confidence = people[..., 2]
         shown: np.ndarray = (confidence >= self._threshold) & (confidence > 0)
         for lines, of_side, factor in self._layers:
@@ -37,8 +43,29 @@ class SkeletonSketch:
             visible = shown[:, lines[:, 0]] & shown[:, lines[:, 1]]
             segments = people[:, lines, :2]
             canvas.strokes(segments[visible], BLACK, width + 2)
+            if len(ids) and factor > 1:
+                for number, of_person, seen in zip(ids, segments, visible, strict=True):
+                    canvas.strokes(of_person[seen], PEOPLE[number % len(PEOPLE)], width)
+                continue
             for side, chosen in of_side.items():
                 canvas.strokes(segments[:, chosen][visible[:, chosen]], SIDES[side], width)
+        for number, person, seen in zip(ids, people, shown, strict=False):
+            if seen.any():
+                left, top = person[seen, :2].min(0) - 5 * thickness
+                inside = np.clip((left, top), 0, np.subtract(canvas.size, 9 * thickness)).astype(int)
+                canvas.text(str(number), *(inside // 2 * 2).tolist(), 4 * thickness)
+
+
+class Finder(Protocol):
+    """Whose people are drawn: a picture calls it by its name."""
+
+    @property
+    def name(self) -> str:  # noqa: D102
+        ...
+
+    @property
+    def skeleton(self) -> Skeleton:  # noqa: D102
+        ...
 
 
 class Panels:
@@ -47,7 +74,7 @@ class Panels:
     A picture is shown as large as it is; one of another size than the first is fitted into the first one's size, px.
     """
 
-    def __init__(self, readers: Sequence[PoseReader], size: tuple[int, int], threshold: float) -> None:
+    def __init__(self, readers: Sequence[Finder], size: tuple[int, int], threshold: float) -> None:
         self._names = [reader.name for reader in readers]
         self._sketches = [SkeletonSketch(reader.skeleton, threshold) for reader in readers]
         self._picture_size, self._panel = size, even(size)
@@ -75,7 +102,8 @@ class Panels:
         ):
             panel = canvas.part(at * self._panel[0], self._panel[0])
             panel.paste(picture, resize.content, self._scaler)
-            sketch.draw(panel, resize.to_input(found.keypoints).numpy(), self._thickness)
+            ids = [] if found.ids is None else found.ids.tolist()
+            sketch.draw(panel, resize.to_input(found.keypoints).numpy(), self._thickness, ids)
             _, below = panel.text(name, 0, 0, self._text)
             if caption:
                 _, below = panel.text(caption, 0, below, self._text)

@@ -18,12 +18,14 @@ from pose_oad.predict.batches import Batch
 from pose_oad.predict.drawing import Panels
 from pose_oad.predict.keypoint_files import KEY, Write, choose_format, make_writer, write_image_list
 from pose_oad.predict.overlay import overlay_video
-from pose_oad.predict.poses import FramePoses, PoseReader, mean_distance
+from pose_oad.predict.poses import FramePoses, PoseReader, distances
 from pose_oad.tracking.errors import check
 from pose_oad.tracking.files import Staging, guarded
 
 if TYPE_CHECKING:
     from datamodules.video.clips import Clip
+
+_PEOPLE = 5  # whose errors are said one by one
 
 #: A batch, people of each frame by reader, and distances, px, shape (readers, frames); NaN: nothing is compared.
 ReadBatch = tuple[Batch, list[list[FramePoses]], np.ndarray]
@@ -66,6 +68,7 @@ class PredictionJob:
         self._cfg, self._readers, self._compared = cfg, readers, readers[:-1] if measured else []
         self.frames = 0
         self._sums, self._counts = np.zeros(len(readers)), np.zeros(len(readers), int)
+        self._of_people: dict[tuple[str, int], list[float]] = {}  # by reader and the reference's number of the person
         self._overlay: tuple[Callable[[VideoFrame, int], None], Panels] | None = None
         self._writer: Write | None = None
 
@@ -91,33 +94,49 @@ class PredictionJob:
         """Find the people of a batch, and compare them with the reference's."""
         pairs = zip(self._readers, batch.inputs, strict=True)
         poses = [reader.read(images, batch.sizes, batch.first) for reader, images in pairs]
-        distances = np.full((len(self._readers), len(batch.sizes)), np.nan)
+        means = np.full((len(self._readers), len(batch.sizes)), np.nan)
         reference, width = self._readers[-1].skeleton, self._cfg.metric_width
         for place, reader in enumerate(self._compared):
             for row, (found, wanted) in enumerate(zip(poses[place], poses[-1], strict=True)):
+                if found.held or wanted.held:
+                    continue
                 scale = width / batch.sizes[row][0] if width else 1.0
-                distances[place, row] = scale * mean_distance(found, wanted, reader.skeleton, reference)
-        return batch, poses, distances
+                of_people = scale * distances(found, wanted, reader.skeleton, reference)
+                means[place, row] = of_people.nanmean()
+                for number, distance in zip([] if wanted.ids is None else wanted.ids.tolist(), of_people, strict=False):
+                    if distance.isfinite():
+                        self._of_people.setdefault((reader.name, number), []).append(float(distance))
+        return batch, poses, means
 
     def write(self, read: ReadBatch) -> None:
         """Draw and write a batch."""
-        batch, poses, distances = read
+        batch, poses, means = read
         for row in range(len(batch.sizes)):
             number, found = batch.first + row, [of_reader[row] for of_reader in poses]
             if self._writer is not None:
                 self._writer(number, found[0])
             if self._overlay is not None:
                 encode, panels = self._overlay
-                captions = [self._caption(place, value) for place, value in enumerate(distances[:, row])]
+                held = found[-1].held
+                captions = ["" if held else self._caption(at, value) for at, value in enumerate(means[:, row])]
                 encode(panels.draw(batch.pictures[row], found, captions, number), number)
-        self._sums += np.nansum(distances, axis=1)
-        self._counts += np.isfinite(distances).sum(1)
+        self._sums += np.nansum(means, axis=1)
+        self._counts += np.isfinite(means).sum(1)
         self.frames += len(batch.sizes)
 
     def errors(self) -> dict[str, float]:
-        """Return the mean over the frames so far of each reader's distance to the reference, px; NaN for none."""
-        measured = zip(self._compared, self._sums.tolist(), self._counts.tolist(), strict=False)
-        return {reader.name: total / count if count else math.nan for reader, total, count in measured}
+        """Return each reader's mean distance to the reference over the frames so far, px; NaN for none.
+
+        Where the reference holds several people, that to each of those who were seen most is ``<reader>/person <n>``.
+        """
+        errors = dict[str, float]()
+        for reader, total, count in zip(self._compared, self._sums.tolist(), self._counts.tolist(), strict=False):
+            errors[reader.name] = total / count if count else math.nan
+            people = {number: of for (name, number), of in self._of_people.items() if name == reader.name}
+            most = sorted(people, key=lambda number: -len(people[number]))[:_PEOPLE]
+            if len(people) > 1:
+                errors |= {f"{reader.name}/person {n}": sum(people[n]) / len(people[n]) for n in sorted(most)}
+        return errors
 
     def _caption(self, place: int, distance: float) -> str:
         if place >= len(self._compared):

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -88,23 +89,26 @@ def write_image_list(path: Path, images: Sequence[Path]) -> None:
     path.write_text(json.dumps(listed, indent=1) + "\n")
 
 
+def coco_results(poses: FramePoses, skeleton: Skeleton, image: int) -> Iterator[dict[str, Any]]:
+    """Describe the people of a frame who have any of COCO's joints as its results: what is not predicted is zero."""
+    people = map_keypoints(poses.keypoints, skeleton, get_skeleton("coco-17")).clone()  # it may be the poses themselves
+    people[..., :2] = (people[..., :2] - COCO_PIXEL_CENTRE) * (people[..., 2:] > 0)
+    for person, score, number in zip(_rounded(people), poses.scores.tolist(), _numbers(poses), strict=True):
+        if any(person[2::3]):
+            entry = {"image_id": image, "category_id": 1, "keypoints": person, "score": round(score, 4)}
+            yield entry if poses.ids is None else entry | {"track_id": number}
+
+
 @contextmanager
 def _coco_file(path: Path, skeleton: Skeleton, ids: Sequence[int]) -> Iterator[Write]:
-    """Write COCO results: one entry a person, 17 joints; what the network does not predict is all zero."""
-    coco, separator = get_skeleton("coco-17"), "["
+    """Write COCO results: one entry a person, 17 joints."""
+    separator = "["
 
     def write(number: int, poses: FramePoses) -> None:
-        """Add the people of a frame that have any of COCO's joints."""
         nonlocal separator
-        people = map_keypoints(poses.keypoints, skeleton, coco).clone()  # it may be the poses themselves
-        found = people[..., 2:] > 0
-        people[..., :2] = (people[..., :2] - COCO_PIXEL_CENTRE) * found
-        image = ids[number] if ids else number
-        for person, score in zip(_rounded(people), poses.scores.tolist(), strict=True):
-            if any(person[2::3]):
-                entry = {"image_id": image, "category_id": 1, "keypoints": person, "score": round(score, 4)}
-                file.write(separator + json.dumps(entry))
-                separator = ",\n"
+        for entry in coco_results(poses, skeleton, ids[number] if ids else number):
+            file.write(separator + json.dumps(entry))
+            separator = ",\n"
 
     with path.open("w", encoding="utf-8") as file:
         yield write
@@ -120,7 +124,8 @@ def _openpose_folder(
     def write(number: int, poses: FramePoses) -> None:
         people = _rounded(map_keypoints(poses.keypoints, skeleton, wanted))
         empty: dict[str, list[float]] = {key: [] for key in _OPENPOSE_EMPTY}
-        listed = [{"person_id": [-1], "pose_keypoints_2d": person, **empty} for person in people]
+        numbered = zip([-1] * len(people) if poses.ids is None else _numbers(poses), people, strict=True)
+        listed = [{"person_id": [number], "pose_keypoints_2d": person, **empty} for number, person in numbered]
         name = images[number].stem if images else f"{stem}_{number:012d}"
         text = json.dumps({"version": _OPENPOSE_VERSION, "people": listed})
         (folder / f"{name}_keypoints.json").write_text(text)
@@ -161,7 +166,7 @@ def _table(
 ) -> pa.Table:
     joints = len(skeleton)
     numbers = np.concatenate([np.full(len(p.scores) * joints, n) for n, p in kept] or [np.zeros(0, int)])
-    persons = np.concatenate([np.arange(len(p.scores)).repeat(joints) for _, p in kept] or [numbers])
+    persons = np.concatenate([np.repeat(_numbers(p), joints) for _, p in kept] or [numbers])
     rows = np.concatenate([p.keypoints.numpy().reshape(-1, 3) for _, p in kept] or [np.zeros((0, 3))])
     scores = np.concatenate([p.scores.numpy().repeat(joints) for _, p in kept] or [np.zeros(0)])
     columns = {
@@ -172,6 +177,11 @@ def _table(
     if images:
         columns["image"] = [images[number].name for number in numbers]
     return pa.table(columns, schema=schema)
+
+
+def _numbers(poses: FramePoses) -> list[int]:
+    """Number people as they were followed, or else by their places in the frame."""
+    return list(range(len(poses.scores))) if poses.ids is None else poses.ids.tolist()
 
 
 def _rounded(people: Tensor) -> list[list[float]]:

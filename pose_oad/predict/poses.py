@@ -15,6 +15,7 @@ from pose_oad.poses.geometry import FrameResize, ResizeMode
 from pose_oad.poses.skeleton import Skeleton, map_keypoints
 from pose_oad.students.keypoints import PoseNetwork
 from pose_oad.teachers.base import Origin, Teacher, TeacherRequest
+from pose_oad.teachers.following import Follower
 
 Counting = Literal["auto", "single", "many"]
 
@@ -26,11 +27,15 @@ class FramePoses(NamedTuple):
         keypoints: px of the original frame, shape (people, joints, 3), on the CPU; confidence 0 = not found
         scores: how sure the reader is of each person, shape (people,)
         located: whether every joint has a location that counts, however small its confidence
+        ids: number of each person, the same from frame to frame, shape (people,); None where nobody was followed
+        held: whether they are those of an earlier frame, to be looked at and not to be measured by
     """
 
     keypoints: Tensor
     scores: Tensor
     located: bool = False
+    ids: Tensor | None = None
+    held: bool = False
 
 
 class PoseReader(Protocol):
@@ -98,10 +103,11 @@ class StudentReader:
 
 
 class TeacherReader:
-    """A teacher, asked about every frame.
+    """A teacher, asked about one frame in so many; in between its last people are held.
 
     Args:
         teacher: the teacher
+        every: of how many frames it is asked about one, that whose number divides by it
         people: ``single`` keeps the best person of a frame, the others everybody
         truth: people for a simulated teacher, original px, shape (frames, people, joints, 3)
         place: the video file, or the folder of images, by which labels made elsewhere are found; None for a camera
@@ -112,11 +118,14 @@ class TeacherReader:
         self,
         teacher: Teacher,
         people: Counting = "single",
+        every: int = 1,
         truth: Tensor | None = None,
         place: Path | None = None,
         images: Sequence[Path] = (),
     ) -> None:
-        self._teacher, self._people, self._truth, self._place, self._images = teacher, people, truth, place, images
+        self._teacher, self._people, self._every = teacher, people, every
+        self._truth, self._place, self._images = truth, place, images
+        self._last = FramePoses(torch.zeros(0, len(teacher.skeleton), 3), torch.zeros(0), held=True)
         self.name, self.skeleton = f"teacher {teacher.name}", teacher.skeleton
 
     def resize(self, frame_size: tuple[int, int]) -> FrameResize | None:
@@ -126,8 +135,9 @@ class TeacherReader:
 
     def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
         """Ask the teacher, once for neighbours of the same size."""
-        poses: list[FramePoses] = []
-        for size, group in groupby(range(len(sizes)), key=sizes.__getitem__):
+        asked = [row for row in range(len(sizes)) if (first + row) % self._every == 0]
+        poses: dict[int, FramePoses] = {}
+        for size, group in groupby(asked, key=sizes.__getitem__):
             rows = list(group)
             ids = first + np.array(rows)
             request = TeacherRequest(
@@ -137,8 +147,12 @@ class TeacherReader:
                 None if self._truth is None else _of_frames(self._truth, ids),
                 None if self._place is None else self._origin(self._place, ids),
             )
-            poses += [self._best(people) for people in self._teacher.label(request).keypoints]
-        return poses
+            poses |= zip(rows, map(self._best, self._teacher.label(request).keypoints), strict=True)
+        read = []
+        for row in range(len(sizes)):
+            read.append(poses.get(row, self._last))
+            self._last = read[-1]._replace(held=True)
+        return read
 
     def _origin(self, place: Path, ids: np.ndarray) -> Origin:
         names = tuple(self._images[number].name for number in ids if self._images)
@@ -149,6 +163,24 @@ class TeacherReader:
         if self._people == "single":
             people = people[:1]
         return FramePoses(people, people[..., 2].mean(-1))
+
+
+class FollowingReader:
+    """Another reader whose people keep their numbers from frame to frame; a single person has none."""
+
+    def __init__(self, reader: PoseReader) -> None:
+        self._reader, self._follower = reader, Follower(reader.skeleton)
+        self.name, self.skeleton, self.resize = reader.name, reader.skeleton, reader.resize
+        self._held: Tensor | None = None
+
+    def read(self, images: list[np.ndarray], sizes: Sequence[tuple[int, int]], first: int) -> list[FramePoses]:
+        """Find people, and number them."""
+        read = []
+        for number, poses in enumerate(self._reader.read(images, sizes, first), start=first):
+            if not (poses.located or poses.held):
+                self._held = self._follower.follow(number, poses.keypoints)
+            read.append(poses if poses.located else poses._replace(ids=self._held))
+        return read
 
 
 class TruthReader:
@@ -169,13 +201,14 @@ class TruthReader:
         return [FramePoses(person, person[..., 2].mean(-1)) for person in people]
 
 
-def mean_distance(found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wanted_skeleton: Skeleton) -> float:
+def distances(found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wanted_skeleton: Skeleton) -> Tensor:
     """Measure the people found in one frame against those that should be there.
 
-    Each wanted person is compared with the nearest one found; for one of either it is the frame's MPJPE.
+    Each wanted person is compared with the nearest one found; of one of either the mean over people is its MPJPE.
 
     Returns:
-        Mean distance over joints and people, px of the frame; NaN where there is nothing to compare.
+        Mean distance of each wanted person over joints, px of the frame, shape (people,); NaN where there is nothing to
+        compare.
 
     Raises:
         UserError: if the two joint sets have no joint in common.
@@ -187,8 +220,8 @@ def mean_distance(found: FramePoses, wanted: FramePoses, skeleton: Skeleton, wan
     distance = torch.linalg.vector_norm(target[..., :2] - found.keypoints[None, ..., :2], dim=-1)
     pairs = (distance * counted).sum(-1) / counted.sum(-1)  # NaN where two people share no joint
     if pairs.shape[1] == 0:
-        return float("nan")
-    return float(pairs.where(~pairs.isnan(), torch.inf).amin(1).where(~pairs.isnan().all(1), torch.nan).nanmean())
+        return torch.full((len(pairs),), torch.nan)
+    return pairs.where(~pairs.isnan(), torch.inf).amin(1).where(~pairs.isnan().all(1), torch.nan)
 
 
 def _on_frame(resize: FrameResize, keypoints: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ def to_rich(table: Table) -> rich.table.Table:
     laid_out = rich.table.Table(title=title, caption=note, box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in table.columns:
         if column.style == "text":
-            laid_out.add_column(rich.text.Text(column.title))
+            laid_out.add_column(rich.text.Text(column.title), overflow="fold")
         else:
             # A number in one piece is worth a header in several.
             header = rich.text.Text(column.title.replace(" ", "\n"))

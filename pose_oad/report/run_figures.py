@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def error_curve(
     """
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot(frame_ids, errors, ".", markersize=2, color="0.75", label="each frame", rasterized=True)
+    axes.plot(frame_ids, errors, ".", markersize=2, color="0.75", label="a measured frame", rasterized=True)
     starts = np.array([row["first_frame"] for row in rows] + [rows[-1]["last_frame"] + 1])
     frozen = next((name for name in rows[0] if name.startswith("frozen_") and name.endswith("_px")), None)
     never = [] if frozen is None else [np.nan if row[frozen] is None else row[frozen] for row in rows]
@@ -61,7 +62,7 @@ def error_curve(
     if passed:
         first, last = ([row[end] for row in passed] for end in ("first_frame", "last_frame"))
         axes.hlines([0] * len(passed), first, last, color="0.4", linewidth=4, label="windows passed over")
-    axes.set(xlabel="frame of the stream", ylabel=quantity, title=title, xlim=(starts[0], starts[-1]))
+    axes.set(xlabel="frame of the stream", ylabel=quantity, title=fill(title, 90), xlim=(starts[0], starts[-1]))
     figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
@@ -94,7 +95,7 @@ def frame_sheet(samples: Sequence[Sample], skeleton: Skeleton, columns: int = 4)
         ):  # fmt: skip
             if keypoints is not None:
                 draw_skeleton(axes, keypoints, skeleton, color, style, name)
-        axes.set_title(f"{sample.clip}\nframe {sample.frame_id}", fontsize=7)
+        axes.set_title(f"{fill(sample.clip, 44)}\nframe {sample.frame_id}", fontsize=7)
         axes.set(xlim=(0, sample.image.shape[1]), ylim=(sample.image.shape[0], 0))
         axes.axis("off")
     handles: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -37,7 +38,7 @@ def time_line(rows: Sequence[Mapping[str, Any]], title: str, most: int = 40) -> 
     ):
         axes.plot(times, [level] * len(times), marker, color="black", markersize=7, label=label)
     axes.set_yticks([1, *(-level for level in range(len(_LINES) + 1))], ["window", *_LINES, "serve"])
-    axes.set(xlabel="time of the stream, s", title=title)
+    axes.set(xlabel="time of the stream, s", title=fill(title, 90))
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 

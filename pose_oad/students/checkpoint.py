@@ -89,7 +89,8 @@ def save_student(student: PoseStudent, path: str | Path) -> None:
 
 def _read(path: Path) -> Any:
     if not path.is_file():
-        raise UserError(f"checkpoint {path}: no such file; expected a checkpoint that pretrain or online wrote")
+        made = f"make pretrain STUDENT={path.parent.name}" if path.parent.parent == Path("checkpoints") else "online"
+        raise UserError(f"checkpoint {path}: no such file; expected a checkpoint, as {made} writes it")
     return _read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path, f"checkpoint {path}")
 
 

@@ -70,6 +70,7 @@ class TrialQueue:
             )
             begun = opened.user_attrs.get("settings")
             if begun is None:
+                opened.set_metric_names(list(study.objectives))
                 opened.set_user_attr("settings", settings)
         except UserError:
             raise

@@ -206,7 +206,7 @@ def _print_table(study: Study, trials: Sequence[FrozenTrial]) -> None:
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     table = Table(title=f"{study.name}: {study.question}")
     for column in ("", "point", *study.objectives, "runs"):
-        table.add_column(column, justify="left" if column in ("", "point") else "right")
+        table.add_column(column, justify="left" if column in ("", "point") else "right", overflow="fold")
     named = {key: [trial.user_attrs[key] for trial in done] for key in ("label", "point")}
     for (label, point), same in pd.DataFrame({**named, "trial": done}).groupby(["label", "point"], sort=False)["trial"]:
         sampled = " ".join(f"{key}={value:.4g}" for key, value in _numbers(same.iloc[0]))

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.teachers.base import Labels, Teacher, TeacherRequest
-from pose_oad.teachers.ensemble import similarity
+from pose_oad.teachers.following import Follower
 from pose_oad.tracking.schema import Positive, Share
 
 
@@ -59,26 +58,13 @@ class SmoothedTeacher:
 
     def _tracks(self, keypoints: Tensor) -> list[list[tuple[int, int]]]:
         """Follow people, shape (frames, people, joints, 3); return frame and place of each one's appearances."""
-        tracks: list[list[tuple[int, int]]] = []
-        open_tracks: list[int] = []
+        follower = Follower(self.skeleton, self._min_oks, patience=1, motion=False)
+        tracks: dict[int, list[tuple[int, int]]] = {}
         for frame, people in enumerate(keypoints):
-            present = (people[..., 2] > 0).any(-1).nonzero().flatten().tolist()
-            last = [tracks[number][-1] for number in open_tracks]
-            before = keypoints[[at for at, _ in last], [place for _, place in last]] if last else people[:0]
-            likeness = similarity(before, people[present], self.skeleton)
-            rows, columns = linear_sum_assignment(likeness.numpy(), maximize=True)
-            continued = {
-                present[column]: open_tracks[row]
-                for row, column in zip(rows, columns, strict=True)
-                if likeness[row, column] >= self._min_oks
-            }
-            for place in present:
-                if place not in continued:
-                    continued[place] = len(tracks)
-                    tracks.append([])
-                tracks[continued[place]].append((frame, place))
-            open_tracks = list(continued.values())
-        return tracks
+            for place, number in enumerate(follower.follow(frame, people).tolist()):
+                if number >= 0:
+                    tracks.setdefault(number, []).append((frame, place))
+        return list(tracks.values())
 
 
 def smooth(keypoints: Tensor, times: Tensor, deviation: float) -> Tensor:

@@ -46,6 +46,29 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(shown)}" if known else ""
 
 
+def meant(key: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Find the dotted keys that a mistyped one may mean: they end in its last word or its initials, or look like it.
+
+    Args:
+        key: as ``training.lr``
+        known: the keys there are, as ``training.learning_rate``
+        most: how many are named
+
+    Returns:
+        The likeliest ones, best first.
+    """
+    last, found = key.rpartition(".")[2], dict[str, float]()
+    for name in known:
+        word = name.rpartition(".")[2]
+        initials = "".join(part[:1] for part in word.split("_"))
+        whole, ends = (difflib.SequenceMatcher(None, a, b).ratio() for a, b in ((key, name), (last, word)))
+        named = word == last or (initials == last and len(last) > 1)
+        if named or whole >= 0.8 or ends >= 0.85:
+            found[name] = whole + ends + named
+    ranked = sorted(found, key=lambda name: (-found[name], name))
+    return [name for name in ranked[:most] if found[name] >= 0.9 * found[ranked[0]]]
+
+
 def require(ok: bool, name: str, value: object, accepted: str) -> None:
     """Refuse an argument, given by its name and value, unless ``ok``; say what would be accepted.
 

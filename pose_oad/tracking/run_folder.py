@@ -28,6 +28,9 @@ UNFINISHED = "unfinished"
 
 #: Its name while it is removed.
 CLOSED = "finished"
+
+#: File that holds the run's name in the tracking store.
+NAME = "name.txt"
 _NEW = "new-"
 
 
@@ -44,7 +47,7 @@ def open_run(
     """
     place = Path(cfg.output.folder)
     absent = [path for path in (place, *place.parents) if not path.exists()]
-    folder = stopped or _begin(cfg)
+    folder = stopped or _begin(cfg, name)
     token = folder.name.removeprefix(_NEW) if folder.name.startswith(_NEW) else None
     try:
         logger = make_logger(cfg, name, tags, folder.name if token is None else None, token)
@@ -58,11 +61,12 @@ def open_run(
     return logger, folder.rename(folder.with_name(str(logger.run_id)))
 
 
-def _begin(cfg: DictConfig) -> Path:
+def _begin(cfg: DictConfig, name: str) -> Path:
     folder = Path(cfg.output.folder) / f"{_NEW}{uuid.uuid4().hex}"
     try:
         with writing(folder):
             (folder / UNFINISHED).mkdir(parents=True)
+            (folder / NAME).write_text(f"{name}\n")
         with replacing(folder / "config.yaml") as partial:
             OmegaConf.save(cfg, partial)
     except UserError:

@@ -13,19 +13,23 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 
 import callbacks.strategies
+import pose_oad
 import pose_oad.teachers
 from callbacks.strategies.sampling import Uniform
+from pose_oad import api
 from pose_oad.cli.command import CONF, build, compose_config
 from pose_oad.online.batch import LabelledBatch
 from pose_oad.online.learner import Learner
 from pose_oad.online.loop import Loop
 from pose_oad.online.options import TrainingOptions
-from pose_oad.students import StudentConfig, build_student
+from pose_oad.students import StudentConfig, build_student, load_student
 from pose_oad.teachers.base import TeacherRequest
 from pose_oad.tracking.errors import UserError
+from tests.media import counting_frames, write_video
 from tests.windows import make_loop, make_window, play
 
 DOCS = CONF.parent / "docs"
@@ -160,6 +164,27 @@ def test_add_a_teacher(labels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         build(node, without=["every"])
 
 
+@pytest.mark.slow
+def test_the_library(student_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(Path("my.mp4"), counting_frames(30, 96))
+    looking, running = blocks("library.md", "python")
+    names: dict = {}
+    exec(compile(looking, "library", "exec"), names)
+    assert names["poses"].keypoints.shape[1:] == (12, 3)
+    assert Path("frame.png").is_file()
+    tiny = {"window.seconds": None, "window.frames": 15, "training.epochs": 1, "trainer.accelerator": "cpu",
+            "threads": 1, "output.samples": 1, "output.figures": False, "metric.teacher_every": 5}  # fmt: skip
+
+    def small(student: str, stream: str, **given: object) -> object:
+        assert given.pop("teacher") == "teacher.onnx"
+        return api.adapt(student, stream, teacher=student_checkpoint, options=tiny, **given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pose_oad, "adapt", small, raising=False)
+    exec(compile(running, "library", "exec"), names)
+    assert load_student("adapted.ckpt").input_size == (160, 160)
+
+
 COMMANDS = [*sorted(DOCS.glob("*.md")), CONF.parent / "README.md"]
 
 
@@ -174,6 +199,26 @@ def test_every_make_target_and_study_in_the_pages_exists(page: Path) -> None:
     for command in re.findall(r"make sweep.*", text):
         for study in re.findall(r"STUDY=(\w+)", command):
             assert study in studies, study
+
+
+@pytest.mark.parametrize("page", COMMANDS, ids=lambda path: path.name)
+def test_what_a_page_links_to_exists(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        name, _, anchor = target.partition("#")
+        there = (page.parent / name).resolve() if name else page
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
+
+
+def test_the_site_shows_every_page_once() -> None:
+    site = yaml.safe_load((DOCS.parent / "mkdocs.yml").read_text())
+    listed = [page for section in site["nav"] for pages in section.values() for page in pages]
+    assert sorted(listed) == sorted(path.name for path in DOCS.glob("*.md"))
 
 
 def test_the_study_of_the_strategy_recipe_can_be_composed() -> None:

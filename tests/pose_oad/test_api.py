@@ -9,12 +9,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib.figure import Figure
 
 from pose_oad import api
-from pose_oad.api import Adaptation, adapt, load_student
+from pose_oad.api import Adaptation, Student, adapt
 from pose_oad.cli.command import compose_config
 from pose_oad.cli.online import main
 from pose_oad.cli.overrides import render
+from pose_oad.students import load_student
 from pose_oad.tracking.errors import UserError
 from tests.media import counting_frames, write_video
+from tests.networks import SEER
 
 TINY = {
     "window.seconds": None, "window.frames": 25, "framework": "paper", "training.epochs": 1, "trainer.accelerator": "cpu",
@@ -90,6 +92,8 @@ def test_mistakes_are_named(configuration, student_checkpoint: Path) -> None:
         configuration(student_checkpoint, "human36m", strategy="unifrom")
     with pytest.raises(UserError, match=r"training\.epoch.*did you mean 'training\.epochs'"):
         configuration(student_checkpoint, "human36m", options={"training.epoch": 3})
+    with pytest.raises(UserError, match=r"student=Student\(drawn.*exported"):
+        configuration(Student(SEER), "human36m")
     with pytest.raises(UserError, match=r"absent\.ckpt: no such file"):
         configuration("absent.ckpt", "human36m")
 
@@ -109,7 +113,7 @@ def test_a_run_from_python_is_the_commands_run(
     assert run._repr_png_().startswith(b"\x89PNG")
     assert len(repr(run)) < 200
     saved = load_student(run.save(tmp_path / "kept" / "adapted.ckpt"))
-    for key, value in run.student.state_dict().items():
+    for key, value in run.student.network.state_dict().items():
         assert torch.equal(saved.state_dict()[key], value)
 
     overrides = [f"{key}={render(value)}" for key, value in options.items()]
@@ -126,9 +130,9 @@ def test_a_video_is_measured_against_its_teacher(
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "my.mp4", counting_frames(30, 48))
     options = TINY | {"metric.teacher_every": 5, "window.frames": 15}
-    run = adapt(load_student(student_checkpoint), tmp_path / "my.mp4", teacher=student_checkpoint, options=options)
+    run = adapt(Student.load(student_checkpoint), tmp_path / "my.mp4", teacher=student_checkpoint, options=options)
     assert run.record.evaluation.measurement.against == "teacher"
     assert len(run.errors) == 6
     [axes] = run.curve().axes
     assert axes.get_ylabel() == "distance to the teacher, px"
-    assert api.__all__ == ["Adaptation", "adapt", "load_student"]
+    assert api.__all__ == ["Adaptation", "Student", "adapt"]

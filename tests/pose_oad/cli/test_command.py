@@ -162,6 +162,22 @@ def test_a_group_of_which_no_name_is_chosen_is_named(override: str) -> None:
 
 
 def test_a_mistyped_key_is_looked_for_among_those_of_the_choices_made() -> None:
-    for stream, nearest in (("live", "stream.buffer_seconds"), ("human36m", "stream.end")):
-        with pytest.raises(UserError, match=rf"'stream.buffer_second'.*'{nearest}'"):
+    for stream, hint in (("live", "mean 'stream.buffer_seconds'"), ("human36m", "--help")):
+        with pytest.raises(UserError, match=rf"'stream.buffer_second'.*{hint}"):
             compose_config("online", [f"stream={stream}", "stream.buffer_second=3"])
+
+
+@pytest.mark.parametrize(
+    ("verb", "given", "meant"),
+    [
+        ("online", "training.lr=1", "training.learning_rate"),
+        ("pretrain", "lr=1", "optimiser.learning_rate"),
+        ("online", "epochs=3", "training.epochs"),
+        ("predict", "video=a.mp4", "output.video"),
+        ("sweep", "study=search study.sampler.trials=3", "study.trials"),
+        ("sweep", "seed=3", "study.seeds"),
+    ],
+)
+def test_a_key_is_found_by_its_last_word_or_its_initials(verb: str, given: str, meant: str) -> None:
+    with pytest.raises(UserError, match=rf"did you mean '{meant}'"):
+        compose_config(verb, given.split())

@@ -62,7 +62,8 @@ def test_a_run_leaves_everything_it_should(run: Run, tmp_path: Path) -> None:
     assert summary["selected"] == summary["teacher_calls"] == 4 * 5 + 1
     assert summary["optimizer_steps"] == 2 * (4 * 2 + 1)
     folder = next(Path("runs/online").iterdir())
-    kept = {"config.yaml", "ledger.jsonl", "ledger.parquet", "error.png", "frames.png", "look.html", "student.ckpt"}
+    kept = {"config.yaml", "ledger.jsonl", "ledger.parquet", "error.png", "frames.png", "look.html", "name.txt",
+            "student.ckpt"}  # fmt: skip
     assert {path.name for path in folder.iterdir()} == kept
 
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")

@@ -41,6 +41,16 @@ def test_the_best_of_each_row_is_starred() -> None:
     assert rows({"a.ckpt": {"AP": 0.5}}) == [["AP", "0.500"]]
 
 
+def test_several_checkpoints_are_numbered_and_nothing_is_cut_at_80_columns() -> None:
+    text, names = io.StringIO(), [f"runs/online/{number:032x}/student" for number in range(5)]
+    figures = {name: {"mpjpe_px/subject/S1/action/TakingPhoto": 12.3, "pck_02_torso": 0.5} for name in names}
+    Console(file=text, width=80).print(comparison_table(figures, "title"))
+    assert "…" not in text.getvalue()
+    assert text.getvalue().count("12.3") == 5
+    for number, name in enumerate(names, start=1):
+        assert f"{number} {name}" in text.getvalue()
+
+
 def test_brackets_in_names_are_shown() -> None:
     text = io.StringIO()
     Console(file=text, width=100).print(comparison_table({"[old]/a.ckpt": {"AP": 0.5}}, "2 images of [/a]"))

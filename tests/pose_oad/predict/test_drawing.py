@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from pose_oad.poses.skeleton import Skeleton
-from pose_oad.predict.drawing import SIDES, Panels
+from pose_oad.predict.drawing import PEOPLE, SIDES, Panels
 from pose_oad.predict.poses import FramePoses, TruthReader
 
 ARM = Skeleton("arm", ("left_elbow", "left_wrist", "right_elbow"), ((0, 1), (0, 2)))
@@ -51,6 +51,17 @@ def test_each_panel_shows_its_own_people_in_the_colours_of_their_sides() -> None
     assert near(second[30, 50], "left")  # the wrist alone: its elbow is below the threshold
     assert np.abs(second[30, 40] - 128).max() <= 2
     assert np.abs(second[40, 30] - 128).max() <= 2
+
+
+def test_people_who_are_numbered_have_joints_in_colours_of_their_own() -> None:
+    one = ((60, 60, 1), (100, 60, 1), (60, 100, 1))
+    found = FramePoses(torch.tensor([one, [(x + 80, y, c) for x, y, c in one]], dtype=torch.float32), torch.ones(2))
+    panels = Panels(readers(1), (300, 150), threshold=0.3)
+    for ids in ([0, 1], [6, 0]):
+        colours = draw(panels, grey(300, 150), found._replace(ids=torch.tensor(ids)))
+        assert near(colours[30, 40], "left")  # limbs keep the colour of their side
+        for joint, number in (((30, 50), ids[0]), ((30, 90), ids[1])):
+            assert np.abs(colours[joint] - PEOPLE[number % len(PEOPLE)][1:]).max() <= 5
 
 
 def test_a_picture_of_another_size_is_fitted_and_its_people_with_it() -> None:

@@ -53,6 +53,18 @@ def test_coco_results_hold_17_joints_as_pixel_indices(tmp_path: Path) -> None:
     assert "-0.0" not in (tmp_path / "a.json").read_text()
 
 
+def test_people_who_were_followed_are_written_with_their_numbers(tmp_path: Path) -> None:
+    found = poses(0.5, 0.25)._replace(ids=torch.tensor([7, 3]))
+    for kind, name in (("coco", "a.json"), ("csv", "a.csv"), ("openpose", "folder")):
+        if kind == "openpose":
+            (tmp_path / name).mkdir()
+        write(kind, tmp_path / name, [found])
+    assert [entry["track_id"] for entry in json.loads((tmp_path / "a.json").read_text())] == [7, 3]
+    assert pd.read_csv(tmp_path / "a.csv")["person"].unique().tolist() == [7, 3]
+    [file] = (tmp_path / "folder").iterdir()
+    assert [one["person_id"] for one in json.loads(file.read_text())["people"]] == [[7], [3]]
+
+
 def test_coco_results_of_nobody_are_an_empty_list_and_people_without_a_joint_are_left_out(tmp_path: Path) -> None:
     write("coco", tmp_path / "a.json", [poses(), FramePoses(torch.zeros(1, 12, 3), torch.ones(1))])
     assert json.loads((tmp_path / "a.json").read_text()) == []

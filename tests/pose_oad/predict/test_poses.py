@@ -9,31 +9,15 @@ import pytest
 import torch
 
 from pose_oad.poses.geometry import FrameResize
-from pose_oad.poses.maps import encode
 from pose_oad.poses.skeleton import Skeleton, get_skeleton
-from pose_oad.predict.poses import FramePoses, StudentReader, TeacherReader, TruthReader, mean_distance
+from pose_oad.predict.poses import FollowingReader, FramePoses, StudentReader, TeacherReader, TruthReader, distances
 from pose_oad.teachers.base import Labels, TeacherRequest
-from tests.networks import MapNetwork, Maps
-from tests.teachers import FixedTeacher
+from tests.networks import PEOPLE, SEER, MapNetwork, Maps, two_then_one
+from tests.teachers import FixedTeacher, standing
 
 BODY = get_skeleton("body-12")
 PAIR = Skeleton("pair", ("left_hip", "right_hip"))
 TURNED = Skeleton("turned", ("right_hip", "pelvis", "left_hip"))
-
-
-DOWN, ACROSS = torch.arange(12) // 2, torch.arange(12) % 2
-ONE = torch.stack([10.0 + 12 * ACROSS, 6.0 + 10 * DOWN, torch.ones(12)], -1)
-PEOPLE = torch.stack([ONE, ONE + torch.tensor([30.0, 0.0, 0.0])])
-
-
-def two_then_one(frames: torch.Tensor) -> Maps:
-    """Return the maps of two people in the first frame, and of one in the others."""
-    people = PEOPLE.expand(len(frames), -1, -1, -1).clone()
-    people[1:, 1] = 0
-    return tuple(encode(people, BODY, input_size=(64, 64), map_size=(16, 16), sigma=0.06))
-
-
-SEER = MapNetwork(two_then_one, BODY)
 
 
 def images(count: int) -> list[np.ndarray]:
@@ -108,6 +92,17 @@ def test_a_teacher_is_asked_once_for_neighbours_of_one_size() -> None:
     assert resize.content == (0, 0, 20, 10)
 
 
+def test_a_teacher_that_is_asked_seldom_is_held_in_between() -> None:
+    teacher = Echo()
+    reader = TeacherReader(cast("Any", teacher), "many", every=3)
+    shown = [np.zeros((10, 20, 3), np.uint8)] * 5
+    found = reader.read(shown, [(40, 20)] * 5, 2) + reader.read(shown[:2], [(40, 20)] * 2, 7)
+    assert teacher.asked == [[3, 6]]
+    assert [poses.held for poses in found] == [True, False, True, True, False, True, True]
+    assert [len(poses.keypoints) for poses in found] == [0, 1, 1, 1, 1, 1, 1]
+    assert found[-1].keypoints[0, 0, 0] == 6
+
+
 def test_the_truth_ends_with_its_file() -> None:
     truth = TruthReader(torch.arange(12.0).view(2, 1, 2, 3) + 1, PAIR)
     found = truth.read([], [(8, 8)] * 3, 1)
@@ -118,6 +113,10 @@ def test_the_truth_ends_with_its_file() -> None:
 def poses(*people: list[tuple[float, float, float]], joints: int = 2, located: bool = True) -> FramePoses:
     keypoints = torch.tensor(people, dtype=torch.float32) if people else torch.zeros(0, joints, 3)
     return FramePoses(keypoints, torch.ones(len(people)), located)
+
+
+def mean_distance(*compared: Any) -> float:
+    return float(distances(*compared).nanmean())
 
 
 def test_distances_are_taken_by_joint_name_to_the_nearest_person() -> None:
@@ -152,3 +151,31 @@ def test_a_teacher_is_told_where_frames_come_from(tmp_path: Path) -> None:
     assert (video.clip, video.numbers.tolist(), video.names) == ("my", [4, 5], ())
     assert folder is not None
     assert (folder.clip, folder.path, folder.names) == (tmp_path.name, tmp_path, ("b.jpg", "c.jpg"))
+
+
+def test_people_keep_their_numbers_over_batches_and_what_is_held_keeps_them_too() -> None:
+    left, right = standing(50), standing(200)
+    shown = [[left, right], [right, left], [right], [left, right]]
+    frames = [FramePoses(torch.stack(people), torch.ones(len(people))) for people in shown]
+    frames.insert(2, frames[1]._replace(held=True))
+    frames.append(FramePoses(left[None], torch.ones(1), located=True))
+
+    class Recorded:
+        name, skeleton = "recorded", BODY
+
+        def resize(self, frame_size: tuple[int, int]) -> None:
+            return None
+
+        def read(self, images: list[np.ndarray], sizes: Any, first: int) -> list[FramePoses]:
+            return frames[first : first + len(sizes)]
+
+    reader = FollowingReader(cast("Any", Recorded()))
+    found = reader.read([], [(300, 100)] * 3, 0) + reader.read([], [(300, 100)] * 3, 3)
+    assert [None if one.ids is None else one.ids.tolist() for one in found] == [
+        [0, 1],
+        [1, 0],
+        [1, 0],
+        [1],
+        [0, 1],
+        None,
+    ]

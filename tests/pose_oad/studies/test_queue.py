@@ -46,6 +46,7 @@ def test_a_queue_is_filled_once(study: Study, queue: TrialQueue) -> None:
     assert fill(queue.open(study), listed) == 0
     assert waiting(opened) == 4
     assert [as_slot(trial.user_attrs) for trial in opened.get_trials()] == listed
+    assert queue.open(study).metric_names == list(study.objectives)
 
 
 def test_a_failed_trial_is_tried_again_and_a_finished_one_is_not(study: Study, queue: TrialQueue) -> None:

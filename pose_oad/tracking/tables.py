@@ -1,0 +1,14 @@
+"""Tables for the terminal, in which nothing is cut: what is too long for its column goes on in the next line."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+
+def facts_table(title: str = "") -> Table:
+    """Make a table of facts by name, to be filled row by row."""
+    table = Table(title=escape(title) or None, show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    return table
