@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.video.clips import Clip, DecodedFrame, FrameSizes
-from pose_oad.live.handover import Wish
 from pose_oad.poses.skeleton import Skeleton
 from pose_oad.tracking.schema import Count, Positive, Text
 
@@ -84,7 +83,7 @@ class ServedFeed:
     ) -> Iterator[DecodedFrame]:
         """Yield frames from now on; see :meth:`datamodules.video.live.LiveFeed.frames`."""
         self._stopped = False
-        self._link.say("wish", wish=Wish(sizes.teacher, teacher_every, first))
+        self._link.say("wish", teacher=sizes.teacher, every=teacher_every, first=first)
         place = first
         for number, taken_s, dropped, student, teacher in self._link.frames(lambda: self._stopped):
             self._arrivals[place] = taken_s

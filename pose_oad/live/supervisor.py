@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pose_oad.live.camera import Moment
-from pose_oad.live.handover import Handover
+from pose_oad.live.handover import Handover, Wish
 from pose_oad.tracking.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ class Supervisor(threading.Thread):
             except (EOFError, OSError):
                 return
             if kind == "wish":
-                handover.begin(values["wish"])
+                handover.begin(Wish(**values))
                 self._begun, self.state = True, "collecting a window"
             elif kind == "busy":
                 self.busy_since, self.state = time.monotonic(), "learning"

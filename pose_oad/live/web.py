@@ -49,6 +49,7 @@ def make_app(server: Server, panels: Panels, host: str = "127.0.0.1", token: str
         host: address that it is bound to
         token: who does not know it sees nothing; None: everybody does
     """
+    drawing = threading.Lock()  # requests come in several threads
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     if is_loopback(host):  # a page from elsewhere may not speak through a name that leads here
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_NO_TOKEN, "[::1]", host])
@@ -91,7 +92,8 @@ def make_app(server: Server, panels: Panels, host: str = "127.0.0.1", token: str
         pose = server.latest
         if pose is None:
             raise HTTPException(404, "no frame yet")
-        drawn = panels.draw(pose.moment.frame, [pose.found], [f"generation {pose.generation}"], pose.moment.number)
+        with drawing:
+            drawn = panels.draw(pose.moment.frame, [pose.found], [f"generation {pose.generation}"], pose.moment.number)
         return Response(cv2.imencode(".jpg", drawn.to_ndarray(format="bgr24"))[1].tobytes(), media_type="image/jpeg")
 
     @app.get("/chosen/{frame}.jpg")
@@ -153,4 +155,5 @@ def _bound(host: str, port: int) -> socket.socket:
     made = socket.socket(family, kind)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind(address)
+    made.listen()
     return made
