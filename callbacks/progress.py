@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from datamodules.stream import ENDLESS
 
 
 class WindowProgress(Callback):
@@ -24,8 +25,8 @@ class WindowProgress(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar."""
-        total = trainer.num_training_batches  # infinite for a live stream
-        self._task = self._bar.add_task("windows", total=total if math.isfinite(total) else None, status="")
+        total = trainer.num_training_batches
+        self._task = self._bar.add_task("windows", total=total if total < ENDLESS else None, status="")
         self._bar.start()
 
     def __call__(self, row: Mapping[str, Any]) -> None:

@@ -168,7 +168,7 @@ def _kept(cfg: DictConfig) -> DictConfig:
     if cfg != own:
         raise UserError(f"resume={cfg.resume}: it goes on with its own settings; leave out every other override")
     kept = read_config(folder / "config.yaml", "live")
-    kept.output.folder = str(folder)
+    kept.output.folder, kept.modules = str(folder), cfg.modules  # what may be imported is not for a file to say
     return kept
 
 

@@ -62,7 +62,8 @@ def test_the_recipe(student_checkpoint: Path, tmp_path: Path) -> None:
     [given] = re.findall(r"^make live (.*)$", PAGE, re.MULTILINE)
     given = given.replace("rtsp://camera.local/stream", str(film)).replace("teacher.onnx", "checkpoint")
     more = [
-        f"teacher.path={student_checkpoint}", f"checkpoint={student_checkpoint}", "student.input_size=[64,64]",
+        "modules=[tests.pose_oad.live.teacher]", "teacher._target_=tests.pose_oad.live.teacher.Somebody",
+        f"checkpoint={student_checkpoint}", "student.input_size=[64,64]",
         "camera.loop=true", "window.seconds=null", "window.frames=20", "training.steps=2", "rate=0.1", "logger=local",
         f"output.folder={folder}", "web.port=0", "trainer.accelerator=cpu", "adapter.nice=0",
     ]  # fmt: skip
@@ -72,18 +73,20 @@ def test_the_recipe(student_checkpoint: Path, tmp_path: Path) -> None:
     command = [sys.executable, *shlex.split(line)[1:]]
 
     with running(command, log) as service:
-        wait_for(lambda: generation(folder) >= 1 or service.poll() is not None, 180)
+        wait_for(lambda: generation(folder) >= 2 or service.poll() is not None, 180)
         assert service.poll() is None, log.read_text()
         adapter, served = status(folder)["adapter"], len(poses(folder))
         os.kill(adapter["pid"], signal.SIGKILL)
-        wait_for(lambda: status(folder)["adapter"]["restarts"] == 1, 60)
+        wait_for(lambda: status(folder)["adapter"]["restarts"] == 1, 120)
         windows, before = status(folder)["adapter"]["windows"], generation(folder)
         wait_for(lambda: status(folder)["adapter"]["windows"] > windows and generation(folder) > before, 180)
         assert len(poses(folder)) > served + 10
         service.kill()
     last = generation(folder)
     served = len(poses(folder))
-    with running([sys.executable, "-m", "pose_oad.cli", "live", f"resume={folder}"], log) as service:
+    with running(
+        [sys.executable, "-m", "pose_oad.cli", "live", f"resume={folder}", "modules=[tests.pose_oad.live.teacher]"], log
+    ) as service:
         wait_for(lambda: len(poses(folder)) > served or service.poll() is not None, 120)
         assert service.poll() is None, log.read_text()
         assert poses(folder)[served]["generation"] >= last

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
+from lightning import LightningModule, Trainer
 
-from datamodules.stream import WindowLoader
-from datamodules.video.clips import FrameSizes
+from datamodules.stream import StreamDataModule, WindowLoader
+from datamodules.video.clips import Clip, FrameSizes
 from datamodules.windowing import StreamOptions
 from pose_oad.live import feed as module
 from pose_oad.live.camera import Moment
@@ -93,3 +98,29 @@ def test_a_stream_is_cut_into_windows_like_any_other(monkeypatch: pytest.MonkeyP
     assert [window.frames_dropped for window in windows] == [0, 2]
     assert windows[1].frames[0, 16, 16, 0] == 4
     assert wish_of(ours) == Wish(None, 1, 0)
+
+
+def test_a_window_is_worked_on_as_soon_as_it_is_full() -> None:
+    ours, its = multiprocessing.Pipe()
+    clip = Clip("camera", Path("camera"), (64, 48), 10.0, 0, 0, live=cast(Any, ServedFeed(Link(its))))
+    source = SimpleNamespace(clips=[clip], skeleton=None, metric_width=None, together=1)
+    for number in range(4):
+        ours.send((number, 0.0, 0, np.zeros((24, 32, 3), np.uint8), None))
+    begun, worked = time.monotonic(), list[float]()
+    never = threading.Timer(5.0, ours.send, [None])  # the frames of a second window do not come
+    never.start()
+
+    class Module(LightningModule):
+        automatic_optimization = False
+
+        def training_step(self, batch: object, batch_idx: int) -> None:
+            worked.append(time.monotonic() - begun)
+
+        def configure_optimizers(self) -> None:
+            return None
+
+    data = StreamDataModule(cast(Any, source), StreamOptions(4, (32, 32)))
+    Trainer(max_epochs=1, logger=False, accelerator="cpu", enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False).fit(Module(), datamodule=data)  # fmt: skip
+    assert len(worked) == 1
+    assert worked[0] < 4.5
