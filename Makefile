@@ -36,8 +36,11 @@ STUDENT_WEIGHTS := $(if $(NAMED)$(filter checkpoint=%,$(ARGS)),,$(filter $(PRETR
 # Photographs of their own for the weights that ship
 PICTURES := $(if $(filter experiment=release,$(ARGS)),data/release/contact_sheet.png,$(DATA))
 
+# An option that has a default here and another one in a command is passed on where it was set.
+given = $(if $(filter command,$(firstword $(origin $(1)))),$(2)=$($(1)))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup data pretrain adapt online finetune sweep report look frames replay sync predict evaluate teacher-eval profile export ui lint docs test test-fast bench clean
+.PHONY: help setup data pretrain adapt online live finetune sweep report look frames replay sync predict evaluate teacher-eval profile export ui lint docs test test-fast bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +82,9 @@ adapt: $(SETUP) $(STUDENT_WEIGHTS)  ## adapt to a video, a folder of them or a w
 
 online: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a stream: choose, label, distil (STRATEGY, RATE, SEED, STUDENT, CHECKPOINT; or RESUME=id, name, folder or last)
 	$(PYTHON) -m pose_oad.cli online $(if $(RESUME),resume="'$(RESUME)'",strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%)) $(ARGS)
+
+live: $(SETUP) $(STUDENT_WEIGHTS)  ## serve a camera, a URL or a file, and keep adapting (SOURCE, TEACHER=choice or file.onnx, STRATEGY, RATE)
+	$(PYTHON) -m pose_oad.cli live camera.path="'$(SOURCE)'" $(if $(filter %.onnx,$(TEACHER)),teacher=onnx teacher.path=$(TEACHER),teacher=$(TEACHER)) $(call given,RATE,rate) $(call given,STRATEGY,strategy) $(NAMED:%=checkpoint=%) $(ARGS)
 
 finetune: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## the offline study: choose in videos, train on all, test on other people (as online)
 	$(PYTHON) -m pose_oad.cli finetune strategy=$(STRATEGY) rate=$(RATE) seed.base=$(SEED) student=$(STUDENT) $(NAMED:%=checkpoint=%) $(ARGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from datamodules.stream import ENDLESS
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,8 +28,8 @@ class WindowProgress(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar."""
-        total = trainer.num_training_batches  # infinite for a live stream
-        self._total = int(total) if math.isfinite(total) else None
+        total = trainer.num_training_batches
+        self._total = int(total) if total < ENDLESS else None
         self._run = str(getattr(trainer.logger, "run_id", ""))[:8]
         self._task = self._bar.add_task("windows", total=self._total, status="")
         self._bar.start()

@@ -19,6 +19,9 @@ from pose_oad.poses.geometry import FrameResize
 from pose_oad.tracking.ahead import one_ahead
 from pose_oad.tracking.errors import check
 
+#: Number of windows of a live stream, as Lightning is told.
+ENDLESS = 2**40
+
 
 class WindowLoader:
     """Iterate over the windows of a stream; Lightning's data loader of an online run.
@@ -135,6 +138,23 @@ class WindowLoader:
         return builder.build(source.metric_width, source.skeleton, rate, time.perf_counter() - started)
 
 
+class _Endless:
+    """A live stream as Lightning takes it.
+
+    Of an iterable without a length Lightning fetches an item ahead: a window would be worked on when the next one is
+    full. So it is told one that is never reached.
+    """
+
+    def __init__(self, loader: WindowLoader) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[FrameWindow]:
+        return iter(self._loader)
+
+    def __len__(self) -> int:
+        return ENDLESS
+
+
 def _in_step(readers: Sequence[Iterator[DecodedFrame]]) -> Iterator[tuple[DecodedFrame, ...]]:
     """Yield the frames of each instant that all cameras have; what one of them has lost is left out of the others."""
     for instant in zip(*readers, strict=False):
@@ -163,9 +183,9 @@ class StreamDataModule(LightningDataModule):
         super().__init__()
         self.loader = WindowLoader(source, options)
 
-    def train_dataloader(self) -> WindowLoader:
+    def train_dataloader(self) -> Iterable[FrameWindow]:
         """Return the stream."""
-        return self.loader
+        return _Endless(self.loader) if is_live(self.loader.source) else self.loader
 
     def teardown(self, stage: str) -> None:
         """Let go of cameras, where a run ends before the stream does."""

@@ -19,6 +19,7 @@ COMMANDS = {
     "pretrain": "pre-train a student on COCO keypoints",
     "adapt": "adapt a student to a video of one's own",
     "online": "run a stream: choose, label, distil",
+    "live": "serve a camera, and keep adapting",
     "finetune": "choose in videos, train on all, test on other people",
     "sweep": "run a study, or go on with it",
     "report": "tables, figures and a page of a study",

@@ -59,7 +59,8 @@ def play(
     Args:
         cfg: ``conf/online.yaml`` with overrides
         tags: further tags of the run in the tracking store, as its place in a study
-        watchers: who is shown each window's row when it has been logged; callbacks follow the run as such, too
+        watchers: who is shown each window's row when it has been logged; callbacks follow the run as such, too, and
+            observers are asked for figures
         resume: folder of the run to go on with; None begins a new one
 
     Returns:
@@ -72,6 +73,7 @@ def play(
 
     from callbacks.checkpoint import WindowCheckpoint, read_state
     from callbacks.ledger import Ledger
+    from callbacks.observer import Observer
     from callbacks.recorder import Recorder
     from callbacks.run_record import RunRecord
     from callbacks.sampler import FrameSampler
@@ -102,7 +104,7 @@ def play(
         stream.load_state_dict(state["stream"])  # Lightning asks how much is left before it starts
     sampler = FrameSampler(run.module.student.skeleton, stream.source.skeleton, cfg.output.samples)
     logged = logger.last_step() if resume else -1
-    looking = [run.evaluation, *watching, sampler]
+    looking = [run.evaluation, *watching, sampler, *(watcher for watcher in watchers if isinstance(watcher, Observer))]
     run.module.loop.record = Recorder(looking, run.timing, ledger, logger, watchers, logged)
     record = RunRecord(cfg, logger, folder, run.evaluation, run.timing, sampler, ledger, watching)
     trainer = make_trainer(
@@ -111,7 +113,8 @@ def play(
         logger=logger,
         # The clock stops first; what is kept of the run is written last.
         callbacks=[
-            run.timing, run.strategy, *looking, *(watcher for watcher in watchers if isinstance(watcher, Callback)),
+            run.timing, run.strategy, *looking,
+            *(watcher for watcher in watchers if isinstance(watcher, Callback) and watcher not in looking),
             *([WindowCheckpoint(folder, stream, state)] if cfg.output.resumable else []), record,
         ],
         enable_checkpointing=False,

@@ -36,7 +36,7 @@ def read_batches(
     keep_pictures: bool,
 ) -> Iterator[Batch]:
     """Batch frames as they lie in each reader's input (None: it reads no pixels); a gap in the numbers ends a batch."""
-    places = [_Placement(resize) for resize in resizes]
+    places = [Placement(resize) for resize in resizes]
     for first, taken in _neighbours(frames, batch_size):
         yield Batch(
             first,
@@ -62,13 +62,18 @@ def _neighbours(frames: Iterator[tuple[int, VideoFrame]], most: int) -> Iterator
         yield first, taken
 
 
-class _Placement:
-    """Puts frames into a network's input; keeps what FFmpeg's scaler has prepared for frames of the same kind."""
+class Placement:
+    """Puts frames into a network's input; keeps what FFmpeg's scaler has prepared for frames of the same kind.
+
+    Args:
+        resize: how a frame of some size lies in the input; None: no pixels are read
+    """
 
     def __init__(self, resize: Callable[[tuple[int, int]], FrameResize | None]) -> None:
         self._resize, self._scaler = resize, VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> np.ndarray | None:
+        """Return RGB uint8, shape (height, width, 3), as the input takes it; None where it reads no pixels."""
         resize = self._resize((frame.width, frame.height))
         if resize is None:
             return None

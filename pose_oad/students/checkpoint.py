@@ -67,12 +67,13 @@ def load_student(path: str | Path, expected: StudentConfig | None = None, *, oth
     return student
 
 
-def save_student(student: PoseStudent, path: str | Path) -> None:
+def save_student(student: PoseStudent, path: str | Path, notes: Mapping[str, str] | None = None) -> None:
     """Write a student as a checkpoint that :func:`load_student` reads. The file appears when it is complete.
 
     Args:
         student: the network
         path: the checkpoint; with the suffix ``.safetensors`` the same in that format
+        notes: what else is noted in a file of safetensors, by name
 
     Raises:
         UserError: if the file cannot be written.
@@ -80,7 +81,7 @@ def save_student(student: PoseStudent, path: str | Path) -> None:
     weights = {key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()}
     if Path(path).suffix == ".safetensors":
         with replacing(Path(path)) as partial:
-            save_file(weights, partial, {"student": json.dumps(student.config.to_dict())})
+            save_file(weights, partial, {**(notes or {}), "student": json.dumps(student.config.to_dict())})
         return
     weights = {f"{_PREFIX}{key}": value for key, value in weights.items()}
     description = {"student": student.config.to_dict()}
