@@ -163,7 +163,7 @@ class Study:
     @property
     def settings(self) -> list[str]:
         """What cannot be changed any more when the study has begun."""
-        stated = {"study.split": "tuning"} if self.split == "tuning" else {}
+        stated: dict[str, Any] = {"study.split": "tuning"} if self.split == "tuning" else {}
         stated |= {} if self.equivalence_px is None else {"study.equivalence_px": self.equivalence_px}
         return [*overrides(self.set), *self.objectives, *overrides(stated)]
 
