@@ -33,7 +33,7 @@ _SHIPPED = Path(__file__).resolve().parents[1] / "students" / "weights"
 _TRUSTED = {"pose_oad", "datamodules", "callbacks", "optuna.samplers"}
 # What stands below these is itself a key of a configuration, dots and all: a choice and a key inside it can be given
 # side by side, as study.set.stream=video study.set.stream.path=my.mp4.
-_DOTTED_KEYS = re.compile(r"^\+{0,2}(study\.(?:set|grid))\.([^=]+)=(.*)$", re.DOTALL)
+_DOTTED_KEYS = re.compile(r"^\+{0,2}(study\.(?:set|grid|(?:streams|tuning|arms)\.[^.=]+))\.([^=]+)=(.*)$", re.DOTALL)
 
 
 def default_weights(student: str) -> str:

@@ -1,7 +1,8 @@
 """Make tables, figures and one HTML page of the runs in a tracking store.
 
-Everything is read from the store: parameters, tags, final metrics and ledgers. Runs that differ in nothing but their
-seed become one row, and every strategy is compared with a baseline at the same rate, seed by seed.
+Everything is read from the store: parameters, tags, final metrics and ledgers. Runs that differ in nothing but stream
+and seed become one row, and every strategy is compared with a baseline at the same rate, stream by stream, or without
+streams seed by seed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from pose_oad.cli.command import check_keys, plain
 from pose_oad.report.build import build_report
+from pose_oad.report.effects import verdicts
 from pose_oad.report.layout import Table, to_rich
 from pose_oad.report.material import Material, gather
 from pose_oad.report.store import Ledgers, Selection, load_runs
@@ -45,7 +47,7 @@ def main(cfg: DictConfig) -> Report:
     """
     names = Text | int | Annotated[list[Text | int], Field(min_length=1)] | None
     check_keys(cfg, {
-        "study_name": Text | int | None, "experiments": names, "runs": names, "baseline": Text | int,
+        "study_name": Text | int | None, "experiments": names, "runs": names, "baseline": Text | int | None,
         "error": Annotated[str, Field(pattern="_px$")] | None, "folder": Text | None,
         "confidence": Annotated[float, Field(gt=0, lt=1)],
     })  # fmt: skip
@@ -53,7 +55,8 @@ def main(cfg: DictConfig) -> Report:
     client = open_store(str(cfg.tracking.uri))
     selection = load_runs(client, study, _names(cfg.experiments), _names(cfg.runs))
     ledgers = Ledgers(client)
-    material = gather(selection, cfg.error, str(cfg.baseline), cfg.confidence, ledgers)
+    baseline = None if cfg.baseline is None else str(cfg.baseline)
+    material = gather(selection, cfg.error, baseline, cfg.confidence, ledgers)
     folder = Path(cfg.folder) if cfg.folder else Path("reports") / _file_name(study or "all")
     title = f"Study {study}" if study else "Runs of online active distillation"
     tables = build_report(folder, title, selection, material, plain(cfg))
@@ -67,8 +70,10 @@ def main(cfg: DictConfig) -> Report:
 
 
 def show(report: Report) -> None:
-    """Print the main table's most important columns, and where the files are."""
+    """Print what was found, the main table's most important columns, and where the files are."""
     console = Console()
+    for verdict in verdicts(report.material):
+        console.print(verdict, markup=False, highlight=False)
     for table in report.tables[:1]:
         groups = report.material.online or report.material.offline
         error = report.material.error

@@ -65,9 +65,9 @@ def error_against_rate(material: Material) -> Picture:
     axes.minorticks_off()
     axes.set_xlabel("share of frames labelled (logarithmic)")
     caption = (
-        f"Mean over seeds with the {100 * material.confidence:g} % interval. A strategy earns its keep where its line "
-        f"stays below that of {material.baseline} at the same rate; intervals that overlap do not settle it, the "
-        "paired differences in the table are the fairer test. More labelled frames also mean more optimiser steps. "
+        f"Mean over {material.unit} with the {100 * material.confidence:g} % interval. A strategy earns its keep where "
+        f"its line stays below that of {material.baseline} at the same rate; intervals that overlap do not settle it, "
+        "the paired differences in the table are the fairer test. More labelled frames also mean more optimiser steps. "
         f"{material.lowest(groups, material.error)}"
     )
     return Picture.of("error_against_rate", axes, shown, caption.strip() + aside + left_out_note(groups))
@@ -81,8 +81,9 @@ def error_against_cost(material: Material, cost: str) -> Picture:
     shown = series_of(groups)
     aside = _draw_costs(axes, material, shown, cost, x_title, title)
     caption = (
-        f"A point per rate, joined by rising rate; bars are {100 * material.confidence:g} % intervals over seeds. "
-        f"Lower and further left is better. Dashed grey: references that cost nothing of the kind. {note}"
+        f"A point per rate, joined by rising rate; bars are {100 * material.confidence:g} % intervals over "
+        f"{material.unit}. Lower and further left is better. Dashed grey: references that cost nothing of the kind. "
+        f"{note}"
     )
     name = f"error_against_{cost.replace('/', '_')}"
     return Picture.of(name, axes, shown, caption + aside + left_out_note(groups))
@@ -107,7 +108,8 @@ def pareto_picture(material: Material) -> Picture:
     best = ", ".join(trials[i].full_name for i in front)
     caption = (
         f"Ringed: the trials for which no other has both fewer teacher calls and a lower error: {best}. "
-        "Everything above the step line pays more than needed. Means over seeds; references take no part in the front."
+        f"Everything above the step line pays more than needed. Means over {material.unit}; references take no "
+        "part in the front."
     )
     return Picture.of("pareto", axes, shown, caption + aside + left_out_note(groups))
 
@@ -150,8 +152,8 @@ def error_against_setting(material: Material, key: str) -> Picture:
     axes.margins(x=0.06)
     axes.set_xlabel(key)
     caption = (
-        f"Mean over seeds with the {100 * material.confidence:g} % interval, for each value of {key}. Lines that cross "
-        f"mean that the best strategy depends on it; parallel lines, that it does not.{aside}{where}"
+        f"Mean over {material.unit} with the {100 * material.confidence:g} % interval, for each value of {key}. Lines "
+        f"that cross mean that the best strategy depends on it; parallel lines, that it does not.{aside}{where}"
     )
     return Picture.of(f"error_against_{key.replace('.', '_')}", axes, shown, caption)
 

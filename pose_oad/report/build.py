@@ -15,7 +15,7 @@ from typing import Any
 
 from matplotlib import rc_context
 
-from pose_oad.report import against, ledgers, tables
+from pose_oad.report import against, effects, ledgers, tables
 from pose_oad.report.layout import Table, to_csv, to_latex, to_markdown
 from pose_oad.report.material import Material
 from pose_oad.report.page import to_json, write_page
@@ -36,6 +36,7 @@ _FORMS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
 
 #: The figures in the order of the page, by what they show.
 PICTURES: dict[str, Callable[[Material], Picture]] = {
+    "effects by stream": effects.effects_by_stream,
     "error over stream": ledgers.error_over_stream,
     "error against rate": against.error_against_rate,
     "pareto picture": against.pareto_picture,

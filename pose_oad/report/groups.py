@@ -1,13 +1,14 @@
-"""Runs that differ in nothing but their seed, and the parameters that tell such groups apart."""
+"""Runs that differ in nothing but stream and seed, and the parameters that tell such groups apart."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from pose_oad.report.statistics import Comparison, Estimate, compare, estimate
+from pose_oad.report.statistics import Comparison, Estimate, compare, estimate, per_unit
 from pose_oad.report.store import RunData
 
 # What differs from run to run without being what a study is about.
@@ -17,10 +18,13 @@ _BOOKKEEPING_KEYS = (
     "threads", "label_cache", "window.cache", "window.decoder_threads", "metric.batch_size",
 )  # fmt: skip
 
+# What belongs to the way of choosing, which the runs that are compared may differ in.
+_CHOICE = ("strategy.", "trigger.")
+
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one label, rate, setting and checkpoint, one per seed.
+    """Runs of one label, rate, setting and checkpoint, one per stream and seed.
 
     Attributes:
         rate: share of frames that may be labelled; None for a reference without a budget
@@ -35,8 +39,8 @@ class Group:
 
     @property
     def condition(self) -> tuple[tuple[str, str], ...]:
-        """The part of the setting that is not the strategy's own; equal where two groups can be compared."""
-        return tuple((key, value) for key, value in self.setting if not key.startswith("strategy."))
+        """The part of the setting that is not the way of choosing; equal where two groups can be compared."""
+        return tuple((key, value) for key, value in self.setting if not key.startswith(_CHOICE))
 
     @property
     def name(self) -> str:
@@ -49,13 +53,18 @@ class Group:
         """Label with the setting and the rate."""
         return self.name if self.rate is None else f"{self.name} at {100 * self.rate:.4g} %"
 
-    def values(self, metric: str) -> dict[str, float]:
-        """Return a final metric of every run, by seed; NaN where a run has none."""
-        return {run.seed: run.final(metric) for run in self.runs}
+    @property
+    def units(self) -> int:
+        """Number of streams, or of seeds where there are no streams."""
+        return len({run.unit[0] for run in self.runs})
+
+    def values(self, metric: str) -> dict[tuple[str, str], float]:
+        """Return a final metric of every run, by unit and seed; NaN where a run has none."""
+        return {run.unit: run.final(metric) for run in self.runs}
 
     def estimate(self, metric: str, confidence: float = 0.95) -> Estimate:
-        """Return mean and interval of a final metric over the seeds."""
-        return estimate(self.values(metric).values(), confidence)
+        """Return mean and interval of a final metric over the units."""
+        return estimate(per_unit(self.values(metric)), confidence)
 
 
 #: A run, and the newer one that repeats it.
@@ -67,7 +76,7 @@ def group_runs(runs: Sequence[RunData]) -> tuple[list[Group], list[Repetition]]:
 
     Returns:
         The groups, strategies by name before references by name, then by setting and rate; and the runs left out
-        because a newer one has the same label, parameters, checkpoint and seed.
+        because a newer one has the same label, parameters, checkpoint, stream and seed.
     """
     if not runs:
         return [], []
@@ -78,11 +87,11 @@ def group_runs(runs: Sequence[RunData]) -> tuple[list[Group], list[Repetition]]:
         **{f"key {key}": [shown_value(key, run.params.get(key)) for run in runs] for key in keys},
         "rate": [-1.0 if run.rate is None else run.rate for run in runs],
         "checkpoint": [run.checkpoint for run in runs],
-        "seed": [run.seed for run in runs],
+        "unit": [run.unit for run in runs],
         "run": runs,
     })  # fmt: skip
-    identity = [column for column in frame if column not in ("seed", "run")]
-    newest = frame.groupby([*identity, "seed"])["run"].transform("last")
+    identity = [column for column in frame if column not in ("unit", "run")]
+    newest = frame.groupby([*identity, "unit"])["run"].transform("last")
     repeated = [(old, new) for old, new in zip(frame["run"], newest, strict=True) if old is not new]
     # The weights are named where nothing else tells two groups apart.
     others = [column for column in identity if column != "checkpoint"]
@@ -90,27 +99,28 @@ def group_runs(runs: Sequence[RunData]) -> tuple[list[Group], list[Repetition]]:
     groups = []
     for (reference, label, *values, rate, checkpoint), members in frame.groupby(identity):
         setting = [*zip(keys, values, strict=True), *([("checkpoint", checkpoint[:10])] if named else [])]
-        # One of each seed, the newest, where the first of them stood.
-        by_seed = {row.seed: row.run for row in members.itertuples()}
+        # One of each unit, the newest, where the first of them stood.
+        by_unit = {row.unit: row.run for row in members.itertuples()}
         groups.append(
-            Group(label, reference, None if rate < 0 else float(rate), tuple(setting), tuple(by_seed.values()))
+            Group(label, reference, None if rate < 0 else float(rate), tuple(setting), tuple(by_unit.values()))
         )
     groups.sort(key=lambda group: (group.is_reference, group.label, [_natural(value) for _, value in group.setting]))
     return groups, repeated
 
 
 def varying_params(runs: Sequence[RunData]) -> list[str]:
-    """Find the fewest parameters that tell the settings of runs of one kind apart; seeds, rate and strategy aside.
+    """Find the fewest parameters that tell the settings of runs of one kind apart; streams, seeds and rate aside.
 
     Choosing ``student=resnet18`` changes a dozen parameters at once; the one that names the choice is enough. A
-    parameter counts if it splits a group that those before it leave together. Those of the strategy count where they
-    vary within one label. References take no part unless there is nothing else: they may be run on other terms.
+    parameter counts if it splits a group that those before it leave together. Those of strategy and trigger count where
+    they vary within one label. References take no part unless there is nothing else: they may be run on other terms.
     """
     deciding = [run for run in runs if not run.is_reference] or list(runs)
     overridden = {word.partition("=")[0] for run in deciding for word in run.tags.get("pose_oad.point", "").split()}
     params = pd.DataFrame([dict(run.params) for run in deciding])
     # A key that only some runs have, with one value, has come into being since the others were logged.
-    names = [key for key in params if params[key].nunique() > 1 and not _is_bookkeeping(key)]
+    varies = params.groupby([run.stream for run in deciding]).nunique().gt(1).any()
+    names = [key for key in params if varies[key] and not _is_bookkeeping(key)]
 
     def preference(key: str) -> tuple[object, ...]:
         parent, _, last = key.rpartition(".")
@@ -121,7 +131,7 @@ def varying_params(runs: Sequence[RunData]) -> list[str]:
     chosen: list[str] = []
     for of_strategy, known in ((False, []), (True, ["label"])):
         for key in frame.columns[:-1]:
-            if key.startswith("strategy.") == of_strategy:
+            if key.startswith(_CHOICE) == of_strategy:
                 # groupby would leave one group of no columns; duplicates of none are all rows but the first.
                 before = len(frame.drop_duplicates([*known, *chosen])) if known or chosen else 1
                 if len(frame.drop_duplicates([*known, *chosen, key])) > before:
@@ -181,22 +191,34 @@ def baseline_of(group: Group, groups: Sequence[Group], label: str) -> Group | No
         if label in (other.label, other.label.partition(", ")[0])
         and other.rate in (group.rate, None)
         and other.condition == group.condition
-        and _same_terms(other.runs[0], group.runs[0])
+        and _same_terms(other, group)
     ]
-    if len(same) > 1:
-        same = [other for other in same if other.label.partition(", ")[2] == variant]
+    for alike in (
+        lambda other: _trigger(other) == _trigger(group),
+        lambda other: other.label.partition(", ")[2] == variant,
+    ):
+        if len(same) > 1:
+            same = [other for other in same if alike(other)]
     return same[0] if len(same) == 1 else None
 
 
-def _same_terms(one: RunData, other: RunData) -> bool:
-    shared = one.params.keys() & other.params.keys()
-    return one.checkpoint == other.checkpoint and all(
-        one.params[key] == other.params[key] for key in shared if not _is_bookkeeping(key)
-    )
+def _trigger(group: Group) -> str | None:
+    return group.runs[0].params.get("trigger._target_")
+
+
+def _same_terms(group: Group, another: Group) -> bool:
+    """Return whether runs on the same stream agree in all that is not the way of choosing."""
+    for one, other in itertools.product(group.runs, another.runs):
+        if one.stream == other.stream:
+            shared = (one.params.keys() & other.params.keys()) - {"trigger._target_"}
+            return one.checkpoint == other.checkpoint and all(
+                one.params[key] == other.params[key] for key in shared if not _is_bookkeeping(key)
+            )
+    return False
 
 
 def compare_all(groups: Sequence[Group], metric: str, label: str, confidence: float) -> list[Comparison | None]:
-    """Compare a final metric of every group with its baseline's, seed by seed; None where there is no baseline."""
+    """Compare a final metric of every group with its baseline's, unit by unit; None where there is no baseline."""
     partners = [baseline_of(group, groups, label) for group in groups]
     return [
         compare(group.values(metric), partner.values(metric), confidence) if partner else None

@@ -20,7 +20,7 @@ _MOST_BARS = 6
 
 
 def error_over_stream(material: Material) -> Picture:
-    """Draw the error of every window, the mean over seeds, a line per label at the rate that most labels have."""
+    """Draw the error of every window, the mean over runs, a line per label at the rate that most labels have."""
     groups, at_rate = at_one_rate(material.online)
     shown = series_of(groups)
     curves = [(series, window_errors(material, series.groups[0])) for series in shown]
@@ -49,8 +49,8 @@ def error_over_stream(material: Material) -> Picture:
         marks = "Thin vertical lines: changes of clip." if changes else ""
     caption = (
         "Every window is predicted before anything in it is trained on; each point is the mean over the frames of a "
-        f"window and over seeds{_without_ledger(material, drawn)}. A line that falls below that of the student never "
-        f"adapted has learned. {marks}"
+        f"window and over {material.unit}{_without_ledger(material, drawn)}. A line that falls below that of "
+        f"the student never adapted has learned. {marks}"
     )
     return Picture.of("error_over_stream", axes, shown, caption.strip() + aside + left_out_note(groups))
 
@@ -113,24 +113,25 @@ def error_by_joint(material: Material) -> Picture:
     axes.set(ylabel=error_title(material.window_error), title=f"Error by joint{at_rate}")
     cut = f" {_MOST_BARS} of {len(every)} labels are shown." if len(every) > _MOST_BARS else ""
     caption = (
-        f"Means over seeds with the {100 * material.confidence:g} % interval. Joints far from the trunk move most and "
-        f"are hardest to find: see whether a strategy gains there or only where the error was small anyway.{cut}"
+        f"Means over {material.unit} with the {100 * material.confidence:g} % interval. Joints far from the trunk move "
+        f"most and are hardest to find: see whether a strategy gains there or only where the error was small anyway."
+        f"{cut}"
     )
     return Picture.of("error_by_joint", axes, shown, caption)
 
 
 def selection_strip(material: Material) -> Picture:
-    """Draw which frames each label chose in the runs of one seed, at the rate that most labels have."""
+    """Draw which frames each label chose on one stream with one seed, at the rate that most labels have."""
     groups, at_rate = at_one_rate(material.online)
-    seeds = [run.seed for group in groups for run in group.runs]
-    if not seeds:
+    played = [run.repetition for group in groups for run in group.runs]
+    if not played:
         raise NothingToDraw("there are no online runs")
-    seed = min(set(seeds), key=lambda s: (-seeds.count(s), s))
+    shown = min(set(played), key=lambda name: (-played.count(name), name))
     rows = [
         (series, material.ledger(run))
         for series in series_of(groups)
         for run in series.groups[0].runs
-        if run.seed == seed
+        if run.repetition == shown
     ]
     rows = [(series, ledger) for series, ledger in rows if any(row["selected_frames"] for row in ledger)]
     if not rows:
@@ -161,7 +162,7 @@ def selection_strip(material: Material) -> Picture:
     last = max(ledger[-1]["last_frame"] for _, ledger in rows)
     axes.set_xlim(-0.005 * last, 1.005 * last)
     plain_numbers(axes, logarithmic=False)
-    axes.set(xlabel="frame of the stream", title=f"Frames chosen{at_rate}, seed {seed}")
+    axes.set(xlabel="frame of the stream", title=f"Frames chosen{at_rate}, {shown}")
     lines = " Light lines: windows; dashed lines: changes of clip." if same else ""
     caption = (
         "A tick per labelled frame. Ticks that merge into bars are neighbours in time, nearly the same picture several "

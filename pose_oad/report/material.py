@@ -27,6 +27,7 @@ class Material:
         error: the final metric that counts, without ``final/``
         baseline: label of the groups that the others are tested against
         confidence: level of the intervals, in (0, 1)
+        bound: differences up to this, px, count as none; None where the study states no such bound
         ledger: returns a run's ledger, a row per window
         superseded: runs left out, each with the newer one that repeats it
     """
@@ -38,6 +39,12 @@ class Material:
     confidence: float
     ledger: Callable[[RunData], list[dict[str, Any]]]
     superseded: tuple[Repetition, ...] = ()
+    bound: float | None = None
+
+    @property
+    def unit(self) -> str:
+        """What means and intervals are taken over: ``streams``, in which seeds are nested, or ``seeds``."""
+        return "streams" if any(run.stream for group in self.online for run in group.runs) else "seeds"
 
     @property
     def window_error(self) -> str:
@@ -60,7 +67,7 @@ class Material:
         for old, new in self.superseded:
             error = f"test_{self.error}" if old.kind == "finetune" else self.error
             before, now = (f"{run.run_id[:8]} ({run.final(error):.1f} px)" for run in (old, new))
-            named.append(f"{old.label}, seed {old.seed}: {before} by {now}")
+            named.append(f"{old.label}, {old.repetition}: {before} by {now}")
         return f"{len(named)} superseded by a newer run of the same settings: {'; '.join(named)}" if named else ""
 
     def lowest(self, groups: Sequence[Group], metric: str) -> str:
@@ -76,11 +83,14 @@ class Material:
 def gather(
     selection: Selection,
     error: str | None,
-    baseline: str,
+    baseline: str | None,
     confidence: float,
     ledger: Callable[[RunData], list[dict[str, Any]]],
 ) -> Material:
-    """Group the runs of a report; an error that none of them has is refused, None is the first of :data:`ERRORS`."""
+    """Group the runs of a report; an error that none of them has is refused, None is the first of :data:`ERRORS`.
+
+    Without a ``baseline`` it is the one that the study states, or else random.
+    """
     known = {
         name.removeprefix("final/").removeprefix("test_")
         for run in selection.runs
@@ -92,7 +102,11 @@ def gather(
         raise UserError(f"error={error}: no selected run has such a final metric{nearest(error, known)}")
     online, again = group_runs(selection.of_kind("online"))
     offline, offline_again = group_runs(selection.of_kind("finetune"))
-    return Material(tuple(online), tuple(offline), error, baseline, confidence, ledger, (*again, *offline_again))
+    stated = selection.parent.tags if selection.parent else {}
+    baseline = baseline or stated.get("pose_oad.baseline") or "random"
+    bound = float(stated["pose_oad.equivalence_px"]) if "pose_oad.equivalence_px" in stated else None
+    again = [*again, *offline_again]
+    return Material(tuple(online), tuple(offline), error, baseline, confidence, ledger, tuple(again), bound)
 
 
 def error_title(error: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pose_oad.report.effects import verdicts
 from pose_oad.report.layout import Table
 from pose_oad.report.material import Material
 from pose_oad.report.pictures import Picture
@@ -31,6 +32,7 @@ def write_page(
         .get_template("page.html.j2")
         .render(
             title=title,
+            verdicts=verdicts(material),
             facts=facts(selection, material),
             tables=tables,
             pictures=[(picture, _inline(path.parent / "figures" / f"{picture.name}.svg")) for picture in pictures],
@@ -56,6 +58,7 @@ def facts(selection: Selection, material: Material) -> list[tuple[str, str]]:
     """Say what was run, when, where and from which state of the code, in pairs of a name and a value."""
     runs = selection.runs
     seeds = {run.seed for run in runs}
+    streams = sorted({run.stream for run in runs} - {""})
     counts = [
         (len(selection.of_kind(kind)), name) for kind, name in (("online", "online"), ("finetune", "fine-tuning"))
     ]
@@ -73,7 +76,7 @@ def facts(selection: Selection, material: Material) -> list[tuple[str, str]]:
         ("machines", _listed(sorted({run.tags.get("machine", "not recorded") for run in runs}))),
         ("students", _values(runs, "student.name")),
         ("teachers", _values(runs, "teacher._target_")),
-        ("streams", _values(runs, "stream._target_")),
+        ("streams", f"{len(streams)} ({_listed(streams, 12)})" if streams else _values(runs, "stream._target_")),
         ("report written", _minute(datetime.now())),
     ]
 
@@ -81,11 +84,17 @@ def facts(selection: Selection, material: Material) -> list[tuple[str, str]]:
 def caveats(selection: Selection, material: Material) -> list[str]:
     """Say how the numbers were computed and what they do not show."""
     rules = _values(selection.runs, "metric.undetected_joints")
+    reach = (
+        "Seeds are averaged within a stream first. Streams of one subject or one camera count as independent."
+        if material.unit == "streams"
+        else "They say how much a result moves when the seeds change, not how it would move on another stream, camera "
+        "or person."
+    )
     return [
-        f"Intervals are {100 * material.confidence:g} % intervals of Student's t distribution over seeds. They say how "
-        "much a result moves when the seeds change, not how it would move on another stream, camera or person.",
-        "The paired test takes differences of runs of the same seed to be normal, which a handful of them cannot "
-        "confirm. Holm's method counts the comparisons of one table, not those of the whole page.",
+        f"Intervals are {100 * material.confidence:g} % intervals of Student's t distribution over {material.unit}. "
+        f"{reach}",
+        f"The paired test takes differences on the same {material.unit.removesuffix('s')} to be normal, which a "
+        "handful of them cannot confirm. Holm's method counts the comparisons of one table, not those of the page.",
         f"Joints that are not found: metric.undetected_joints is {rules}. With argmax every labelled joint counts; "
         "with zero or drop an error can fall because less is detected.",
         "Every frame is predicted before any training that could have seen it. Errors are means over all frames of the "

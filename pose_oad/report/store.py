@@ -77,6 +77,21 @@ class RunData:
         return " ".join([base, *own])
 
     @property
+    def stream(self) -> str:
+        """The stream of a study that has several; empty otherwise."""
+        return self.tags.get("pose_oad.stream", "")
+
+    @property
+    def unit(self) -> tuple[str, str]:
+        """What is repeated: the stream, in which seeds are nested, or without streams the seed; and the seed."""
+        return self.stream or self.seed, self.seed
+
+    @property
+    def repetition(self) -> str:
+        """Stream and seed as text."""
+        return ", ".join(filter(None, [self.stream, f"seed {self.seed}"]))
+
+    @property
     def rate(self) -> float | None:
         """Share of the frames it was allowed to label; None for a reference that has no budget.
 

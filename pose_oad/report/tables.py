@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from pose_oad.report.groups import Group, compare_all, short_names
-from pose_oad.report.layout import Cell, Column, Style, Table
+from pose_oad.report.layout import Cell, Column, Style, Table, show
 from pose_oad.report.material import Material, error_title
-from pose_oad.report.statistics import holm
+from pose_oad.report.statistics import Comparison, Estimate, bootstrap, detectable, equivalence, holm
 
 #: Columns of the table that the terminal shows.
-MAIN_COLUMNS = ("strategy", "rate", "seeds", "teacher_calls", "optimizer_steps", "difference_px", "p_holm")
+MAIN_COLUMNS = ("strategy", "rate", "teacher_calls", "optimizer_steps", "difference_px", "p_holm", "p_equivalence")
 
 # Names of final metrics with a title and a style.
 _Metrics = Sequence[tuple[str, str, Style]]
@@ -55,6 +55,27 @@ _DIAGNOSTICS: _Metrics = (
 _PARTS = ("subject", "action", "camera", "joint")
 
 
+def _percent(found: Comparison, material: Material) -> Cell:
+    return Estimate(100 * found.share.mean, 100 * found.share.half_width, found.share.n)
+
+
+def _drawn_again(found: Comparison, material: Material) -> Cell:
+    return " to ".join(show(end, "signed") for end in bootstrap(found.by_unit, material.confidence))
+
+
+# What a comparison over streams has beside its difference.
+_EVIDENCE: dict[Column, Callable[[Comparison, Material], Cell]] = {
+    Column("difference_percent", "Δ, %", "signed"): _percent,
+    Column("bootstrap_px", "Δ by bootstrap, px"): _drawn_again,
+    Column("p_equivalence", "p (equivalent)", "p"): lambda found, material: (
+        None if material.bound is None else equivalence(found.by_unit, material.bound)
+    ),
+    Column("detectable_px", "detectable, px", "number"): lambda found, material: detectable(
+        found.by_unit, material.confidence
+    ),
+}
+
+
 def online_table(material: Material) -> Table | None:
     """Make the table of everything: a row per label, setting and rate; None without online runs."""
     third = re.sub(r"(_second_half|_last_third)?_px$", "_last_third_px", material.error)
@@ -83,8 +104,13 @@ def _summary(
         return None
     comparisons = compare_all(groups, metrics[0][0], material.baseline, material.confidence)
     adjusted = holm([float("nan") if found is None else found.p for found in comparisons])
+    further = _EVIDENCE if material.unit == "streams" else {}
     rows = tuple(
-        (*row, *((None, None, None) if found is None else (found.difference, str(found.difference.n), p)))
+        (
+            *row,
+            *((None, None, None) if found is None else (found.difference, str(found.difference.n), p)),
+            *(None if found is None or found.difference.n < 2 else of(found, material) for of in further.values()),
+        )
         for row, found, p in zip(_rows(material, groups, metrics), comparisons, adjusted, strict=True)
     )
     columns = (
@@ -92,8 +118,9 @@ def _summary(
         Column("difference_px", f"Δ {material.baseline}, px", "signed"),
         Column("pairs", "pairs"),
         Column("p_holm", "p (Holm)", "p"),
+        *further,
     )
-    note = f"{_over_seeds(material)}; n is the number of seeds. {_comparison_note(material, groups)}"
+    note = f"{_over_units(material)}; n is the number of {material.unit}. {_comparison_note(material, groups)}"
     return Table(name, title, columns, rows, f"{said[0]}{note}{said[1]}")
 
 
@@ -150,7 +177,7 @@ def _matrix(material: Material, groups: Sequence[Group], metric: str, name: str,
         ),
     )
     rows = tuple((*key, *row) for key, row in zip(dict.fromkeys(keys), shown.to_numpy().tolist(), strict=True))
-    note = f"{_over_seeds(material)}. {material.lowest(groups, metric)}"
+    note = f"{_over_units(material)}. {material.lowest(groups, metric)}"
     return Table(name, title, columns, rows, note.strip())
 
 
@@ -167,12 +194,12 @@ def breakdown_table(material: Material) -> Table | None:
         errors = (material.estimate(group, f"test_{material.error}/{kind}/{name}") for group in material.offline)
         rows.append((kind, name.replace("_", " "), *errors))
     title = f"Test {error_title(material.error)}, by part of the test set"
-    note = f"{_over_seeds(material)}, over the frames of each part."
+    note = f"{_over_units(material)}, over the frames of each part."
     return Table("offline_parts", title, tuple(columns), tuple(rows), note)
 
 
 def key_names(groups: Sequence[Group]) -> list[str]:
-    """Return the names of the columns that name a group: strategy, each varying parameter, rate, number of seeds."""
+    """Return the names of the columns that name a group: strategy, each varying parameter, rate, number of units."""
     return [column.name for column in _columns(groups, ())]
 
 
@@ -182,7 +209,7 @@ def _columns(groups: Sequence[Group], metrics: _Metrics) -> tuple[Column, ...]:
         Column("strategy", "strategy"),
         *(Column(name.replace(".", "_"), name.replace("_", " ")) for name in names.values()),
         Column("rate", "rate", "rate"),
-        Column("seeds", "n"),
+        Column("streams" if any(run.stream for group in groups for run in group.runs) else "seeds", "n"),
         *(Column(metric.replace("/", "_"), title, style) for metric, title, style in metrics),
     )
 
@@ -193,15 +220,15 @@ def _rows(material: Material, groups: Sequence[Group], metrics: _Metrics) -> tup
             group.label,
             *(value for _, value in group.setting),
             group.rate,
-            str(len(group.runs)),
+            str(group.units),
             *(material.estimate(group, metric) for metric, _, _ in metrics),
         )
         for group in groups
     )
 
 
-def _over_seeds(material: Material) -> str:
-    return f"Mean over seeds ± half-width of the {100 * material.confidence:g} % t interval"
+def _over_units(material: Material) -> str:
+    return f"Mean over {material.unit} ± half-width of the {100 * material.confidence:g} % t interval"
 
 
 def _comparison_note(material: Material, groups: Sequence[Group]) -> str:
@@ -209,13 +236,22 @@ def _comparison_note(material: Material, groups: Sequence[Group]) -> str:
     labels = sorted({group.label for group in groups})
     if material.baseline not in labels:
         return f"No run is labelled {material.baseline}, so nothing is compared; there are {', '.join(labels)}."
-    most = max(len(group.runs) for group in groups)
+    most = max(group.units for group in groups)
     if most < 2:
-        return "With one seed there is neither an interval nor a test."
+        return f"With one of the {material.unit} there is neither an interval nor a test."
     caution = (
         f" n = {most} is small: an interval this wide or a p-value this large rules little out." if most < 10 else ""
     )
+    nested = ""
+    if material.unit == "streams":
+        nested = " Seeds are averaged within a stream. Detectable: the difference that 80 % of such tests would find."
+    if nested and material.bound is not None:
+        nested += (
+            f" Equivalent: two one-sided t-tests that the difference lies within ±{material.bound:g} px, as stated "
+            "beforehand, each by itself."
+        )
     return (
-        f"Δ: mean difference over pairs of the same seed, rate, settings and checkpoint, minus {material.baseline}; "
-        f"negative is better. p: paired t-test, two-sided, by Holm's method for all comparisons of this table.{caution}"
+        f"Δ: mean difference over pairs of the same {material.unit.removesuffix('s')}, rate, settings and checkpoint, "
+        f"minus {material.baseline}; negative is better. p: paired t-test, two-sided, by Holm's method for all "
+        f"comparisons of this table.{nested}{caution}"
     )

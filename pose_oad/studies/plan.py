@@ -6,11 +6,11 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig
 from optuna import Trial
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from pose_oad.cli.assembly import plays_once
 from pose_oad.cli.command import build, compose_config, plain
@@ -96,6 +96,12 @@ class Study:
         question: what it answers, in a sentence
         set: overrides of every trial
         seeds: values of ``seed.base``
+        streams: overrides by name of a stream, such as a subject before a camera; every trial is run on each of them
+        tuning: streams that settings are tuned on, kept apart from those
+        split: which of the two are run
+        baseline: label of what the others are tested against, stream by stream
+        equivalence_px: differences of the error up to this, px, are none that matter
+        arms: changes that go together, by label; the grid is repeated under each of them
         grid: values by config key, all combinations of which are run
         variants: changes under which the grid is repeated, beside the grid as it is
         references: what is compared with
@@ -111,6 +117,12 @@ class Study:
     question: str
     set: Overrides = field(default_factory=dict)
     seeds: Annotated[Sequence[Number], Field(min_length=1)] = (0,)
+    streams: Mapping[str, Overrides] = field(default_factory=dict)
+    tuning: Mapping[str, Overrides] = field(default_factory=dict)
+    split: Literal["streams", "tuning"] = "streams"
+    baseline: Text | None = None
+    equivalence_px: PositiveFloat | None = None
+    arms: Mapping[str, Overrides] = field(default_factory=dict)
     grid: Mapping[str, Annotated[list[Any], Field(min_length=1)]] = field(default_factory=dict)
     variants: Sequence[Variant] = ()
     references: Sequence[Reference] = ()
@@ -124,16 +136,36 @@ class Study:
     @classmethod
     def of(cls, node: DictConfig) -> Study:
         """Read a config node, where a key that is null counts as absent; refuse unknown keys and values."""
-        return build_options(cls, {key: value for key, value in plain(node).items() if value is not None}, "study")
+        values = {key: value for key, value in plain(node).items() if value is not None}
+        expected = "streams by name, as study.streams.hall.stream.path=hall.mp4"
+        check(values.get("streams") != "???", "study.streams", "???", expected)
+        return build_options(cls, values, "study")
 
     def __post_init__(self) -> None:
         """Refuse values that do not go together, naming the config key."""
         check(len(self.seeds) == len(set(self.seeds)), "study.seeds", self.seeds, "different numbers")
-        check(bool(self.grid) != bool(self.space), "study.space", dict(self.space), "either a grid or a space")
+        grid = bool(self.grid or self.arms)
+        check(grid != bool(self.space), "study.space", dict(self.space), "either a grid or a space")
+        check(grid or not self.streams, "study.streams", list(self.streams), "no streams with study.space")
+        shared = sorted(name for name in self.tuning if self.tuning[name] in self.streams.values())
+        check(not shared, "study.tuning", shared, "streams that are not among study.streams")
+        check(self.split == "streams" or bool(self.tuning), "study.split", self.split, "streams: there are no others")
         check(not self.space or self.trials > 0, "study.trials", self.trials, "at least 1 with study.space")
         for objective in self.objectives:
             if objective not in OBJECTIVES:
                 raise UserError(f"study.objectives={objective}: unknown figure{nearest(objective, OBJECTIVES)}")
+
+    @property
+    def played(self) -> Mapping[str, Overrides]:
+        """The streams that are run; one without a name and overrides if there are none."""
+        return (self.tuning if self.split == "tuning" else self.streams) or {"": {}}
+
+    @property
+    def settings(self) -> list[str]:
+        """What cannot be changed any more when the study has begun."""
+        stated: dict[str, Any] = {"study.split": "tuning"} if self.split == "tuning" else {}
+        stated |= {} if self.equivalence_px is None else {"study.equivalence_px": self.equivalence_px}
+        return [*overrides(self.set), *self.objectives, *overrides(stated)]
 
 
 @dataclass(frozen=True)
@@ -142,12 +174,13 @@ class Slot:
 
     Attributes:
         key: what tells it from every other trial of the study
-        point: the same without the seeds: runs of one point are repetitions
+        point: the same without stream and seeds: runs of one point are repetitions
         label: how reports call it
         role: ``strategy`` or ``reference``
         overrides: its own, as on a command line, without those of the whole study and the seed
         seeds: the runs it is made of
         sampled: whether Optuna's sampler adds values of the search space
+        stream: name of its stream, whose overrides are among its own; empty in a study without streams
     """
 
     key: str
@@ -157,6 +190,7 @@ class Slot:
     overrides: tuple[str, ...]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
     sampled: bool = False
+    stream: str = ""
 
 
 def slots(study: Study) -> list[Slot]:
@@ -165,31 +199,40 @@ def slots(study: Study) -> list[Slot]:
     if study.space:
         points = (f"sample {number}" for number in range(study.trials))
         return listed + [Slot(point, point, "", "strategy", (), tuple(study.seeds), True) for point in points]
-    for seed in study.seeds:
-        for point in _combinations(study.grid):
-            label = str(point.get("strategy", ""))
-            listed.append(_slot(label, "strategy", point, seed))
+    arms = study.arms or {"": {}}
+    for seed, stream in itertools.product(study.seeds, study.played):
+        for arm, values in itertools.product(arms, _combinations(study.grid)):
+            point = {**arms[arm], **values}
+            label = arm or str(point.get("strategy", ""))
+            listed.append(_slot(study, label, "strategy", point, stream, seed))
             for variant in study.variants:
                 if variant.fits(point):
                     named = f"{label}, {variant.label}" if label else variant.label
-                    listed.append(_slot(named, "strategy", {**point, **variant.set}, seed))
+                    listed.append(_slot(study, named, "strategy", {**point, **variant.set}, stream, seed))
     return listed
 
 
-def check_slots(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -> None:
-    """Compose every configuration, with the settings of all, so that a wrong key is found before the first trial."""
-    for point in {slot.overrides for slot in listed}:
+def check_slots(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -> list[DictConfig]:
+    """Compose the configuration of every point and every stream, so that a wrong key is found before the first trial.
+
+    Returns:
+        The different streams that are played.
+    """
+    streams: dict[str, DictConfig] = {}
+    one_of_each = {slot.point: slot for slot in listed} | {f"stream {slot.stream}": slot for slot in listed}
+    for point in dict.fromkeys(slot.overrides for slot in one_of_each.values()):
         stream = compose_config("online", [*settings, *point]).stream
         check(not plays_once(stream), "study.set.stream", "live", "videos: every trial sees the same frames")
+        streams[str(stream)] = stream
     for key, entry in study.space.items():
         usual = entry.low if isinstance(entry, Range) else entry.choices[0]
         compose_config("online", [*settings, override(key, usual)])
+    return list(streams.values())
 
 
-def with_measurable_objectives(study: Study, settings: Sequence[str], listed: Sequence[Slot]) -> Study:
-    """Name the error that the study's stream can be measured by: to the truth, or else to the teacher."""
-    configs = [compose_config("online", [*settings, *point]).stream for point in {slot.overrides for slot in listed}]
-    truths = {build(stream).skeleton is not None for stream in {str(stream): stream for stream in configs}.values()}
+def with_measurable_objectives(study: Study, streams: Sequence[DictConfig]) -> Study:
+    """Name the error that the study's streams can be measured by: to the truth, or else to the teacher."""
+    truths = {build(stream).skeleton is not None for stream in streams}
     check(len(truths) == 1, "study.grid.stream", "mixed", "streams with a ground truth, or streams without one")
     true, other = ("mpjpe", "teacher_distance") if True in truths else ("teacher_distance", "mpjpe")
     objectives = [re.sub(r"^error_", f"{true}_", name) for name in study.objectives]
@@ -210,15 +253,16 @@ def _references(study: Study) -> Iterator[Slot]:
         for key in reference.per:
             if key not in study.grid:
                 raise UserError(f"study.references: per={key}: the grid has no such key{nearest(key, study.grid)}")
-        for seed in study.seeds:
+        for seed, stream in itertools.product(study.seeds, study.played):
             for point in _combinations({key: study.grid[key] for key in reference.per}):
-                yield _slot(reference.label, "reference", {**point, **reference.set}, seed)
+                yield _slot(study, reference.label, "reference", {**point, **reference.set}, stream, seed)
 
 
-def _slot(label: str, role: str, values: Overrides, seed: int) -> Slot:
-    written = tuple(overrides(values))
-    point = " ".join(written)
-    return Slot(f"{label}: {point} seed {seed}", point, label, role, written, (seed,))
+def _slot(study: Study, label: str, role: str, values: Overrides, stream: str, seed: int) -> Slot:
+    written = overrides(values)
+    own = (*written, *overrides(study.played[stream]))
+    key = f"{label}: {' '.join(own)} seed {seed}"
+    return Slot(key, " ".join(written), label, role, own, (seed,), stream=stream)
 
 
 def _combinations(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:

@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 
 from pose_oad.cli.command import build
-from pose_oad.studies.plan import Slot, Study, overrides
+from pose_oad.studies.plan import Slot, Study
 from pose_oad.tracking.errors import UserError, check, reason_of
 from pose_oad.tracking.files import cut_torn_line
 from pose_oad.tracking.schema import build_options
@@ -59,7 +59,7 @@ class TrialQueue:
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        settings = [*overrides(study.set), *study.objectives]
+        settings = study.settings
         try:
             opened = optuna.create_study(
                 storage=self._storage(on_stale),
@@ -211,6 +211,8 @@ def _sampler(study: Study) -> optuna.samplers.BaseSampler | None:
 
 def as_slot(attributes: Mapping[str, Any]) -> Slot:
     """Read a slot back from a trial's attributes: data, which may refer to nothing outside of it."""
-    slot = build_options(Slot, {key: attributes.get(key) for key in Slot.__dataclass_fields__}, "stored trial")
+    slot = build_options(
+        Slot, {key: attributes[key] for key in Slot.__dataclass_fields__ if key in attributes}, "stored trial"
+    )
     check(not any("${" in text for text in slot.overrides), "stored trial.overrides", slot.overrides, "no ${…}")
     return slot

@@ -47,8 +47,7 @@ def run_study(cfg: DictConfig) -> dict[str, int]:
     check_keys(cfg, {"workers": Count, "threads": Count, "folder": Text, "cache": Text | None, "storage": Text | None})
     listed = slots(study)
     settings = _settings(cfg, study)
-    check_slots(study, settings, listed)
-    study = with_measurable_objectives(study, settings, listed)
+    study = with_measurable_objectives(study, check_slots(study, settings, listed))
     queue = TrialQueue(Path(cfg.folder), cfg.storage, study.name)
     opened = queue.open(study, requeue)
     _prepare(study, Path(cfg.folder))
@@ -105,6 +104,8 @@ def _parent_run(cfg: DictConfig, study: Study, opened: optuna.Study) -> str:
             raise UserError(f"tracking.uri={cfg.tracking.uri}: {lacking}; {expected}") from error
         return str(known)
     tags = {"pose_oad.kind": "study", "pose_oad.study": study.name, "mlflow.note.content": study.question}
+    stated = {"baseline": study.baseline, "equivalence_px": study.equivalence_px}
+    tags |= {f"pose_oad.{key}": str(value) for key, value in stated.items() if value is not None}
     token = opened.user_attrs.get("token", uuid.uuid4().hex)
     opened.set_user_attr("token", token)  # first: killed in between, the run is found by it
     logger = make_logger(cfg, study.name, tags, token=token)
@@ -167,7 +168,8 @@ def _announcer(study: Study, total: int, ended: int) -> Callable[[FrozenTrial], 
         if said is None:
             values = [f"{key} {value:.4g}" for key, value in zip(study.objectives, trial.values, strict=True)]
             said = ", ".join([*values, f"{attributes['seconds']:.1f} s"])
-        log.info("%d/%d  %s, seed %s: %s", ended, total, name, ", ".join(map(str, attributes["seeds"])), said)
+        which = " ".join(filter(None, [attributes.get("stream"), "seed", ", ".join(map(str, attributes["seeds"]))]))
+        log.info("%d/%d  %s, %s: %s", ended, total, name, which, said)
 
     return announce
 

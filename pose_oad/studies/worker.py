@@ -144,6 +144,7 @@ def _tags(assignment: Assignment, slot: Slot, point: Sequence[str], trial: optun
         "pose_oad.role": slot.role,
         "pose_oad.study": assignment.study.name,
         "pose_oad.point": " ".join(point),
+        **({"pose_oad.stream": slot.stream} if slot.stream else {}),
         "pose_oad.trial": str(trial.number),
         "mlflow.parentRunId": assignment.parent,
     }

@@ -15,13 +15,16 @@ def run(
     error: float = 50.0,
     reference: bool = False,
     point: str = "",
+    stream: str = "",
     **more: str,
 ) -> RunData:
     selected = 0.0 if label == "never adapted" else 100 * float(rate)
     metrics = {"final/mpjpe_px": error, "final/frames": 100.0, "final/selected": selected}
     dotted = {key.replace("__", "."): value for key, value in more.items()}
+    of_stream = {"pose_oad.stream": stream} if stream else {}
     return RunData(
-        f"{label}-{rate}-{seed}-{error}", "FINISHED", tags(label, reference=reference) | {"pose_oad.point": point},
+        f"{label}-{rate}-{seed}-{error}{stream}", "FINISHED",
+        tags(label, reference=reference) | {"pose_oad.point": point} | of_stream,
         params(label, rate, seed, **dotted), metrics, datetime(2026, 1, 1), None,
     )  # fmt: skip
 
@@ -45,7 +48,7 @@ def test_of_two_runs_of_one_seed_the_newer_counts() -> None:
     older, newer = run("random", error=50.0), run("random", error=40.0)
     groups, superseded = group_runs([older, newer])
     assert superseded == [(older, newer)]
-    assert groups[0].values("mpjpe_px") == {"0": 40.0}
+    assert groups[0].values("mpjpe_px") == {("0", "0"): 40.0}
 
 
 def test_a_reference_that_obeys_a_rate_keeps_it() -> None:
@@ -180,3 +183,51 @@ def test_short_names_are_unambiguous() -> None:
     }  # fmt: skip
     names = ["metric.undetected_joints", "strategy.undetected_joints", "teacher.rate"]
     assert short_names(names) == {name: name for name in names}
+
+
+def on_streams(label: str, errors: dict[str, tuple[float, ...]], **more: str) -> list[RunData]:
+    """Runs of a label: an error per stream and seed; each stream has a camera of its own."""
+    return [
+        run(label, "0.01", seed, error, stream=name, stream__cameras=name, **more)
+        for name, of_seeds in errors.items()
+        for seed, error in enumerate(of_seeds)
+    ]
+
+
+def test_streams_and_their_seeds_are_one_row_in_which_a_stream_counts_once() -> None:
+    runs = on_streams("uniform", {"a": (50.0, 52.0), "b": (60.0,)}, trigger___target_="Always")
+    runs += on_streams("random", {"a": (48.0, 49.0), "b": (60.5,)}, trigger___target_="Always")
+    groups, superseded = group_runs(runs)
+    assert [(g.full_name, g.units, len(g.runs)) for g in groups] == [("random at 1 %", 2, 3), ("uniform at 1 %", 2, 3)]
+    assert superseded == []
+    assert groups[1].estimate("mpjpe_px").mean == (51 + 60) / 2
+    found = compare_all(groups, "mpjpe_px", "uniform", 0.95)[0]
+    assert found is not None
+    assert found.by_unit.to_dict() == {"a": -2.5, "b": 0.5}
+    assert found.difference.n == 2
+
+
+def test_only_seeds_that_both_have_are_compared_on_a_stream() -> None:
+    runs = on_streams("uniform", {"a": (50.0, 90.0), "b": (60.0,)}) + on_streams("random", {"a": (49.0,), "b": (59.0,)})
+    groups, _ = group_runs(runs)
+    found = compare_all(groups, "mpjpe_px", "uniform", 0.95)[0]
+    assert found is not None
+    assert found.by_unit.to_dict() == {"a": -1.0, "b": -1.0}
+
+
+def test_a_strategy_with_a_trigger_is_compared_with_the_baseline_without() -> None:
+    errors = {"a": (50.0,), "b": (60.0,)}
+    runs = on_streams("uniform", errors, trigger___target_="Always")
+    runs += on_streams("uniform with AMS", errors, trigger___target_="Ams", trigger__target="0.6")
+    assert partners(runs, "uniform") == {"uniform": None, "uniform with AMS": "uniform"}
+    both = [
+        run(label, trigger___target_=trigger, point=f"trigger={trigger}")
+        for label in ("random", "error")
+        for trigger in ("Always", "Ams")
+    ]
+    groups, _ = group_runs(both)
+    found = {group.name: baseline_of(group, groups, "random") for group in groups}
+    assert {name: other.name if other else None for name, other in found.items()} == {
+        "error, trigger Always": "random, trigger Always", "error, trigger Ams": "random, trigger Ams",
+        "random, trigger Always": None, "random, trigger Ams": None,
+    }  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from omegaconf import OmegaConf
 
 from pose_oad.cli.command import CONF, compose_config
 from pose_oad.cli.overrides import override
@@ -185,12 +186,12 @@ def test_keys_of_a_studys_settings_are_not_taken_apart(change: str, expected: di
 )
 def test_the_error_of_a_study_is_the_one_its_stream_can_be_measured_by(human36m_tree: Path, asked: list[str]) -> None:
     study = make(objectives=asked)
-    found = with_measurable_objectives(study, [f"stream.root={human36m_tree}"], slots(study))
+    streams = check_slots(study, [f"stream.root={human36m_tree}"], slots(study))
+    assert len(streams) == 1
+    found = with_measurable_objectives(study, streams)
     assert found.objectives == [name.replace("error", "mpjpe") for name in asked]
     with pytest.raises(UserError, match=r"teacher_distance_last_third_px: expected error_px"):
-        with_measurable_objectives(
-            make(objectives=["teacher_distance_last_third_px"]), [f"stream.root={human36m_tree}"], slots(study)
-        )
+        with_measurable_objectives(make(objectives=["teacher_distance_last_third_px"]), streams)
 
 
 def test_every_study_says_what_it_asks() -> None:
@@ -204,3 +205,52 @@ def test_a_stream_that_plays_once_is_no_study() -> None:
         check_slots(study, ["stream=live", "stream.path=0"], slots(study))
     with pytest.raises(UserError, match=r"_target_=datamodules\.video\.Nothing: "):
         check_slots(study, ["stream._target_=datamodules.video.Nothing"], slots(study))
+
+
+STREAMS = {"S6-a": {"stream.subjects": ["S6"]}, "S7-a": {"stream.subjects": ["S7"]}}
+
+
+def test_every_point_is_run_on_every_stream_with_every_seed() -> None:
+    study = make(streams=STREAMS, seeds=[0, 1], references=[Reference("never", {"strategy": "none"})])
+    listed = slots(study)
+    assert len({slot.key for slot in listed}) == len(listed) == 3 * 2 * 2
+    assert [(slot.label, slot.stream, slot.seeds) for slot in listed[4:7]] == [
+        ("random", "S6-a", (0,)), ("error", "S6-a", (0,)), ("random", "S7-a", (0,))
+    ]  # fmt: skip
+    assert listed[4].overrides == ("strategy=random", "stream.subjects=[S6]")
+    # Repetitions of one point: whatever the stream and the seed.
+    assert {slot.point for slot in listed} == {"strategy=none", "strategy=random", "strategy=error"}
+    more = slots(make(streams={**STREAMS, "S8-a": {"stream.subjects": ["S8"]}}, seeds=[0, 1]))
+    assert {slot.key for slot in listed[4:]} < {slot.key for slot in more}
+
+
+def test_streams_to_tune_on_are_played_when_asked_for_and_kept_apart() -> None:
+    tuning = {"S1-a": {"stream.subjects": ["S1"]}}
+    assert {slot.stream for slot in slots(make(streams=STREAMS, tuning=tuning))} == set(STREAMS)
+    tuned = make(streams=STREAMS, tuning=tuning, split="tuning")
+    assert {slot.stream for slot in slots(tuned)} == {"S1-a"}
+    # A study that was begun on one of the two refuses the other.
+    assert tuned.settings != make(streams=STREAMS, tuning=tuning).settings
+    with pytest.raises(UserError, match=r"study\.tuning=\['S6-b'\]"):
+        Study.of(OmegaConf.create({**BARE, "streams": STREAMS, "tuning": {"S6-b": STREAMS["S6-a"]}}))
+    with pytest.raises(UserError, match=r"study\.split=tuning: expected streams"):
+        Study.of(OmegaConf.create({**BARE, "streams": STREAMS, "split": "tuning"}))
+
+
+BARE = {"name": "s", "question": "?", "grid": {"strategy": ["random"]}}
+
+
+def test_arms_are_changes_that_go_together() -> None:
+    arms = {"k-centre of poses": {"strategy": "k_centre", "strategy.by": "pose"}, "uniform": {"strategy": "uniform"}}
+    listed = slots(make(arms=arms, grid={"rate": [0.01, 0.1]}))
+    assert [(slot.label, slot.overrides) for slot in listed[:3]] == [
+        ("k-centre of poses", ("strategy=k_centre", "strategy.by=pose", "rate=0.01")),
+        ("k-centre of poses", ("strategy=k_centre", "strategy.by=pose", "rate=0.1")),
+        ("uniform", ("strategy=uniform", "rate=0.01")),
+    ]
+    assert len(slots(make(arms=arms, grid={}))) == 2
+
+
+def test_streams_can_be_named_on_the_command_line() -> None:
+    study = compose_config("sweep", ["study=sampling_rate", "study.streams.hall.stream.path=a.mp4"]).study
+    assert Study.of(study).streams == {"hall": {"stream.path": "a.mp4"}}
