@@ -53,7 +53,8 @@ class SkeletonSketch:
             if seen.any():
                 left, top = person[seen, :2].min(0) - 5 * thickness
                 inside = np.clip((left, top), 0, np.subtract(canvas.size, 9 * thickness)).astype(int)
-                canvas.text(str(number), *(inside // 2 * 2).tolist(), 4 * thickness)
+                left, top = (inside // 2 * 2).tolist()
+                canvas.text(str(number), left, top, 4 * thickness)
 
 
 class Finder(Protocol):

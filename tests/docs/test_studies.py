@@ -45,7 +45,8 @@ def test_a_study_of_a_video_without_truth(
         store, f"tracking.artifacts={tmp_path}/artifacts", "study.seeds=[0]",
         "study.grid.strategy=[random,confidence]", "study.grid.rate=[0.2]", "study.set.stream.end=0.2",
         f"study.set.checkpoint={student_checkpoint}", "study.set.student.input_size=[64,64]",
-        "study.set.window.seconds=null", "study.set.window.frames=10", "+study.set.framework=paper", "study.set.training.epochs=1",
+        "study.set.window.seconds=null", "study.set.window.frames=10",
+        "+study.set.framework=paper", "study.set.training.epochs=1",
         "study.set.metric.teacher_every=5", "study.set.trainer.accelerator=cpu",
     ]  # fmt: skip
     counts = sweep.main(compose_config("sweep", [*words, *small]))

@@ -43,7 +43,8 @@ def test_notebooks_are_kept_with_outputs_and_without_places_of_this_machine() ->
 @pytest.mark.slow
 def test_the_example_runs(human36m_tree: Path, student_checkpoint: Path, tmp_path: Path) -> None:
     options = {
-        "stream.root": str(human36m_tree), "window.seconds": None, "window.frames": 36, "framework": "paper", "training.epochs": 1,
+        "stream.root": str(human36m_tree), "window.seconds": None, "window.frames": 36,
+        "framework": "paper", "training.epochs": 1,
         "trainer.accelerator": "cpu", "output.figures": False, "metric.teacher_every": None, "threads": 1,
     }  # fmt: skip
     env = os.environ | {

@@ -19,7 +19,8 @@ from tests.media import counting_frames, write_video
 from tests.networks import SEER
 
 TINY = {
-    "window.seconds": None, "window.frames": 25, "framework": "paper", "training.epochs": 1, "trainer.accelerator": "cpu",
+    "window.seconds": None, "window.frames": 25,
+    "framework": "paper", "training.epochs": 1, "trainer.accelerator": "cpu",
     "output.samples": 1, "output.figures": False, "metric.teacher_every": None, "threads": 1,
 }  # fmt: skip
 
@@ -54,12 +55,17 @@ def configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 def test_it_runs_what_the_command_would_run(configuration, student_checkpoint: Path) -> None:
     cfg = configuration(
-        student_checkpoint, "human36m", strategy="confidence", rate=0.05, options={"framework": "paper", "training.epochs": 3, "seed.base": 7}
+        student_checkpoint,
+        "human36m",
+        strategy="confidence",
+        rate=0.05,
+        options={"framework": "paper", "training.epochs": 3, "seed.base": 7},
     )
     by_hand = compose_config(
         "online",
         [
-            "strategy=confidence", "rate=0.05", "framework=paper", "training.epochs=3", "seed.base=7", f"checkpoint={student_checkpoint}",
+            "strategy=confidence", "rate=0.05", "framework=paper", "training.epochs=3",
+            "seed.base=7", f"checkpoint={student_checkpoint}",
             "student.input_size=[64,64]",
         ],
     )  # fmt: skip

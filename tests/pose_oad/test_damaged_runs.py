@@ -33,7 +33,8 @@ def stopped(human36m_tree: Path, student_checkpoint: Path, tmp_path_factory: pyt
     folder = tmp_path_factory.mktemp("stopped")
     overrides = [
         f"stream.root={human36m_tree}", f"checkpoint={student_checkpoint}", "student.input_size=[64,64]",
-        "window.seconds=null", "window.frames=25", "framework=paper", "training.epochs=1", "rate=0.1", "trainer.accelerator=cpu",
+        "window.seconds=null", "window.frames=25",
+        "framework=paper", "training.epochs=1", "rate=0.1", "trainer.accelerator=cpu",
         "training.optimizer_state=kept", f"output.folder={folder}/online", "output.figures=false", "logger=local",
         "metric.teacher_every=null", "threads=1",
     ]  # fmt: skip

@@ -22,7 +22,8 @@ def overrides(
 ) -> list[str]:
     monkeypatch.chdir(tmp_path)
     return [
-        "student.input_size=[64,64]", "window.seconds=null", "window.frames=25", "framework=paper", "training.epochs=1", "rate=0.2",
+        "student.input_size=[64,64]", "window.seconds=null", "window.frames=25",
+        "framework=paper", "training.epochs=1", "rate=0.2",
         "trainer.accelerator=cpu", "strategy=random", "output.figures=false", f"stream.root={human36m_tree}",
         f"checkpoint={student_checkpoint}", f"output.folder={tmp_path}/disk/runs",
         f"tracking.uri=sqlite:///{tmp_path}/mlruns/mlflow.db",  # MLflow keeps one store per name in a process

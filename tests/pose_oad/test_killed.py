@@ -147,7 +147,8 @@ def common(student_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -
     write_sequence(tree, "S9", "Walking 1", "55011271", 20)
     return [
         f"stream.root={tree}", f"checkpoint={student_checkpoint}", "student.input_size=[64,64]",
-        "window.seconds=null", "window.frames=20", "framework=paper", "training.epochs=2", "rate=0.2", "trainer.accelerator=cpu",
+        "window.seconds=null", "window.frames=20",
+        "framework=paper", "training.epochs=2", "rate=0.2", "trainer.accelerator=cpu",
     ]  # fmt: skip
 
 

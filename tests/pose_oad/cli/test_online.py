@@ -33,7 +33,8 @@ Run = Callable[..., dict[str, float]]
 def overrides(human36m_tree: Path, student_checkpoint: Path) -> list[str]:
     return [
         f"stream.root={human36m_tree}", f"checkpoint={student_checkpoint}", "student.input_size=[64,64]",
-        "window.seconds=null", "window.frames=25", "framework=paper", "training.epochs=2", "training.batch_size=4", "rate=0.2",
+        "window.seconds=null", "window.frames=25",
+        "framework=paper", "training.epochs=2", "training.batch_size=4", "rate=0.2",
         "trainer.accelerator=cpu",
     ]  # fmt: skip
 
@@ -181,7 +182,8 @@ def test_a_video_without_truth_is_measured_against_a_teacher(
                 f"checkpoint={student_checkpoint}",
                 "student.input_size=[64,64]",
                 "window.seconds=1",
-                "framework=paper", "training.epochs=1",
+                "framework=paper",
+                "training.epochs=1",
                 "rate=0.2",
                 "trainer.accelerator=cpu",
             ],

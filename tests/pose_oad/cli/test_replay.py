@@ -49,7 +49,8 @@ def run_id(human36m_tree: Path, student_checkpoint: Path, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     overrides = [
         "strategy=random", f"stream.root={human36m_tree}", f"checkpoint={student_checkpoint}", "seed.base=3",
-        "student.input_size=[64,64]", "window.seconds=null", "window.frames=25", "framework=paper", "training.epochs=1", "rate=0.2",
+        "student.input_size=[64,64]", "window.seconds=null", "window.frames=25",
+        "framework=paper", "training.epochs=1", "rate=0.2",
         "trainer.accelerator=cpu", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db",
     ]  # fmt: skip
     return str(play(compose_config("online", overrides)).logger.run_id)

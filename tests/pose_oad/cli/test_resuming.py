@@ -61,7 +61,8 @@ def overrides(
     monkeypatch.chdir(tmp_path)
     return [
         f"stream.root={human36m_tree}", f"checkpoint={student_checkpoint}", "student.input_size=[64,64]",
-        "window.seconds=null", "window.frames=25", "framework=paper", "training.epochs=1", "rate=0.2", "trainer.accelerator=cpu",
+        "window.seconds=null", "window.frames=25",
+        "framework=paper", "training.epochs=1", "rate=0.2", "trainer.accelerator=cpu",
         "strategy=confidence", "strategy.undetected_joints=worst", "training.optimizer_state=kept",
         "metric.final_pass=true", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", "threads=1",
         f"tracking.artifacts={tmp_path}/artifacts",

@@ -225,7 +225,8 @@ def test_one_process_delivers_at_a_time(tmp_path: Path) -> None:
 
 
 OVERRIDES = [
-    "student.input_size=[64,64]", "window.seconds=null", "window.frames=25", "framework=paper", "training.epochs=1", "rate=0.2",
+    "student.input_size=[64,64]", "window.seconds=null", "window.frames=25",
+    "framework=paper", "training.epochs=1", "rate=0.2",
     "trainer.accelerator=cpu", "strategy=random", "output.figures=false",
 ]  # fmt: skip
 
