@@ -27,6 +27,8 @@ from pose_oad.tracking.files import writing
 from pose_oad.tracking.tables import facts_table
 
 _LOG = logging.getLogger(__name__)
+# The few figures by which runs are compared at a glance.
+_HEADLINE = {"gain_px": "gain_px", "labels": "selected", "steps": "optimizer_steps", "seconds": "wall_clock_s"}
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
 
 
@@ -96,7 +98,10 @@ class RunRecord(Callback):
         self.logger.experiment.set_tag(self.logger.run_id, "pose_oad.measured", self.evaluation.who)
         if self.verdict:
             self.logger.experiment.set_tag(self.logger.run_id, "pose_oad.verdict", self.verdict)
-        self.logger.log_metrics({f"final/{key}": value for key, value in self.summary.items() if value == value})
+        headline = {"error_px": f"{self.evaluation.prefix}_px", **_HEADLINE}
+        figures = {name: self.summary[key] for name, key in headline.items() if key in self.summary}
+        figures |= {f"final/{key}": value for key, value in self.summary.items()}
+        self.logger.log_metrics({name: value for name, value in figures.items() if value == value})
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 
     def _draw(self, module: OnlineDistillation) -> None:
