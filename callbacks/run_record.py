@@ -10,7 +10,6 @@ from pathlib import Path
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.markup import escape
 
 from callbacks.gallery import Gallery
 from callbacks.ledger import Ledger, read_ledger
@@ -24,7 +23,7 @@ from pose_oad.online.distillation import OnlineDistillation, as_distillation
 from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking.delivery import RunLogger
 from pose_oad.tracking.files import writing
-from pose_oad.tracking.tables import facts_table
+from pose_oad.tracking.tables import facts_table, print_paths
 
 _LOG = logging.getLogger(__name__)
 # The few figures by which runs are compared at a glance.
@@ -164,9 +163,9 @@ class RunRecord(Callback):
         table.add_row("seconds by phase", ", ".join(f"{phase} {self.timing.totals[phase]:.1f}" for phase in PHASES))
         if "latency/windows" in values:
             table.add_row("time", verdict(values))
-        table.add_row("kept in", escape(str(self.folder)))
         console = Console()
         console.print(table)
+        print_paths(console, "kept in", self.folder)
         if self.verdict:
             console.print(self.verdict, markup=False, highlight=False)
 

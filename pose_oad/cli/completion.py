@@ -51,6 +51,6 @@ def _of_command(command: str, given: Sequence[str], word: str) -> list[str]:
     node = OmegaConf.select(cfg, parent) if parent else cfg
     if not isinstance(node, DictConfig):
         return []
-    names = {f"{parent}.{name}" if parent else str(name): node[name] for name in node}
+    names = {f"{parent}.{name!s}" if parent else str(name): node[name] for name in node}
     groups = [f"{name}=" for name in names if (CONF / name).is_dir()]
     return groups + [f"{name}." if isinstance(value, DictConfig) else f"{name}=" for name, value in names.items()]
