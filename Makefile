@@ -123,6 +123,8 @@ sync: $(SETUP)  ## deliver records that the tracking store could not take
 	$(PYTHON) -m pose_oad.cli sync $(ARGS)
 
 ui: $(SETUP)  ## compare runs in the browser: MLflow on 127.0.0.1 (PORT)
+	@$(PYTHON) -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2> /dev/null \
+	  || { echo 'error: PORT=$(PORT): in use; expected a free one, as make ui PORT=5001' >&2; exit 2; }
 	.venv/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port $(PORT)
 
 lint: $(SETUP)  ## check style and types

@@ -10,7 +10,6 @@ from pathlib import Path
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.markup import escape
 
 from callbacks.gallery import Gallery
 from callbacks.ledger import Ledger, read_ledger
@@ -24,9 +23,11 @@ from pose_oad.online.distillation import OnlineDistillation, as_distillation
 from pose_oad.students.checkpoint import save_student
 from pose_oad.tracking.delivery import RunLogger
 from pose_oad.tracking.files import writing
-from pose_oad.tracking.tables import facts_table
+from pose_oad.tracking.tables import facts_table, print_paths
 
 _LOG = logging.getLogger(__name__)
+# The few figures by which runs are compared at a glance.
+_HEADLINE = {"gain_px": "gain_px", "labels": "selected", "steps": "optimizer_steps", "seconds": "wall_clock_s"}
 _QUANTITY = {"truth": "MPJPE, px", "teacher": "distance to the teacher, px"}
 
 
@@ -96,7 +97,10 @@ class RunRecord(Callback):
         self.logger.experiment.set_tag(self.logger.run_id, "pose_oad.measured", self.evaluation.who)
         if self.verdict:
             self.logger.experiment.set_tag(self.logger.run_id, "pose_oad.verdict", self.verdict)
-        self.logger.log_metrics({f"final/{key}": value for key, value in self.summary.items() if value == value})
+        headline = {"error_px": f"{self.evaluation.prefix}_px", **_HEADLINE}
+        figures = {name: self.summary[key] for name, key in headline.items() if key in self.summary}
+        figures |= {f"final/{key}": value for key, value in self.summary.items()}
+        self.logger.log_metrics({name: value for name, value in figures.items() if value == value})
         self.logger.experiment.log_artifacts(self.logger.run_id, str(self.folder))
 
     def _draw(self, module: OnlineDistillation) -> None:
@@ -159,9 +163,9 @@ class RunRecord(Callback):
         table.add_row("seconds by phase", ", ".join(f"{phase} {self.timing.totals[phase]:.1f}" for phase in PHASES))
         if "latency/windows" in values:
             table.add_row("time", verdict(values))
-        table.add_row("kept in", escape(str(self.folder)))
         console = Console()
         console.print(table)
+        print_paths(console, "kept in", self.folder)
         if self.verdict:
             console.print(self.verdict, markup=False, highlight=False)
 

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_a_port_in_use_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        command = ["make", "-o", ".venv/.complete", "ui", f"PYTHON={sys.executable}", f"PORT={port}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, f"PORT={port}: in use" in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

@@ -78,6 +78,7 @@ def play(
     from callbacks.run_record import RunRecord
     from callbacks.sampler import FrameSampler
     from pose_oad.cli.assembly import make_trainer, observers, prepare, take_threads
+    from pose_oad.cli.naming import run_name, stream_dataset
     from pose_oad.cli.resuming import resumable
     from pose_oad.tracking.run_folder import close_run, open_run
     from pose_oad.tracking.store import log_provenance, quiet_libraries
@@ -92,10 +93,11 @@ def play(
         "null with logger=local: a model is registered in a tracking store",
     )  # fmt: skip
     state = read_state(resume) if resume else None
-    name = f"{run.strategy.name}-{cfg.rate:g}-seed{cfg.seed.base}"
+    name = run_name(cfg, run.strategy.name, run.module.loop.labels.teacher.name)
     logger, folder = open_run(cfg, name, _tags(cfg, run) | dict(tags or {}), resume)
     if state is None:
         log_provenance(logger, cfg)
+        logger.experiment.log_dataset(str(logger.run_id), stream_dataset(cfg.stream, run.data.loader.source.clips))
     stream, ledger = run.data.loader, Ledger(folder)
     if resume is not None:
         position = state["stream"] if state else {"window": 0, "frame": 0}

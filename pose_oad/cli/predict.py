@@ -19,7 +19,6 @@ from av.video.frame import VideoFrame
 from omegaconf import DictConfig
 from pydantic import Field
 from rich.console import Console
-from rich.markup import escape
 
 from datamodules.human36m.poses import read_poses
 from datamodules.human36m.tree import with_confidence
@@ -42,7 +41,7 @@ from pose_oad.tracking.errors import UserError, check
 from pose_oad.tracking.files import Staging
 from pose_oad.tracking.progress import watched
 from pose_oad.tracking.schema import Count, Positive, Text
-from pose_oad.tracking.tables import facts_table
+from pose_oad.tracking.tables import facts_table, print_paths
 
 _LOG = logging.getLogger(__name__)
 
@@ -173,6 +172,6 @@ def _report(summary: dict[str, float], outputs: Outputs) -> None:
     table.add_row("frames", speed)
     for name, value in list(summary.items())[3:]:
         table.add_row(f"mean error, {name.removeprefix('error_px/')}", f"{value:.1f} px")
-    for path in filter(None, (outputs.video, outputs.keypoints)):
-        table.add_row("written", escape(str(path)))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    print_paths(console, "written", *filter(None, (outputs.video, outputs.keypoints)))

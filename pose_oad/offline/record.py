@@ -12,7 +12,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.markup import escape
 
 from pose_oad.offline.journal import SelectionJournal
 from pose_oad.online.loop import Strategy
@@ -20,7 +19,7 @@ from pose_oad.tracking.delivery import RunLogger
 from pose_oad.tracking.files import replacing
 from pose_oad.tracking.run_folder import UNFINISHED
 from pose_oad.tracking.store import file_hash
-from pose_oad.tracking.tables import facts_table
+from pose_oad.tracking.tables import facts_table, print_paths
 
 
 class FinetuneRecord:
@@ -113,8 +112,9 @@ class FinetuneRecord:
         )
         table.add_row("optimiser steps", f"{values['optimizer_steps']:,}")
         table.add_row("seconds by phase", ", ".join(f"{phase} {taken:.1f}" for phase, taken in self.seconds.items()))
-        table.add_row("kept in", escape(str(self.folder)))
-        Console().print(table)
+        console = Console()
+        console.print(table)
+        print_paths(console, "kept in", self.folder)
 
 
 def _write(path: Path, text: str) -> None:

@@ -17,9 +17,10 @@ from typing import Any
 
 from filelock import FileLock
 from lightning.pytorch.loggers import MLFlowLogger
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from pose_oad.tracking.errors import UnwritableError, reason_of
 from pose_oad.tracking.files import append_lines, cut_torn_line, replacing, writing
@@ -31,6 +32,14 @@ UNDELIVERED = Path("runs/undelivered")
 
 # After a failure, seconds until the store is tried again: a call to a dead server takes seconds to fail.
 _PAUSE = 60.0
+
+# What MLflow's pages show of an experiment: its description, and the columns of training instead of those of chats.
+_ABOUT = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "Runs of pose_oad: a small pose network learns at its camera from a large teacher. "
+    "error_px is the mean error of the stream before training on it, gain_px by how much it is less than that of the "
+    "student that never adapts; everything else of a finished run is final/…, its curves are by window.",
+}
 
 Entry = dict[str, Any]
 
@@ -106,6 +115,10 @@ class DeliveringClient:
         """Record a tag."""
         self.log_batch(run_id, tags=[RunTag(key, value)])
 
+    def log_dataset(self, run_id: str, dataset: Mapping[str, str]) -> None:
+        """Record what a run has learnt from, as the arguments of :class:`mlflow.entities.Dataset`."""
+        self._do({"call": "log_dataset", "dataset": dict(dataset)}, run_id)
+
     def log_artifacts(self, run_id: str, local_dir: str) -> None:
         """Record the files of a folder, without those of folders in it."""
         self._do({"call": "log_artifacts", "folder": str(Path(local_dir).resolve())}, run_id)
@@ -140,6 +153,9 @@ def deliver(client: MlflowClient, run_id: str, entry: Entry) -> None:
         metrics = [Metric(*values) for values in entry["metrics"]]
         params = [Param(*pair) for pair in entry["params"]]
         client.log_batch(run_id, metrics=metrics, params=params, tags=[RunTag(*pair) for pair in entry["tags"]])
+    elif entry["call"] == "log_dataset":
+        context = [InputTag(MLFLOW_DATASET_CONTEXT, "training")]
+        client.log_inputs(run_id, [DatasetInput(Dataset(**entry["dataset"]), context)])
     elif entry["call"] == "log_artifacts":
         for path in sorted(Path(entry["folder"]).iterdir()):
             if path.is_file():  # a folder in a run's folder is what it goes on from
@@ -232,7 +248,7 @@ def ensure_experiment(client: MlflowClient, name: str, artifacts: str | None) ->
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, artifacts))
+            return str(client.create_experiment(name, artifacts, _ABOUT))
         except MlflowException:
             experiment = client.get_experiment_by_name(name)
             if experiment is None:

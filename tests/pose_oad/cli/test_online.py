@@ -68,8 +68,19 @@ def test_a_run_leaves_everything_it_should(run: Run, tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == kept
 
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
-    [logged] = client.search_runs([client.get_experiment_by_name("online").experiment_id])
+    experiment = client.get_experiment_by_name("online")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "error_px" in experiment.tags["mlflow.note.content"]
+    [logged] = client.search_runs([experiment.experiment_id])
     assert logged.info.status == "FINISHED"
+    assert logged.info.run_name == (folder / "name.txt").read_text().strip() == "random-0.2-human36m-truth-seed0"
+    [dataset] = logged.inputs.dataset_inputs
+    assert (dataset.dataset.name, len(dataset.dataset.digest)) == ("human36m", 16)
+    named = {"error_px": "mpjpe_px", "gain_px": "gain_px", "labels": "selected", "steps": "optimizer_steps",
+             "seconds": "wall_clock_s"}  # fmt: skip
+    assert {name: logged.data.metrics[name] for name in named} == {
+        name: logged.data.metrics[f"final/{key}"] for name, key in named.items()
+    }
     assert logged.data.params["strategy._target_"].endswith("Random")
     assert logged.data.tags["version.torch"] == torch.__version__.split("+")[0]
     assert {artifact.path for artifact in client.list_artifacts(logged.info.run_id)} == kept
