@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from lightning import LightningModule
 from torch import Tensor, nn
 
 from pose_oad.tracking.errors import UserError
+
+if TYPE_CHECKING:  # it takes longer to import than a student to load
+    from lightning import LightningModule
 
 
 def is_sound(network: nn.Module, *figures: Tensor) -> bool:
