@@ -119,7 +119,7 @@ def adapter_config(cfg: DictConfig, camera: Camera, folder: Path) -> DictConfig:
         "_target_": "pose_oad.live.feed.ServedSource", "name": camera.source, "width": width, "height": height,
         "rate": camera.rate,
     }  # fmt: skip
-    made.clock = {"_target_": "pose_oad.live.clock.ServiceClock"}
+    made.clock = {"_target_": "pose_oad.live.clock.ServiceClock", "waiting_s": cfg.adapter.waiting_s}
     if made.teacher.get("threads", 0) is None:
         made.teacher.threads = cfg.adapter.threads
     return made
