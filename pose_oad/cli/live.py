@@ -16,7 +16,6 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
 from pose_oad.cli.command import check_keys, compose_config, plain
-from pose_oad.cli.live_adapter import CONFIG
 from pose_oad.cli.overrides import override
 from pose_oad.cli.run_config import read_config
 from pose_oad.live.camera import Camera, CameraOptions
@@ -25,7 +24,7 @@ from pose_oad.live.outputs import Broker, Datagrams, JsonLines, Outputs, Overlay
 from pose_oad.live.segments import OverlayFiles, Segments
 from pose_oad.live.server import Server
 from pose_oad.live.serving import ServingStudent
-from pose_oad.live.supervisor import Supervisor
+from pose_oad.live.supervisor import CONFIG, Supervisor
 from pose_oad.predict.drawing import Panels
 from pose_oad.predict.poses import StudentReader
 from pose_oad.students import PoseStudent
@@ -120,7 +119,7 @@ def adapter_config(cfg: DictConfig, camera: Camera, folder: Path) -> DictConfig:
         "_target_": "pose_oad.live.feed.ServedSource", "name": camera.source, "width": width, "height": height,
         "rate": camera.rate,
     }  # fmt: skip
-    made.clock = {"_target_": "pose_oad.live.clock.ServiceClock"}
+    made.clock = {"_target_": "pose_oad.live.clock.ServiceClock", "waiting_s": cfg.adapter.waiting_s}
     if made.teacher.get("threads", 0) is None:
         made.teacher.threads = cfg.adapter.threads
     return made

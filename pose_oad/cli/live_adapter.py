@@ -14,13 +14,11 @@ from pose_oad.cli.online import play
 from pose_oad.live.feed import Link, ServerGoneError, own_link
 from pose_oad.live.mailbox import Mailbox
 from pose_oad.live.publisher import Publisher
-from pose_oad.live.supervisor import REFUSED
+from pose_oad.live.supervisor import CONFIG, REFUSED
 from pose_oad.tracking.errors import UserError, reason_of
 from pose_oad.tracking.locks import holding
 from pose_oad.tracking.run_folder import UNFINISHED
 
-#: File with the configuration of the adapter's runs, in a service's folder.
-CONFIG = "adapter.yaml"
 # What a run goes on without: where it began, how fast it may be, which camera it was.
 _MAY_CHANGE = ("checkpoint", "threads", "stream", "nice")
 

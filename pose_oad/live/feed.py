@@ -78,6 +78,10 @@ class ServedFeed:
         """Return when a frame of the stream was taken, by the machine's monotonic clock, s; None: nobody knows."""
         return self._arrivals.get(frame)
 
+    def newest(self) -> tuple[int, float] | None:
+        """Return number and time of the newest frame, as :meth:`arrived`; None before the first."""
+        return next(reversed(self._arrivals.items())) if self._arrivals else None
+
     def frames(
         self, sizes: FrameSizes, rate: float | None, teacher_every: int, first: int, after: int | None
     ) -> Iterator[DecodedFrame]:

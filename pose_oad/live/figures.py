@@ -54,7 +54,7 @@ class Figures:
             self.curve.append((row["last_frame"], distances[0] if distances else None, int(row["live/generation"])))
             self.chosen = dict(values["chosen"])
             self.window = {
-                "number": row["window"], "gate": values["gate"], "slack_s": values["slack_s"],
+                "number": row["window"], "gate": values["gate"], "slack_s": values.get("slack_s"),
                 "taken_s": values.get("taken_s"), "distance_px": distances[0] if distances else None,
                 "chosen": row["selected_frames"], "teacher_calls": row["teacher_calls_total"],
                 "optimizer_steps": row["optimizer_steps_total"], "frames_dropped": row.get("frames_dropped", 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from pose_oad.live.mailbox import Mailbox
 from pose_oad.online.distillation import as_distillation
 from pose_oad.online.loop import Loop
 from pose_oad.online.record import WindowRecord
+from pose_oad.online.window import FrameWindow
 
 #: What became of a window's weights.
 Gate = Literal["published", "refused", "diverged", "not trained", "gone back"]
@@ -34,6 +36,7 @@ class Publisher(Observer):
     def __init__(self, mailbox: Mailbox, link: Link) -> None:
         self.mailbox, self.link = mailbox, link
         self._loop: Loop | None = None
+        self._feed: ServedFeed | None = None
         self._said: dict[str, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -42,7 +45,7 @@ class Publisher(Observer):
         source = trainer.datamodule.loader.source  # type: ignore[attr-defined]
         clock, feed = self._loop.clock, getattr(source, "feed", None)
         if isinstance(clock, ServiceClock) and isinstance(feed, ServedFeed):
-            clock.arrived, clock.rate = feed.arrived, source.clips[0].rate
+            clock.newest, clock.rate, self._feed = feed.newest, source.clips[0].rate, feed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Begin a window: with the weights that a user has gone back to, if he has."""
@@ -61,14 +64,20 @@ class Publisher(Observer):
             self.mailbox.publish(self._loop.learner.serving, record.window.index)
         elif record.training.steps:
             gate = "diverged" if record.training.rejected else "refused"
-        self._said = {"gate": gate, "slack_s": record.slack_s, "chosen": _thumbnails(record)}
-        if record.charge is not None:
-            self._said["taken_s"] = record.charge.ready_s - record.window.closed_s
+        self._said = {"gate": gate, "chosen": _thumbnails(record)} | self._times(record.window)
         return {"live/generation": float(self.mailbox.generation())}
 
     def __call__(self, row: Mapping[str, Any]) -> None:
         """Report a window that has been recorded."""
         self.link.say("window", row=dict(row), **self._said)
+
+    def _times(self, window: FrameWindow) -> dict[str, float]:
+        """Return how long ago a window was full, s, and how long that is before the next one is."""
+        taken_s = None if self._feed is None else self._feed.arrived(int(window.ids[-1]))
+        if taken_s is None:
+            return {}
+        since = time.monotonic() - taken_s - 1 / window.rate
+        return {"taken_s": since, "slack_s": len(window) / window.rate - since}
 
     def _go_back(self) -> bool:
         """Take on the weights that a user has gone back to; return whether there were any."""

@@ -22,6 +22,8 @@ from pose_oad.tracking.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 
+#: File with the configuration of the adapter's runs, in a service's folder.
+CONFIG = "adapter.yaml"
 REFUSED = 2  # exit code of an adapter that cannot use what it was given
 _LONGEST_PAUSE = 60.0  # s before an adapter that fails again and again is started anew
 _LARGEST_LOG = 2**20  # bytes

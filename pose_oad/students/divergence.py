@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pose_oad.tracking.errors import UserError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it takes longer to import than a student to load
     from lightning import LightningModule
 
 

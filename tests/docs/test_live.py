@@ -73,13 +73,13 @@ def test_the_recipe(student_checkpoint: Path, tmp_path: Path) -> None:
     command = [sys.executable, *shlex.split(line)[1:]]
 
     with running(command, log) as service:
-        wait_for(lambda: generation(folder) >= 2 or service.poll() is not None, 180)
+        wait_for(lambda: generation(folder) >= 2 or service.poll() is not None, 300)
         assert service.poll() is None, log.read_text()
         adapter, served = status(folder)["adapter"], len(poses(folder))
         os.kill(adapter["pid"], signal.SIGKILL)
-        wait_for(lambda: status(folder)["adapter"]["restarts"] == 1, 120)
+        wait_for(lambda: status(folder)["adapter"]["restarts"] == 1, 300)
         windows, before = status(folder)["adapter"]["windows"], generation(folder)
-        wait_for(lambda: status(folder)["adapter"]["windows"] > windows and generation(folder) > before, 180)
+        wait_for(lambda: status(folder)["adapter"]["windows"] > windows and generation(folder) > before, 300)
         assert len(poses(folder)) > served + 10
         service.kill()
     last = generation(folder)
@@ -87,10 +87,10 @@ def test_the_recipe(student_checkpoint: Path, tmp_path: Path) -> None:
     with running(
         [sys.executable, "-m", "pose_oad.cli", "live", f"resume={folder}", "modules=[tests.pose_oad.live.teacher]"], log
     ) as service:
-        wait_for(lambda: len(poses(folder)) > served or service.poll() is not None, 120)
+        wait_for(lambda: len(poses(folder)) > served or service.poll() is not None, 300)
         assert service.poll() is None, log.read_text()
         assert poses(folder)[served]["generation"] >= last
-        wait_for(lambda: generation(folder) > last + 1, 180)
+        wait_for(lambda: generation(folder) > last + 1, 300)
     assert service.returncode == 0
     [run] = (folder / "runs").iterdir()  # one, that was gone on with
     rows = [json.loads(row) for row in (run / "ledger.jsonl").read_text().splitlines()]

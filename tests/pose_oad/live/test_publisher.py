@@ -79,13 +79,17 @@ def test_the_loop_goes_on_from_what_a_user_goes_back_to(tmp_path: Path) -> None:
     assert not same(earlier.state_dict(), loop.learner.student)
 
 
-def test_the_clock_charges_what_it_took_since_the_last_frame_was_filmed() -> None:
-    clock = ServiceClock()
-    clock.arrived, clock.rate = {59: 105.9, 119: 111.9}.get, 10.0
-    clock.clock = lambda: 108.0
+def test_new_weights_serve_from_the_frame_on_that_is_filmed_when_they_are_ready() -> None:
+    clock, work = ServiceClock(waiting_s=1.0), Work(0, 6, 60, 1, 10, {"label": 0.5, "train": 1.0})
+    assert clock.charge(work).ready_s == pytest.approx(7.5)  # nobody says when frames arrive
+    clock.rate, clock.clock = 10.0, lambda: 108.0
     assert clock.admits(0, 6)
-    charge = clock.charge(Work(0, 6, 60, 1, 10, {"label": 0.5, "train": 1.0}))
-    assert charge.ready_s == pytest.approx(6 + 2.0)  # the window closed at 106.0
-    assert charge.started_s == pytest.approx(6.5)
-    unknown = clock.charge(Work(12, 18, 60, 1, 10, {"train": 1.0}))
-    assert unknown.ready_s == pytest.approx(19.0)
+    clock.newest = lambda: (79, 107.95)
+    charge = clock.charge(work)
+    assert charge.ready_s == pytest.approx(7.95)
+    assert charge.started_s == pytest.approx(6.45)
+    # The next window is full and waits: what is filmed meanwhile is dropped, but for the last second of it.
+    clock.newest = lambda: (119, 100.0)
+    assert clock.charge(work).ready_s == pytest.approx(12.9)
+    clock.newest = lambda: (100, 108.0)
+    assert clock.charge(work).ready_s == pytest.approx(12.9)  # it never decreases
