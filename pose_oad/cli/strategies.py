@@ -44,6 +44,8 @@ def _row(path: Path) -> tuple[str, str, str, str]:
     source = " ".join(named[1].split()) if named else ""
     costly = getattr(kind, "costly", False)
     if isinstance(costly, property):  # it depends on what is compared
-        own = {key: node[key] for key in node if not OmegaConf.is_interpolation(node, str(key)) and key != "_target_"}
+        own = {
+            str(key): node[key] for key in node if key != "_target_" and not OmegaConf.is_interpolation(node, str(key))
+        }
         costly = kind(**own).costly
     return path.stem, what, source, "costly" if costly else ""
