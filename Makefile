@@ -40,7 +40,7 @@ PICTURES := $(if $(filter experiment=release,$(ARGS)),data/release/contact_sheet
 given = $(if $(filter command,$(firstword $(origin $(1)))),$(2)=$($(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data pretrain adapt online live finetune sweep report look frames replay sync predict evaluate teacher-eval profile export ui lint docs test test-fast bench clean
+.PHONY: help setup data pretrain adapt online live finetune sweep report strategies look frames replay sync predict evaluate teacher-eval profile export ui lint docs test test-fast bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ sweep: $(SETUP) $(DATA) $(STUDENT_WEIGHTS)  ## run a study, or go on with it (ST
 
 report: $(SETUP)  ## tables, figures and a page of a study (STUDY), or STUDY=null of every run
 	$(PYTHON) -m pose_oad.cli report study_name=$(STUDY) $(ARGS)
+
+strategies: $(SETUP)  ## list query strategies and triggers with source and cost
+	$(PYTHON) -m pose_oad.cli strategies $(ARGS)
 
 look: $(SETUP)  ## open the page of a run: verdict, time line, frames (RUN=id, name, folder or last)
 	$(PYTHON) -m pose_oad.cli look run="'$(or $(RUN),last)'" $(ARGS)

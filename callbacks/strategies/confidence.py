@@ -21,6 +21,8 @@ class Confidence(QueryStrategy):
 
     A joint's uncertainty is one minus its confidence; a frame's is taken over its joints.
 
+    Source: the paper, arXiv 2309.01612.
+
     Args:
         seed: as in :class:`QueryStrategy`
         scorer: as in :class:`QueryStrategy`

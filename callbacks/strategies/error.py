@@ -32,6 +32,8 @@ class Error(QueryStrategy):
 
     It needs the teacher's word on every candidate, and every one of them is counted as a teacher call.
 
+    Source: the paper, arXiv 2309.01612.
+
     Args:
         seed: as in :class:`QueryStrategy`
         scorer: as in :class:`QueryStrategy`

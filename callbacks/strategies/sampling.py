@@ -11,7 +11,10 @@ from pose_oad.online.view import SelectionView
 
 
 class Uniform(QueryStrategy):
-    """Choose frames at a fixed stride through the window, from its first candidate on."""
+    """Choose frames at a fixed stride through the window, from its first candidate on.
+
+    Source: the paper, arXiv 2309.01612.
+    """
 
     def select(self, view: SelectionView) -> np.ndarray:
         """Choose every (candidates / budget)-th candidate."""
@@ -19,7 +22,10 @@ class Uniform(QueryStrategy):
 
 
 class Random(QueryStrategy):
-    """Choose frames at random, without replacement."""
+    """Choose frames at random, without replacement.
+
+    Source: the paper, arXiv 2309.01612.
+    """
 
     def score(self, view: SelectionView) -> np.ndarray:
         """Return a random number for each frame."""
@@ -31,6 +37,8 @@ class Bins(Random):
     """Choose one frame at random out of each of as many equal runs of the window as may be chosen: stratified.
 
     With ``bins=true`` every strategy chooses the best of each run by its own score.
+
+    Source: stratified sampling.
     """
 
     bins: bool = True

@@ -23,6 +23,7 @@ COMMANDS = {
     "finetune": "choose in videos, train on all, test on other people",
     "sweep": "run a study, or go on with it",
     "report": "tables, figures and a page of a study",
+    "strategies": "list query strategies and triggers with source and cost",
     "look": "open the page of a run",
     "frames": "write frames of a run to be corrected",
     "replay": "do a run again and compare",

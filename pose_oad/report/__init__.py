@@ -4,7 +4,8 @@ A reader's map, in the order in which a report is made:
 
 - ``store``: the runs, their parameters, metrics and ledgers, read from MLflow
 - ``groups``: runs that differ in nothing but their seed, and the parameters that tell groups apart
-- ``statistics``: mean and interval over seeds, paired comparison, correction for several comparisons
+- ``statistics``: mean and interval over streams or seeds, paired comparison, equivalence, power, several comparisons
+- ``effects``: what a study over streams has found, in sentences and a figure
 - ``material``: what tables and figures are made from
 - ``layout``: a table's columns and cells; as Markdown, CSV, LaTeX or in the terminal
 - ``tables``: the tables of online runs and of fine-tuning

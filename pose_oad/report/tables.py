@@ -168,7 +168,7 @@ def _matrix(material: Material, groups: Sequence[Group], metric: str, name: str,
     shown = cells.drop_duplicates(["key", "rate"], keep="last").pivot(index="key", columns="rate", values="cell")
     shown = shown.astype(object).where(shown.notna(), None)
     columns = (
-        *(column for column in _columns(groups, ()) if column.name not in ("rate", "seeds")),
+        *(column for column in _columns(groups, ()) if column.name not in ("rate", "seeds", "streams")),
         *(
             Column("error_px_without_rate", "no rate", "px")
             if rate == math.inf

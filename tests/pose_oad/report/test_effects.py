@@ -11,7 +11,7 @@ from pose_oad.report.groups import group_runs
 from pose_oad.report.material import Material
 from pose_oad.report.pictures import NothingToDraw
 from pose_oad.report.store import RunData
-from pose_oad.report.tables import online_table
+from pose_oad.report.tables import online_matrix, online_table
 from tests.pose_oad.report.test_groups import on_streams
 
 #: Errors of uniform on twelve streams.
@@ -81,6 +81,7 @@ def test_the_table_has_what_the_sentences_say() -> None:
     ]
     assert row["bootstrap_px"].startswith("−3.5 to −2")
     assert float(row["detectable_px"]) == pytest.approx(0.93, abs=0.02)
+    assert online_matrix(judged([-2.0, -4.0] * 6)).shown() == [["random", "52.5 ± 2.3"], ["uniform", "55.5 ± 2.3"]]
 
 
 def test_effects_are_drawn_stream_by_stream() -> None:

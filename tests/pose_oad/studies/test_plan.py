@@ -23,6 +23,8 @@ from pose_oad.studies.plan import (
 )
 from pose_oad.tracking.errors import UserError
 
+# Streams that are the user's.
+NAMED = {"real_video": ["study.streams.hall.stream.path=a.mp4", "study.streams.yard.stream.path=b.mp4"]}
 ALL = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
 
 
@@ -97,7 +99,7 @@ def test_nested_overrides_become_dotted_keys() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_studies_that_come_along_can_be_composed(name: str) -> None:
-    study = Study.of(compose_config("sweep", [f"study={name}"]).study)
+    study = Study.of(compose_config("sweep", [f"study={name}", *NAMED.get(name, [])]).study)
     assert study.name == name
     listed = slots(study)
     assert len({slot.key for slot in listed}) == len(listed) > 0
@@ -249,6 +251,21 @@ def test_arms_are_changes_that_go_together() -> None:
         ("uniform", ("strategy=uniform", "rate=0.01")),
     ]
     assert len(slots(make(arms=arms, grid={}))) == 2
+
+
+def test_which_frames_has_twelve_streams_apart_from_those_it_is_tuned_on() -> None:
+    study = Study.of(compose_config("sweep", ["study=which_frames"]).study)
+    assert (len(study.streams), len(study.tuning), len(study.arms)) == (12, 8, 8)
+    subjects = [{one["stream.subjects"][0] for one in streams.values()} for streams in (study.streams, study.tuning)]
+    assert subjects == [{"S6", "S7", "S8"}, {"S1", "S5"}]
+    assert (study.baseline, study.equivalence_px, study.set["stream.shuffle"]) == ("uniform", 2, False)
+    # 1 % of a window of 50 frames a second.
+    assert 0.01 * 50 * study.set["window.seconds"] >= 15
+
+
+def test_a_study_of_the_users_files_says_how_to_name_them() -> None:
+    with pytest.raises(UserError, match=r"study\.streams=\?\?\?: expected .*study\.streams\.hall\.stream\.path="):
+        Study.of(compose_config("sweep", ["study=real_video"]).study)
 
 
 def test_streams_can_be_named_on_the_command_line() -> None:

@@ -21,6 +21,7 @@ import pytest
 from mlflow.entities import Run
 from optuna.trial import TrialState
 
+from pose_oad.cli import report
 from pose_oad.cli.command import compose_config
 from pose_oad.cli.sweep import main
 from pose_oad.studies.queue import TrialQueue
@@ -78,6 +79,32 @@ def test_a_study_is_one_run_with_its_trials_inside(overrides: list[str], tmp_pat
     # Done before: nothing is played again.
     assert main(compose_config("sweep", overrides))["complete"] == 6
     assert len(children(tmp_path)[1]) == 6
+
+
+@pytest.mark.slow
+def test_a_study_over_streams_is_reported_in_sentences(
+    overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    streams = [f"study.streams.{name}.stream.actions=[{name}]" for name in ("Walking", "Eating")]
+    over = ["study.seeds=[0]", "+study.equivalence_px=2", "+study.baseline=uniform"]
+    assert main(compose_config("sweep", [*overrides, *over, *streams[:1]]))["complete"] == 3
+    # A stream that is added later is played beside those that are done.
+    assert main(compose_config("sweep", [*overrides, *over, *streams]))["complete"] == 6
+    _, nested = children(tmp_path)
+    assert Counter(run.data.tags["pose_oad.stream"] for run in nested) == {"Walking": 3, "Eating": 3}
+    with pytest.raises(UserError, match=r"study\.equivalence_px=3"):
+        main(compose_config("sweep", [*overrides, *streams, "study.seeds=[0]", "+study.equivalence_px=3"]))
+    store = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
+    made = report.main(compose_config("report", ["study_name=small", store, f"folder={tmp_path}/report"]))
+    assert [(group.label, group.units) for group in made.material.online] == [
+        ("random", 2), ("uniform", 2), ("never adapted", 2)
+    ]  # fmt: skip
+    said = capsys.readouterr().out.split("report:")[0]
+    assert "At 20 %" in said
+    assert "2 streams" in said
+    assert (tmp_path / "report/figures/effects_by_stream.png").exists()
+    page = (tmp_path / "report/index.html").read_text()
+    assert page.index('class="verdict"') < page.index("What was run")
 
 
 @pytest.mark.slow
