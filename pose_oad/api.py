@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pose_oad.inference import Student, weights_of
-from pose_oad.tracking.errors import check
+from pose_oad.tracking.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -143,7 +143,8 @@ def adapt(
     if isinstance(given, str | Path):
         given = weights_of(given)
     network = load_student(given) if isinstance(given, Path) else given
-    check(isinstance(network, PoseStudent), "student", student, "a checkpoint's student: an exported one cannot learn")
+    if not isinstance(network, PoseStudent):
+        raise UserError(f"student={student}: expected a checkpoint's student: an exported one cannot learn")
     overrides = {
         "strategy": strategy,
         **_stream(stream),

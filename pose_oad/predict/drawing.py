@@ -51,9 +51,10 @@ class SkeletonSketch:
                 canvas.strokes(segments[:, chosen][visible[:, chosen]], SIDES[side], width)
         for number, person, seen in zip(ids, people, shown, strict=False):
             if seen.any():
-                left, top = person[seen, :2].min(0) - 5 * thickness
-                inside = np.clip((left, top), 0, np.subtract(canvas.size, 9 * thickness)).astype(int)
-                canvas.text(str(number), *(inside // 2 * 2).tolist(), 4 * thickness)
+                corner = person[seen, :2].min(0) - 5 * thickness
+                inside = np.clip(corner, 0, np.maximum(np.subtract(canvas.size, 9 * thickness), 0)).astype(int)
+                left, top = (inside // 2 * 2).tolist()
+                canvas.text(str(number), left, top, 4 * thickness)
 
 
 class Finder(Protocol):
