@@ -30,6 +30,7 @@ class WindowProgress(Callback):
         """Open the bar."""
         total = trainer.num_training_batches
         self._total = int(total) if total < ENDLESS else None
+        self._first: int | None = None
         self._run = str(getattr(trainer.logger, "run_id", ""))[:8]
         self._task = self._bar.add_task("windows", total=self._total, status="")
         self._bar.start()
@@ -41,8 +42,11 @@ class WindowProgress(Callback):
             error = f"AP {row['people/AP'] or 0:.3f}  {error}"
         status = f"{error}  {row['frames_per_second']:.0f} frames/s"
         self._bar.update(self._task, advance=1, status=status)
+        if self._first is None:
+            self._first = row["window"]  # of a resumed run, whose total is what is left
         if self._bar.disable:
-            number = row["window"] + 1 if self._total is None else f"{row['window'] + 1}/{self._total}"
+            of = "" if self._total is None else f"/{self._first + self._total}"
+            number = f"{row['window'] + 1}{of}"
             _LOG.info("%s  window %s  %s  %d labels", self._run, number, status, row["selected_total"])
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
