@@ -123,9 +123,11 @@ class Supervisor(threading.Thread):
             self.log.unlink()
         ours, its = multiprocessing.Pipe()
         environment = os.environ | {"OMP_NUM_THREADS": str(self.threads)}
+        # A group of its own, which Ctrl-C does not reach, but no session: Linux shares the processor out by session,
+        # and niceness counts only inside one.
         with self.log.open("ab") as log:
             process = self._process = subprocess.Popen(
-                self.command, stdin=its.fileno(), stdout=log, stderr=log, env=environment, start_new_session=True
+                self.command, stdin=its.fileno(), stdout=log, stderr=log, env=environment, process_group=0
             )
         its.close()
         handover = self._handover = Handover(ours, self.capacity)
