@@ -164,6 +164,7 @@ def test_a_refused_value_is_named_with_what_is_accepted(kind: type, values: dict
 def test_the_defaults_of_every_choice_are_accepted(group: str) -> None:
     needed = {
         "path",
+        "url",
         "folder",
         "weights",
         "model",
