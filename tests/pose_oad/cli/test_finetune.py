@@ -73,7 +73,7 @@ def test_a_study_leaves_everything_it_should(run: Run, student_checkpoint: Path,
     assert all(values[f"{phase}_s"] > 0 for phase in ("selection", "training", "test"))
 
     [folder] = Path("runs/finetune").iterdir()
-    kept = {"config.yaml", "selection.jsonl", "student.ckpt", "result.json"}
+    kept = {"config.yaml", "name.txt", "selection.jsonl", "student.ckpt", "result.json"}
     assert {path.name for path in folder.iterdir()} == kept
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "mlflow.db", "mlflow.db.lock", "artifacts", "fixed"}
     assert [path.name for path in place.parent.iterdir()] == ["best.ckpt"]
@@ -216,4 +216,4 @@ def test_a_broken_video_fails_the_run_in_the_store(run: Run, overrides: list[str
     [logged] = client.search_runs([client.get_experiment_by_name("finetune").experiment_id])
     assert logged.info.status == "FAILED"
     [folder] = Path("runs/finetune").iterdir()
-    assert {path.name for path in folder.iterdir()} == {"config.yaml", "unfinished"}
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", "name.txt", "unfinished"}
