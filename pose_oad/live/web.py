@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pose_oad.live.figures import prometheus
 from pose_oad.live.server import Server, Wish

@@ -148,7 +148,7 @@ def common(student_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -
     return [
         f"stream.root={tree}", f"checkpoint={student_checkpoint}", "student.input_size=[64,64]",
         "window.seconds=null", "window.frames=20",
-        "framework=paper", "training.epochs=2", "rate=0.2", "trainer.accelerator=cpu",
+        "training.epochs=2", "rate=0.2", "trainer.accelerator=cpu",
     ]  # fmt: skip
 
 
@@ -160,8 +160,14 @@ RUNS = [*STORE, "output.folder={place}/runs", "threads=1"]
 def arguments(common: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Of every command, on the smallest of everything."""
     images = write_tree(tmp_path_factory.mktemp("coco"), small_set())
-    online = [*common, "trainer.limit_train_batches=2", "training.optimizer_state=kept", "metric.final_pass=true"]
-    settings = [f"+study.set.{argument}" for argument in [*common, "trainer.limit_train_batches=2"]]
+    online = [
+        *common,
+        "framework=paper",
+        "trainer.limit_train_batches=2",
+        "training.optimizer_state=kept",
+        "metric.final_pass=true",
+    ]
+    settings = [f"+study.set.{argument}" for argument in [*common, "framework=paper", "trainer.limit_train_batches=2"]]
     return {
         "online": [*online, *RUNS],
         "finetune": [*common, *RUNS, "train.subjects=[S1]", "test.subjects=[S9]"],
