@@ -39,8 +39,9 @@ def test_a_file_plays_at_its_own_rate_and_begins_again_where_it_is_looped(tmp_pa
     numbers = []
     while (moment := camera.newest(5.0)) is not None:
         numbers.append(moment.number)
-    assert 1.1 < time.monotonic() - begun < 3
-    assert 15 <= numbers[-1] <= 24
+    seconds = time.monotonic() - begun
+    assert seconds > 1.1
+    assert 10 < numbers[-1] <= 20 * seconds + 1  # beyond the file's ten frames, and no faster than filmed
     assert camera.rate == 20
 
 
