@@ -16,6 +16,9 @@ from tests.media import write_sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# What stops says how it goes on, with make or without: as if the tests had not been started by `make test`.
+os.environ.pop("MAKELEVEL", None)
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
