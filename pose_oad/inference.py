@@ -116,7 +116,9 @@ def weights_of(path_or_name: str | Path) -> Path:
 
 def _goes_on(source: Any) -> bool:
     """Tell whether a source has no end, so that an interrupt is one."""
-    return isinstance(source, str) and (source.isdecimal() or "://" in source)
+    from datamodules.video.connections import is_connection
+
+    return isinstance(source, str) and is_connection(source)
 
 
 def _frames(source: Any) -> Generator[tuple[int, VideoFrame]]:

@@ -36,6 +36,11 @@ class Address:
         return f"{self.key}={self.place}"
 
 
+def is_connection(place: str) -> bool:
+    """Return whether a place is a camera's number or a URL, rather than a path."""
+    return place.isdecimal() or "://" in place
+
+
 def connect(address: Address) -> InputContainer:
     """Open a camera or a URL for frames as they are filmed; one that does not answer or sends no video is refused."""
     place, kind = address.place, address.kind

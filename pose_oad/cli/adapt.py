@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from datamodules.video import VideoFileSource
+from datamodules.video.connections import is_connection
 from datamodules.video.images import IMAGE_SUFFIXES
 from pose_oad.api import Adaptation, adapt
 from pose_oad.cli import export, predict
@@ -81,7 +82,7 @@ def find_files(source: str) -> list[str]:
         UserError: if it names nothing that exists.
     """
     path = Path(source)
-    if source.isdecimal() or "://" in source:
+    if is_connection(source):
         return []
     if path.is_dir() and not any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()):
         found = [str(file) for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith(".")]

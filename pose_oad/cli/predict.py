@@ -23,7 +23,7 @@ from rich.console import Console
 from datamodules.human36m.poses import read_poses
 from datamodules.human36m.tree import with_confidence
 from datamodules.video.clips import Clip
-from datamodules.video.connections import Address, open_live
+from datamodules.video.connections import Address, is_connection, open_live
 from datamodules.video.decoding import Decoded, reason
 from datamodules.video.files import open_path
 from datamodules.video.reading import LENGTH_TOLERANCE, read_frames
@@ -133,7 +133,7 @@ def open_source(source: object, image_rate: float) -> tuple[Clip, Iterator[tuple
     """
     text = "" if source is None else str(source)
     path = Path(text)
-    if text.isdecimal() or "://" in text:
+    if is_connection(text):
         opened = open_live(Address(text, key="source"))
     else:
         there = bool(text) and (path.is_dir() or path.is_file())

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 
 from datamodules.video.buffer import LatestBuffer
 from datamodules.video.clips import Clip
-from datamodules.video.connections import Address, connect, decode_live, open_live
+from datamodules.video.connections import Address, connect, decode_live, is_connection, open_live
 from datamodules.video.decoding import TIMEOUT, Decoded, reason
 from datamodules.video.files import open_path
 from datamodules.video.reading import Ticks, read_frames
@@ -78,7 +78,7 @@ class Camera(threading.Thread):
         super().__init__(name="camera", daemon=True)
         given = {name: str(value) for name, value in (options.options or {}).items()}
         self._address = Address(place, options.timeout, "camera.path", options.kind, given)
-        live = place.isdecimal() or "://" in place
+        live = is_connection(place)
         require(live or Path(place).exists(), "path", place, "a file, a folder of images, a camera's number or a URL")
         opened = open_live(self._address) if live else open_path(Path(place), options.image_rate, "camera.path")
         self.options, self.source = options, place

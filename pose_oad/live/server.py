@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 _TICK = 1.0  # s between two looks at what else has to be done
 
 #: What a user may ask for.
-Wish = Literal["pause", "resume", "back", "save"]
+Action = Literal["pause", "resume", "back", "save"]
 
 
 class Server:
@@ -59,7 +59,7 @@ class Server:
         self._people, self._reader = people, StudentReader(student, student.resize_mode, people)
         self._place = Placement(self._reader.resize)
         self._content = self._reader.resize(camera.size).content
-        self._wishes: dict[str, Callable[[], str]] = {
+        self._actions: dict[str, Callable[[], str]] = {
             "pause": self._pause, "resume": self._resume, "back": self._back, "save": self._save,
         }  # fmt: skip
 
@@ -123,13 +123,13 @@ class Server:
             if published is not None and published.generation > self.serving.version.generation:
                 self.serving.offer(published)
 
-    def ask(self, wish: Wish) -> str:
+    def ask(self, action: Action) -> str:
         """Do what a user asks for, and say what has been done.
 
         Raises:
             UserError: if it cannot be done.
         """
-        said = self._wishes[wish]()
+        said = self._actions[action]()
         _LOG.info("%s", said)
         return said
 

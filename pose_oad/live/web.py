@@ -16,7 +16,7 @@ from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
 from pose_oad.live.figures import prometheus
-from pose_oad.live.server import Server, Wish
+from pose_oad.live.server import Action, Server
 from pose_oad.predict.drawing import Panels
 from pose_oad.tracking.errors import UserError, check
 
@@ -103,10 +103,10 @@ def make_app(server: Server, panels: Panels, host: str = "127.0.0.1", token: str
             raise HTTPException(404, "no such frame")
         return Response(file, media_type="image/jpeg")
 
-    @app.post("/{wish}")
-    def ask(wish: Wish) -> JSONResponse:
+    @app.post("/{action}")
+    def ask(action: Action) -> JSONResponse:
         try:
-            return JSONResponse({"said": server.ask(wish)})
+            return JSONResponse({"said": server.ask(action)})
         except UserError as error:
             return JSONResponse({"said": str(error)}, 409)
 

@@ -54,7 +54,7 @@ def ask(page: tuple[str, str | None], path: str, post: bool = False, **headers: 
 def test_it_shows_the_picture_the_curve_and_the_chosen_frames(page: tuple[str, str | None]) -> None:
     code, html = ask(page, "")
     assert code == 200
-    for what in (b'data-wish="pause"', b'data-wish="back"', b'id="picture"', b'id="curve"', b'id="chosen"'):
+    for what in (b'data-action="pause"', b'data-action="back"', b'id="picture"', b'id="curve"', b'id="chosen"'):
         assert what in html
     assert b"://" not in html  # it needs nothing from elsewhere
     picture = cv2.imdecode(np.frombuffer(ask(page, "picture.jpg")[1], np.uint8), cv2.IMREAD_COLOR)
